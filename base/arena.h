@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Where memory comes from. `alloc` returns NULL when there is none. A NULL `mem_source *` means malloc/free.
+// Where memory comes from. `alloc` returns 16-byte aligned memory, or NULL when there is none.
+// A NULL `mem_source *` means malloc/free.
 typedef struct mem_source {
   void *(*alloc)(void *user, size_t size_bytes);
   void (*release)(void *user, void *block);
@@ -28,15 +29,17 @@ void arena_free(arena *a);             // runs the cleanup list, last first, the
 
 // The jump target of allocation failure. Use:  if (setjmp(*arena_guard(a))) { arena_free(a); return NNC_E_MEMORY; }
 jmp_buf *arena_guard(arena *a);
+_Noreturn void arena_unwind(arena *a, int code); // jumps to the guard: 1 = out of memory, 2 = internal error
 
-void *arena_alloc(arena *a, size_t size_bytes);                   // zeroed, 16-byte aligned; size 0 gives a valid pointer
-void *arena_array(arena *a, size_t n, size_t elem_bytes);         // checked product
-void *arena_copy(arena *a, const void *from, size_t size_bytes);  // arena_alloc + memcpy
-void arena_defer(arena *a, void (*release)(void *), void *handle); // `handle` is released when the arena is
+void *arena_alloc(arena *a, size_t size_bytes);           // zeroed, 16-byte aligned; size 0 gives a valid pointer
+void *arena_array(arena *a, size_t n, size_t elem_bytes); // checked product
+void *arena_copy(arena *a, const void *from, size_t size_bytes); // arena_alloc + memcpy
+// `handle` is released when the arena is; it is the arena's from the call on, also when this call unwinds.
+void arena_defer(arena *a, void (*release)(void *), void *handle);
 const mem_source *arena_source(const arena *a);
 size_t arena_bytes(const arena *a); // bytes taken from the source so far
 
-#define ARENA_NEW(a, T) ((T *)arena_alloc((a), sizeof(T)))
+#define ARENA_NEW(a, T)      ((T *)arena_alloc((a), sizeof(T)))
 #define ARENA_ARRAY(a, T, n) ((T *)arena_array((a), (n), sizeof(T)))
 
 #endif

@@ -49,30 +49,51 @@ typedef struct diag_list {
   arena *a;
   VEC(diag_file) files; // files.at[span.file - 1]
   VEC(diag *) items;
-  size_t n_errors, n_dropped;
-  size_t limit; // errors kept; 0 = 20
-  void (*sink)(void *user, const struct diag_list *l, const diag *d); // optional; called by diag_flush for each item, in order
+  size_t n_errors;  // all of them, kept or not
+  size_t n_dropped; // errors not kept
+  size_t limit;     // errors kept; 0 = 20. An internal error is always kept
+  void (*sink)(void *user, const struct diag_list *l, const diag *d); // optional; see diag_flush
   void *sink_user;
+  size_t n_flushed; // items the sink has seen
+  diag *scratch;    // stands for what was dropped
 } diag_list;
 
 void diag_init(diag_list *l, arena *a);
 uint32_t diag_add_file(diag_list *l, const char *name, str text); // name and text are borrowed for the list's life
 // Adds a message; returns it, so that notes can be attached. Never NULL (dropped ones get a scratch diag).
-diag *diag_report(diag_list *l, diag_id id, diag_span at, ...);
+// Called through diag_at, which checks the arguments against the row's format when compiled.
+diag *diag_report(diag_list *l, diag_span at, diag_id id, ...);
 void diag_note_to(diag_list *l, diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool diag_failed(const diag_list *l); // any error so far
 
-// Use as: diag_at(l, span, unknown_name, "x")
-#define diag_at(l, span, id, ...) diag_report((l), DIAG_ID_##id, (span)__VA_OPT__(, ) __VA_ARGS__)
+// Use as: diag_at(l, span, unknown_name, "x"). The row's name comes first in the variable part, so that a message
+// without arguments is still standard C; the branch never taken is where the compiler sees format and arguments.
+#define diag_at(l, span, ...)                                                                                          \
+  (1 ? diag_report((l), (span), DIAG_ID_##__VA_ARGS__) : diag_check_arguments(DIAG_FORMAT_##__VA_ARGS__))
+
+#define D(id, severity, format) static const char DIAG_FORMAT_##id[] __attribute__((unused)) = format;
+#include "base/diag.def"
+#undef D
+__attribute__((format(printf, 1, 2))) static inline diag *diag_check_arguments(const char *format, ...) {
+  (void)format;
+  return 0;
+}
+
+// Hands the items that the sink has not seen to it, in order. Without a sink nothing happens.
+void diag_flush(diag_list *l);
 
 const char *diag_name(diag_id id); // "unknown_name"
-void diag_position(const diag_list *l, diag_span at, const char **file, uint32_t *line, uint32_t *column); // line, column from 1; 0 if nowhere
-void diag_render(const diag_list *l, const diag *d, bool colour, strbuf *out); // the four-line form above
-void diag_render_all(const diag_list *l, bool colour, strbuf *out);
+// Where a span begins: line and column from 1; *file NULL and zeros if nowhere. A place past the end is the end.
+void diag_position(const diag_list *l, diag_span at, const char **file, uint32_t *line, uint32_t *column);
+// The four-line form above. A span over several lines is underlined to the end of its first; tabs stay tabs in the
+// caret line; control characters and broken UTF-8 are shown as '?'; of a very long line the part around the span.
+void diag_render(const diag_list *l, const diag *d, bool colour, strbuf *out);
+void diag_render_all(const diag_list *l, bool colour, strbuf *out); // all items, then how many errors were dropped
 
 // An internal check: aborts in debug builds with the message; in release records DIAG_ID_internal and unwinds the
 // arena's guard with code 2 (arena_alloc failure unwinds with code 1).
-_Noreturn void base_bug(diag_list *l, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+_Noreturn void base_bug(diag_list *l, const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 #define BUG_IF(l, cond, ...)                                                                                           \
   do {                                                                                                                 \
     if (cond) base_bug((l), __FILE__, __LINE__, __VA_ARGS__);                                                          \

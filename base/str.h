@@ -12,14 +12,14 @@ typedef struct str {
 } str;
 
 #define STR(literal) ((str){(literal), sizeof(literal) - 1})
-#define STR_FMT "%.*s"
-#define STR_ARG(s) (int)(s).n, (s).p
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)(s).n, (s).p
 
 str str_of(const char *z); // NUL-terminated -> slice; NULL -> empty
 bool str_eq(str a, str b);
 bool str_is(str a, const char *z);
 bool str_starts(str a, str prefix);
-uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); // 64-bit content hash (wyhash-like mix; own constants), for tables
+uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); // 64-bit content hash, for tables; the same on every run
 char *str_dup(arena *a, str s);                              // NUL-terminated copy
 char *str_fmt(arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -41,12 +41,13 @@ void sb_char(strbuf *b, char c);
 void sb_bytes(strbuf *b, const void *p, size_t n);
 void sb_z(strbuf *b, const char *z);
 void sb_fmt(strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void sb_vfmt(strbuf *b, const char *fmt, va_list ap);
-void sb_f64(strbuf *b, double v);        // shortest decimal that reads back as the same double; inf -inf nan; always has '.', 'e', or a word
-void sb_f32(strbuf *b, float v);         // the same for float
-void sb_quoted(strbuf *b, str s);        // "…" with \" \\ \n \t \xNN escapes
-str sb_str(const strbuf *b);             // borrowed until the next write
-const char *sb_cstr(strbuf *b);          // "" when empty
+void sb_vfmt(strbuf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+// Shortest decimal that reads back as the same double; inf -inf nan; always has '.', 'e', or a word.
+void sb_f64(strbuf *b, double v);
+void sb_f32(strbuf *b, float v);  // the same for float
+void sb_quoted(strbuf *b, str s); // "…" with \" \\ \n \t \xNN escapes
+str sb_str(const strbuf *b);      // borrowed until the next write
+const char *sb_cstr(strbuf *b);   // "" when empty
 
 // Numbers, locale-free. Each returns false unless the whole slice is one number in range.
 bool parse_i64(str s, int64_t *out);

@@ -16,7 +16,7 @@ void *vec_grow(arena *a, void *at, size_t n, size_t *cap, size_t need, size_t el
 #define vec_reserve(a, v, need)                                                                                        \
   ((need) > (v)->cap ? (void)((v)->at = vec_grow((a), (v)->at, (v)->n, &(v)->cap, (need), sizeof *(v)->at)) : (void)0)
 #define vec_push(a, v, x) (vec_reserve(a, v, (v)->n + 1), (void)((v)->at[(v)->n++] = (x)))
-#define vec_pop(v) ((v)->at[--(v)->n])
-#define vec_last(v) ((v)->at[(v)->n - 1])
+#define vec_pop(v)        ((v)->at[--(v)->n])
+#define vec_last(v)       ((v)->at[(v)->n - 1])
 
 #endif

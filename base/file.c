@@ -1,0 +1,203 @@
+// Files: strict reading, read-only mapping, atomic writing.
+//
+// Only regular files are read or replaced: a folder, a pipe or a device gives a diagnostic at once, never a wait.
+// Every descriptor, mapping and temporary file hangs on a cell that the arena owns, so an allocation that fails
+// half-way leaves nothing open and nothing behind.
+#define _XOPEN_SOURCE 700 // POSIX 2008 with realpath
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// An open file on its way: closed, and its temporary name removed, when the work is done or the arena goes.
+typedef struct open_file {
+  int fd;                // -1 when closed
+  const char *temporary; // NULL, or a name to remove
+} open_file;
+
+static void open_file_release(void *handle) {
+  open_file *f = handle;
+  if (f->fd >= 0) close(f->fd);
+  if (f->temporary) unlink(f->temporary);
+  *f = (open_file){-1, NULL};
+}
+
+static open_file *open_file_new(arena *a) {
+  open_file *f = ARENA_NEW(a, open_file);
+  f->fd = -1;
+  arena_defer(a, open_file_release, f);
+  return f;
+}
+
+// The system's English text for an error number; strerror is neither thread-safe nor free of the locale.
+static const char *error_text(arena *a, int error) {
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  if (!c) return "unknown error";
+  const char *text = strerror_l(error, c);
+  text = str_dup(a, str_of(text));
+  freelocale(c);
+  return text;
+}
+
+static const char *kind_problem(mode_t mode) {
+  if (S_ISREG(mode)) return NULL;
+  return S_ISDIR(mode) ? "it is a folder" : "it is not a regular file";
+}
+
+// Opens a regular file for reading; false: a diagnostic was added.
+static bool open_regular(open_file *f, diag_list *l, const char *path, uint64_t *size_bytes) {
+  // O_NONBLOCK: opening a pipe that nobody writes to returns at once. It changes nothing for regular files.
+  do f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  while (f->fd < 0 && errno == EINTR);
+  if (f->fd < 0) {
+    diag_at(l, NO_SPAN, file_open, path, error_text(l->a, errno));
+    return false;
+  }
+  struct stat s;
+  if (fstat(f->fd, &s) != 0) {
+    diag_at(l, NO_SPAN, file_read, path, error_text(l->a, errno));
+    return false;
+  }
+  const char *problem = kind_problem(s.st_mode);
+  if (problem) {
+    diag_at(l, NO_SPAN, file_read, path, problem);
+    return false;
+  }
+  *size_bytes = (uint64_t)s.st_size;
+  return true;
+}
+
+static bool too_large(diag_list *l, const char *path, uint64_t size_bytes, size_t max_bytes) {
+  if (size_bytes <= max_bytes) return false;
+  diag_at(l, NO_SPAN, file_too_large, path, (unsigned long long)size_bytes, (unsigned long long)max_bytes);
+  return true;
+}
+
+// Reads to the end: the size is only a first guess, since files grow, and those of /proc say 0.
+static bool read_all(open_file *f, arena *a, diag_list *l, const char *path, size_t size_bytes, size_t max_bytes,
+                     str *out) {
+  VEC(char) text = {0};
+  vec_reserve(a, &text, size_bytes + 1);
+  for (;;) {
+    vec_reserve(a, &text, text.n + 1);
+    ssize_t got = read(f->fd, text.at + text.n, text.cap - text.n);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      diag_at(l, NO_SPAN, file_read, path, error_text(l->a, errno));
+      return false;
+    }
+    if (got == 0) break;
+    text.n += (size_t)got;
+    if (too_large(l, path, text.n, max_bytes)) return false;
+  }
+  text.at[text.n] = '\0'; // read stopped with at least one byte of room
+  *out = (str){text.at, text.n};
+  return true;
+}
+
+bool file_read(arena *a, diag_list *l, const char *path, size_t max_bytes, str *out) {
+  *out = STR("");
+  open_file *f = open_file_new(a);
+  uint64_t size_bytes;
+  bool ok = open_regular(f, l, path, &size_bytes) && !too_large(l, path, size_bytes, max_bytes) &&
+            read_all(f, a, l, path, (size_t)size_bytes, max_bytes, out);
+  open_file_release(f);
+  return ok;
+}
+
+typedef struct mapping {
+  void *p;
+  size_t n;
+} mapping;
+
+static void mapping_release(void *handle) {
+  mapping *m = handle;
+  if (m->n) munmap(m->p, m->n);
+}
+
+bool file_map(arena *a, diag_list *l, const char *path, str *out) {
+  *out = STR("");
+  open_file *f = open_file_new(a);
+  mapping *m = ARENA_NEW(a, mapping);
+  arena_defer(a, mapping_release, m);
+  uint64_t size_bytes;
+  bool ok = open_regular(f, l, path, &size_bytes) && !too_large(l, path, size_bytes, SIZE_MAX);
+  if (ok && size_bytes > 0) {
+    void *p = mmap(NULL, (size_t)size_bytes, PROT_READ, MAP_PRIVATE, f->fd, 0);
+    if (p == MAP_FAILED) {
+      diag_at(l, NO_SPAN, file_read, path, error_text(l->a, errno));
+      ok = false;
+    } else {
+      *m = (mapping){p, (size_t)size_bytes};
+      *out = (str){p, (size_t)size_bytes};
+    }
+  }
+  open_file_release(f);
+  return ok;
+}
+
+// The file that `path` finally names: a symbolic link stays, its target is replaced. NULL and errno on failure.
+static const char *through_links(arena *a, const char *path) {
+  struct stat s;
+  if (lstat(path, &s) != 0 || !S_ISLNK(s.st_mode)) return path;
+  return realpath(path, arena_alloc(a, PATH_MAX));
+}
+
+// Makes a new file beside `path`. The name is free of `path`'s own, which may already be as long as names can be.
+static bool open_temporary(open_file *f, arena *a, const char *path, unsigned mode) {
+  for (unsigned attempt = 0; attempt < 1000; attempt++) {
+    const char *name = path_beside(a, path, str_fmt(a, ".nnc-%ld-%u.tmp", (long)getpid(), attempt));
+    f->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    if (f->fd >= 0) {
+      f->temporary = name;
+      return true;
+    }
+    if (errno != EEXIST && errno != EINTR) return false;
+  }
+  return false;
+}
+
+static bool write_all(int fd, str content) {
+  while (content.n > 0) {
+    size_t piece = content.n < ((size_t)1 << 30) ? content.n : (size_t)1 << 30;
+    ssize_t put = write(fd, content.p, piece);
+    if (put < 0 && errno != EINTR) return false;
+    if (put > 0) content = (str){content.p + put, content.n - (size_t)put};
+  }
+  return fsync(fd) == 0 || errno == EINVAL; // EINVAL: a file system that cannot
+}
+
+// Closes once: after a failure the descriptor is gone as well.
+static bool close_now(open_file *f) {
+  int fd = f->fd;
+  f->fd = -1;
+  return close(fd) == 0;
+}
+
+bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode) {
+  open_file *f = open_file_new(a);
+  const char *target = through_links(a, path);
+  struct stat s;
+  const char *problem = target && stat(target, &s) == 0 ? kind_problem(s.st_mode) : NULL;
+  bool ok = target && !problem && open_temporary(f, a, target, mode) && write_all(f->fd, content) && close_now(f) &&
+            rename(f->temporary, target) == 0;
+  int error = errno;
+  if (ok) f->temporary = NULL;
+  open_file_release(f);
+  if (!ok) diag_at(l, NO_SPAN, file_write, path, problem ? problem : error_text(l->a, error));
+  return ok;
+}
+
+char *path_beside(arena *a, const char *base_file, const char *name) {
+  const char *slash = strrchr(base_file, '/');
+  if (!slash || name[0] == '/') return str_dup(a, str_of(name));
+  return str_fmt(a, "%.*s/%s", (int)(slash - base_file), base_file, name);
+}
