@@ -1,0 +1,236 @@
+// The index form: see form.h. A walk over the graph with memoisation by (value, index tuple); scalars are hash-consed, so that equal
+// subexpressions are one pointer and each is computed once in a kernel.
+#include "passes/form.h"
+#include <string.h>
+
+struct form_ctx {
+  arena *a;
+  ir_module *m;
+  form_stop (*classify)(void *user, const ir_value *v);
+  void *user;
+  bool (*check_acc)(void *user, const ir_value *v, const idx *const *at);
+  void *check_user;
+  map *interned; // key bytes -> sx *
+  map *memo;     // (value id, index ids) -> sx *
+  map *reads;    // read name -> ir_value *
+  uint32_t next_id;
+};
+
+form_ctx *form_new(arena *a, ir_module *m, form_stop (*classify)(void *user, const ir_value *v), void *user) {
+  form_ctx *f = ARENA_NEW(a, form_ctx);
+  *f = (form_ctx){a, m, classify, user, NULL, NULL, map_new(a), map_new(a), map_new(a), 0};
+  return f;
+}
+
+void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, const idx *const *at), void *user) {
+  f->check_acc = check;
+  f->check_user = user;
+}
+
+const char *form_read_name(ir_module *m, const ir_value *v) {
+  return intern_z(m->names, str_fmt(m->a, "%%%u", v->id));
+}
+
+const ir_value *form_read_value(form_ctx *f, const char *name) { return map_get(f->reads, str_of(name)); }
+
+// The identity of a scalar: everything but its id and span.
+typedef struct sx_key {
+  uint64_t kind, dt, op, in[3], value, at, imm, guards;
+} sx_key;
+
+static const sx *make(form_ctx *f, sx e) {
+  sx_key key = {(uint64_t)e.kind, (uint64_t)e.dt, (uint64_t)e.op, {0}, e.value ? e.value->id + 1u : 0, e.at ? e.at->id + 1u : 0, 0, e.n_guards};
+  for (uint32_t i = 0; i < e.n_in; i++) key.in[i] = e.in[i]->id + 1u;
+  if (e.kind == SX_const) memcpy(&key.imm, &e.imm.v, sizeof key.imm);
+  str bytes = {(const char *)&key, sizeof key};
+  const sx *found = map_get(f->interned, bytes);
+  if (found) return found;
+  sx *s = arena_copy(f->a, &e, sizeof e);
+  s->id = f->next_id++;
+  map_put(f->interned, bytes, s);
+  return s;
+}
+
+static const sx *make_const(form_ctx *f, scalar v) { return make(f, (sx){.kind = SX_const, .dt = v.dt, .imm = v}); }
+
+static const sx *make_index(form_ctx *f, const idx *at) {
+  int64_t v;
+  if (idx_is_const(at, &v)) return make_const(f, scalar_i(DT_i32, v));
+  return make(f, (sx){.kind = SX_index, .dt = DT_i32, .at = at});
+}
+
+static const sx *make_pick(form_ctx *f, const idx *cond, const sx *yes, const sx *no) {
+  tri known = idx_nonneg(f->m->ix, cond);
+  if (known == TRI_yes) return yes;
+  if (known == TRI_no || yes == no) return no;
+  return make(f, (sx){.kind = SX_pick, .dt = yes->dt, .n_in = 2, .in = {yes, no}, .at = cond});
+}
+
+static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in) {
+  scalar args[3];
+  bool all_const = true;
+  for (uint32_t i = 0; i < n; i++) {
+    all_const = all_const && in[i]->kind == SX_const;
+    args[i] = in[i]->imm;
+  }
+  if (all_const) return make_const(f, op_eval_scalar(op, args, dt));
+  if (op == OP_where && in[0]->kind == SX_const) return in[0]->imm.v.i ? in[1] : in[2];
+  // Integer index arithmetic stays symbolic, so that gathers by iota and masks by position remain index expressions.
+  if (dt == DT_i32 && n == 2 && in[0]->dt == DT_i32 && (op == OP_add || op == OP_sub) &&
+      (in[0]->kind == SX_index || in[1]->kind == SX_index) && (in[0]->kind == SX_index || in[0]->kind == SX_const) &&
+      (in[1]->kind == SX_index || in[1]->kind == SX_const)) {
+    const idx *x = in[0]->kind == SX_index ? in[0]->at : idx_int(f->m->ix, in[0]->imm.v.i);
+    const idx *y = in[1]->kind == SX_index ? in[1]->at : idx_int(f->m->ix, in[1]->imm.v.i);
+    return make_index(f, op == OP_add ? idx_add(f->m->ix, x, y) : idx_sub(f->m->ix, x, y));
+  }
+  sx e = {.kind = SX_op, .dt = dt, .op = op, .n_in = n};
+  for (uint32_t i = 0; i < n; i++) e.in[i] = in[i];
+  return make(f, e);
+}
+
+static const sx *make_load(form_ctx *f, const ir_value *v, const idx *const *at) {
+  return make(f, (sx){.kind = SX_load, .dt = v->type.dt, .value = v, .at = index_flatten(f->m, v->type.rank, v->type.dim, at)});
+}
+
+static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at);
+
+const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at) {
+  uint32_t key[IR_MAX_RANK + 1];
+  key[0] = v->id;
+  for (uint32_t i = 0; i < v->type.rank; i++) key[i + 1] = at[i]->id;
+  str bytes = {(const char *)key, (v->type.rank + 1) * sizeof *key};
+  const sx *e = map_get(f->memo, bytes);
+  if (e) return e;
+  switch (f->classify(f->user, v)) {
+  case FORM_LOAD: e = make_load(f, v, at); break;
+  case FORM_ACC:
+    if (f->check_acc && !f->check_acc(f->check_user, v, at)) return NULL;
+    e = make(f, (sx){.kind = SX_acc, .dt = v->type.dt, .value = v});
+    break;
+  case FORM_OPEN:
+  default: e = v->def ? form_node(f, v, at) : NULL;
+  }
+  if (e) map_put(f->memo, bytes, (void *)(uintptr_t)e);
+  return e;
+}
+
+static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
+  idx_ctx *c = f->m->ix;
+  const idx *const *lo;
+  uint32_t rank = n->in[0]->type.rank;
+  ir_attr_idxs(f->m, n, "lo", &lo);
+  const idx *inner[IR_MAX_RANK];
+  for (uint32_t i = 0; i < rank; i++) inner[i] = idx_sub(c, at[i], lo[i]);
+  const sx *e = form_at(f, n->in[0], inner);
+  if (!e) return NULL;
+  const ir_attr *value = ir_attr_find(n, "value");
+  dtype dt = n->out[0].type.dt;
+  const sx *fill = make_const(f, value && value->kind == ATTR_float ? scalar_f(dt, value->v.f) : scalar_i(dt, value ? value->v.i : 0));
+  for (uint32_t i = 0; i < rank; i++) {
+    e = make_pick(f, inner[i], e, fill);
+    e = make_pick(f, idx_addi(c, idx_sub(c, n->in[0]->type.dim[i], inner[i]), -1), e, fill);
+  }
+  return e;
+}
+
+static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at) {
+  idx_ctx *c = f->m->ix;
+  uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0), rank = n->out[0].type.rank;
+  const idx *end[256], *shifted[IR_MAX_RANK], *from = idx_int(c, 0);
+  if (n->n_in > 255) return NULL;
+  for (uint32_t i = 0; i < n->n_in; i++) end[i] = from = idx_add(c, from, n->in[i]->type.dim[axis]);
+  const sx *e = NULL;
+  for (uint32_t i = n->n_in; i-- > 0;) { // the last operand is the innermost `otherwise`
+    for (uint32_t d = 0; d < rank; d++) shifted[d] = at[d];
+    if (i > 0) shifted[axis] = idx_sub(c, at[axis], end[i - 1]);
+    const sx *part = form_at(f, n->in[i], shifted);
+    if (!part) return NULL;
+    e = e ? make_pick(f, idx_addi(c, idx_sub(c, end[i], at[axis]), -1), part, e) : part;
+  }
+  return e;
+}
+
+// gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and guards record the misses.
+static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at) {
+  idx_ctx *c = f->m->ix;
+  const ir_value *data = n->in[0], *index = n->in[1];
+  uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0), batch = (uint32_t)ir_attr_int(n, "batch", 0);
+  uint32_t index_rank = index->type.rank, k = 0;
+  const idx *index_at[IR_MAX_RANK], *data_at[IR_MAX_RANK];
+  for (uint32_t i = 0; i < batch; i++) index_at[k++] = at[i];
+  for (uint32_t i = axis; k < index_rank; i++) index_at[k++] = at[i];
+  const sx *where = form_at(f, index, index_at);
+  if (!where) return NULL;
+  const idx *place, *guards[2];
+  uint32_t n_guards = 0;
+  if (where->kind == SX_const) place = idx_int(c, where->imm.v.i);
+  else if (where->kind == SX_index) place = where->at;
+  else if (where->kind == SX_load) {
+    const char *name = form_read_name(f->m, where->value);
+    map_put(f->reads, str_of(name), (void *)(uintptr_t)where->value);
+    place = idx_read(c, name, where->at);
+  } else return NULL;
+  const idx *last = idx_addi(c, data->type.dim[axis], -1);
+  if (idx_nonneg(c, place) != TRI_yes) guards[n_guards++] = idx_addi(c, idx_scale(c, place, -1), -1);
+  if (idx_nonneg(c, idx_sub(c, last, place)) != TRI_yes) guards[n_guards++] = idx_addi(c, idx_sub(c, place, last), -1);
+  if (n_guards) place = idx_min(c, idx_max(c, place, idx_int(c, 0)), last);
+  uint32_t o = 0;
+  for (uint32_t i = 0; i < axis; i++) data_at[i] = at[o++];
+  data_at[axis] = place;
+  o += index_rank - batch;
+  for (uint32_t i = axis + 1; i < data->type.rank; i++) data_at[i] = at[o++];
+  const sx *e = form_at(f, data, data_at);
+  if (!e || !n_guards) return e;
+  if (e->kind != SX_load) return NULL; // data that a gather reads is stored
+  sx *guarded = arena_copy(f->a, e, sizeof *e);
+  guarded->n_guards = n_guards;
+  guarded->guards = arena_copy(f->a, guards, n_guards * sizeof *guards);
+  guarded->span = n->spans.n ? n->spans.at[0] : NO_SPAN;
+  return make(f, *guarded);
+}
+
+static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at) {
+  const ir_node *n = v->def;
+  const idx *operand_at[IR_MAX_RANK];
+  scalar splat;
+  if (n->op == OP_const) return ir_is_splat(v, &splat) ? make_const(f, splat) : NULL;
+  if (n->op == OP_iota) return make_index(f, at[ir_attr_int(n, "axis", 0)]);
+  if (op_is_elementwise(n->op)) {
+    const sx *in[3];
+    for (uint32_t i = 0; i < n->n_in; i++)
+      if (!(in[i] = form_at(f, n->in[i], at))) return NULL;
+    return make_op(f, n->op, v->type.dt, n->n_in, in);
+  }
+  if (n->op == OP_pad) return form_pad(f, n, at);
+  if (n->op == OP_concat) return form_concat(f, n, at);
+  if (n->op == OP_gather) return form_gather(f, n, at);
+  if (index_through(f->m, n, at, operand_at)) return form_at(f, n->in[0], operand_at);
+  return NULL;
+}
+
+static const sx *subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b, map *done) {
+  const sx *known = map_get_ptr(done, e);
+  if (known) return known;
+  sx copy = *e;
+  if (e->at) copy.at = idx_subst(f->m->ix, e->at, n, b);
+  for (uint32_t i = 0; i < e->n_in; i++) copy.in[i] = subst(f, e->in[i], n, b, done);
+  if (e->n_guards) {
+    const idx **guards = ARENA_ARRAY(f->a, const idx *, e->n_guards);
+    for (uint32_t i = 0; i < e->n_guards; i++) guards[i] = idx_subst(f->m->ix, e->guards[i], n, b);
+    copy.guards = guards;
+  }
+  const sx *out = e->kind == SX_index ? make_index(f, copy.at) : e->kind == SX_pick ? make_pick(f, copy.at, copy.in[0], copy.in[1]) : make(f, copy);
+  map_put_ptr(done, e, (void *)(uintptr_t)out);
+  return out;
+}
+
+const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b) { return n ? subst(f, e, n, b, map_new(f->a)) : e; }
+
+static void walk(const sx *e, map *seen, void (*visit)(void *user, const sx *e), void *user) {
+  if (map_get_ptr(seen, e)) return;
+  map_put_ptr(seen, e, (void *)(uintptr_t)e);
+  for (uint32_t i = 0; i < e->n_in; i++) walk(e->in[i], seen, visit, user);
+  visit(user, e);
+}
+
+void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user) { walk(e, map_new(f->a), visit, user); }

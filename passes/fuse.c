@@ -1,0 +1,217 @@
+// Fusion, step two: the graph rebuilt with one `group` node for each group of fuse_group.c. A group's region holds copies of its members and of
+// the free nodes they read; it yields what others read. Where a value's only reader is a one-to-one movement, and the moved value's place
+// is still affine in the labels, the moved value is what the group stores: the movement costs nothing.
+#include "passes/fuse.h"
+#include <string.h>
+
+typedef struct rebuild {
+  fuse_plan *plan;
+  ir_graph *out;
+  ir_builder b;
+  map *values;       // old value -> new value in the new graph's body
+  VEC(const ir_value *) stored; // old values that groups yield
+  map *is_stored;    // old value -> group
+  bool *emitted;
+} rebuild;
+
+typedef struct region_build { // one group's region
+  rebuild *r;
+  ir_region *region;
+  ir_builder b;
+  map *inner;        // old value -> value in the region
+  VEC(const ir_value *) outer; // old values that became parameters
+  const fuse_group *group;
+} region_build;
+
+static bool is_affine(const domain *d, const idx *const *at, uint32_t rank, ir_module *m) {
+  const idx *coef, *rest;
+  for (uint32_t i = 0; i < rank; i++)
+    for (uint32_t k = 0; k < d->rank; k++)
+      if (idx_mentions(at[i], d->label[k]) && !idx_linear(m->ix, at[i], d->label[k], &coef, &rest)) return false;
+  return true;
+}
+
+// Follows single-reader, one-to-one movement after `v`; sets places on the way.
+static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_value *v) {
+  for (;;) {
+    const ir_node *u = fuse_uses(p, v) == 1 ? map_get_ptr(p->user, v) : NULL;
+    const idx *at[IR_MAX_RANK];
+    if (!u || !index_forward(p->m, u, place_get(&p->place, v), at) || !is_affine(&g->dom, at, u->out[0].type.rank, p->m)) return v;
+    place_set(&p->place, &u->out[0], at);
+    v = &u->out[0];
+  }
+}
+
+// Marks as stored every group value that lies under `v` outside of `reader`.
+static void require(rebuild *r, const ir_value *v, const fuse_group *reader) {
+  fuse_group *g = fuse_group_of(r->plan, v);
+  if (g == reader && g) return;
+  if (map_get_ptr(r->is_stored, v)) return;
+  if (g) {
+    map_put_ptr(r->is_stored, v, g);
+    vec_push(r->plan->a, &r->stored, v);
+    return;
+  }
+  if (v->def && fuse_is_free(r->plan, v->def))
+    for (uint32_t i = 0; i < v->def->n_in; i++) require(r, v->def->in[i], reader);
+}
+
+// Values that members read through gather's data or index, or that operators outside groups read, are stored as they are read.
+static void find_stored(rebuild *r) {
+  fuse_plan *p = r->plan;
+  const ir_graph *g = p->graph;
+  for (const ir_node *n = g->body->first; n; n = n->next) {
+    if (map_get_ptr(p->group_of, n) || !fuse_is_free(p, n))
+      for (uint32_t i = 0; i < n->n_in; i++) require(r, n->in[i], map_get_ptr(p->group_of, n));
+  }
+  for (uint32_t i = 0; i < g->body->n_yields; i++) require(r, g->body->yields[i], NULL);
+  for (size_t i = 0; i < r->stored.n; i++) {
+    const ir_value *v = r->stored.at[i];
+    fuse_group *home = map_get_ptr(r->is_stored, v);
+    const ir_value *sunk = sink_store(p, home, v);
+    if (sunk == v) continue;
+    map_put_ptr(r->is_stored, v, NULL);
+    map_put_ptr(r->is_stored, sunk, home);
+    r->stored.at[i] = sunk;
+  }
+}
+
+static ir_value *inside(region_build *rb, const ir_value *v);
+
+static ir_value *as_parameter(region_build *rb, const ir_value *v) {
+  ir_value *param = ir_region_param(rb->region, v->type);
+  vec_push(rb->r->plan->a, &rb->outer, v);
+  map_put_ptr(rb->inner, v, param);
+  return param;
+}
+
+static ir_value *copy_inside(region_build *rb, const ir_node *n) {
+  ir_value *in[256];
+  for (uint32_t i = 0; i < n->n_in && i < 256; i++) in[i] = inside(rb, n->in[i]);
+  ir_node *copy = ir_copy_node(&rb->b, n, in, rb->inner);
+  return &copy->out[0];
+}
+
+// The region's value for an old value: a member's copy, a free node copied on demand, or a parameter.
+static ir_value *inside(region_build *rb, const ir_value *v) {
+  ir_value *known = map_get_ptr(rb->inner, v);
+  if (known) return known;
+  bool member = fuse_group_of(rb->r->plan, v) == rb->group && rb->group;
+  bool stored = map_get_ptr(rb->r->is_stored, v) != NULL && map_get_ptr(rb->r->is_stored, v) != rb->group;
+  scalar splat;
+  bool leaf = v->def && v->def->op == OP_const && !ir_is_splat(v, &splat); // array constants live in memory
+  leaf = leaf || (v->def && v->def->op == OP_weight);
+  if (v->def && v->def->n_in < 256 && !stored && !leaf && (member || fuse_is_free(rb->r->plan, v->def))) return copy_inside(rb, v->def);
+  return as_parameter(rb, v);
+}
+
+static const char *kind_name(fuse_kind k) { return k == FUSE_contract ? "contract" : k == FUSE_row ? "row" : "elem"; }
+
+// The name of a kernel: what its operators do, in order, shortened.
+static const char *group_name(arena *a, const fuse_group *g) {
+  if (!g) return "copy";
+  strbuf b;
+  sb_init(&b, a);
+  for (size_t i = 0; i < g->nodes.n && b.n < 48; i++) sb_fmt(&b, "%s%s", i ? "_" : "", op_get(g->nodes.at[i]->op)->name);
+  return sb_cstr(&b);
+}
+
+static ir_value *outer_value(rebuild *r, const ir_value *v);
+
+// Builds one group node; `yields` are old values.
+static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const ir_value *const *yields) {
+  arena *a = r->plan->a;
+  ir_module *m = r->plan->m;
+  uint32_t max_params = 0;
+  for (size_t i = 0; g && i < g->nodes.n; i++) max_params += g->nodes.at[i]->n_in * 64;
+  region_build rb = {.r = r, .region = ir_region_new(r->out, r->b.region, max_params + 1024), .inner = map_new(a), .group = g};
+  ir_builder_init(&rb.b, m, rb.region);
+  int64_t root = 0;
+  for (size_t i = 0; g && i < g->nodes.n; i++) {
+    const ir_value *v = inside(&rb, &g->nodes.at[i]->out[0]);
+    if (g->nodes.at[i] != g->root) continue;
+    for (const ir_node *q = rb.region->first; q && q != v->def; q = q->next) root++;
+  }
+  if (!g) root = -1;
+  ir_value **inner = ARENA_ARRAY(a, ir_value *, n_yields + 1);
+  ir_type *types = ARENA_ARRAY(a, ir_type, n_yields + 1);
+  for (size_t i = 0; i < n_yields; i++) {
+    inner[i] = inside(&rb, yields[i]);
+    types[i] = yields[i]->type;
+  }
+  ir_region_yield(rb.region, (uint32_t)n_yields, inner);
+  ir_value **in = ARENA_ARRAY(a, ir_value *, rb.outer.n + 1);
+  for (size_t i = 0; i < rb.outer.n; i++) in[i] = outer_value(r, rb.outer.at[i]);
+  if (!g) root = (int64_t)rb.region->n_nodes;
+  ir_attr attrs[] = {attr_str(m, "kind", g ? kind_name(g->kind) : "elem"), attr_str(m, "name", group_name(a, g)), attr_int(m, "root", root)};
+  const ir_node *named = g ? g->root : yields[0]->def;
+  r->b.scope = named ? named->scope : "";
+  r->b.spans = named ? named->spans : (ir_spans){0, NULL};
+  ir_region *regions[] = {rb.region};
+  ir_node *n = ir_build(&r->b, OP_group, (uint32_t)rb.outer.n, in, 3, attrs, (uint32_t)n_yields, types, 1, regions);
+  for (size_t i = 0; i < n_yields; i++) map_put_ptr(r->values, yields[i], &n->out[i]);
+}
+
+static void emit_group(rebuild *r, const fuse_group *g) {
+  if (r->emitted[g->id]) return;
+  r->emitted[g->id] = true;
+  VEC(const ir_value *) yields = {0};
+  for (size_t i = 0; i < r->stored.n; i++)
+    if (map_get_ptr(r->is_stored, r->stored.at[i]) == g) vec_push(r->plan->a, &yields, r->stored.at[i]);
+  if (yields.n) emit_region(r, g, yields.n, yields.at);
+}
+
+// The new graph's value for an old one: emits what is needed first.
+static ir_value *outer_value(rebuild *r, const ir_value *v) {
+  ir_value *known = map_get_ptr(r->values, v);
+  if (known) return known;
+  const fuse_group *home = map_get_ptr(r->is_stored, v);
+  if (home) {
+    emit_group(r, home);
+    return map_get_ptr(r->values, v);
+  }
+  const ir_node *n = v->def;
+  ir_value **in = ARENA_ARRAY(r->plan->a, ir_value *, n->n_in + 1);
+  for (uint32_t i = 0; i < n->n_in; i++) in[i] = outer_value(r, n->in[i]);
+  ir_copy_node(&r->b, n, in, r->values);
+  return map_get_ptr(r->values, v);
+}
+
+// An output that no group stores (an input, a weight, a constant, a moved value) is copied by a group of its own.
+static ir_value *output_value(rebuild *r, const ir_value *v) {
+  if (map_get_ptr(r->is_stored, v)) return outer_value(r, v);
+  if (v->def && !fuse_is_free(r->plan, v->def)) return outer_value(r, v); // an operator that is not compiled
+  const ir_value *copy[] = {v};
+  ir_value *before = map_get_ptr(r->values, v);
+  emit_region(r, NULL, 1, copy);
+  ir_value *made = map_get_ptr(r->values, v);
+  if (before) map_put_ptr(r->values, v, before);
+  return made;
+}
+
+static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
+  rebuild r = {.plan = fuse_partition(c->a, g), .values = map_new(c->a), .is_stored = map_new(c->a)};
+  r.emitted = ARENA_ARRAY(c->a, bool, r.plan->groups.n + 1);
+  r.out = ir_graph_new(g->module, g->name, false);
+  ir_builder_init(&r.b, g->module, r.out->body);
+  for (uint32_t i = 0; i < g->body->n_params; i++)
+    map_put_ptr(r.values, &g->body->params[i], ir_graph_param(r.out, g->param_names[i], g->body->params[i].type, g->param_defaults[i]));
+  find_stored(&r);
+  for (const ir_node *n = g->body->first; n; n = n->next) { // textual order; operators outside groups keep theirs
+    const fuse_group *home = map_get_ptr(r.plan->group_of, n);
+    if (home && home->nodes.at[home->nodes.n - 1] == n) emit_group(&r, home);
+    else if (!home && !fuse_is_free(r.plan, n) && n->n_out) outer_value(&r, &n->out[0]);
+    else if (!home && !n->n_out) { // checks
+      ir_value **in = ARENA_ARRAY(c->a, ir_value *, n->n_in + 1);
+      for (uint32_t i = 0; i < n->n_in; i++) in[i] = outer_value(&r, n->in[i]);
+      ir_copy_node(&r.b, n, in, r.values);
+    }
+  }
+  for (uint32_t i = 0; i < g->body->n_yields; i++) ir_graph_output(r.out, g->output_names[i], output_value(&r, g->body->yields[i]));
+  return r.out;
+}
+
+bool pass_fuse(pass_context *c, ir_module *m) {
+  for (size_t g = 0; g < m->graphs.n; g++) ir_graph_replace(m, m->graphs.at[g], rebuild_graph(c, m->graphs.at[g]));
+  return true;
+}

@@ -1,0 +1,42 @@
+// Fusion in two steps: who belongs together (fuse_group.c), and the graph rebuilt with one `group` node each (fuse.c).
+#ifndef NNC_PASSES_FUSE_H
+#define NNC_PASSES_FUSE_H
+
+#include "passes/pass.h"
+#include "passes/place.h"
+
+typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract } fuse_kind;
+
+typedef struct fuse_set fuse_set; // the ids of groups that a group needs, directly or not: a bit set
+
+typedef struct fuse_group {
+  uint32_t id;
+  fuse_kind kind;
+  VEC(const ir_node *) nodes; // members in topological order, prologue first
+  const ir_node *root;        // whose dims are the domain
+  domain dom;
+  uint64_t *needs;            // bit i: group i must run before
+  bool merged;                // became another group's prologue
+} fuse_group;
+
+typedef struct fuse_plan {
+  arena *a;
+  ir_module *m;
+  const ir_graph *graph;
+  uint32_t max_groups;        // capacity of the bit sets
+  VEC(fuse_group *) groups;
+  map *group_of;              // ir_node * -> fuse_group *
+  map *uses;                  // ir_value * -> number of uses, as an integer in the pointer
+  map *user;                  // ir_value * -> its last user node
+  places place;
+} fuse_plan;
+
+// Assigns every operator that the back end compiles to a group. Movement, constants, iota and cheap arithmetic on them belong to nobody.
+fuse_plan *fuse_partition(arena *a, const ir_graph *g);
+
+fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v); // NULL: a parameter, or belongs to nobody
+bool fuse_is_free(const fuse_plan *p, const ir_node *n);          // recomputed by whoever reads it
+bool fuse_reaches(const fuse_group *from, const fuse_group *to);  // must `from` run before `to`?
+uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v);
+
+#endif

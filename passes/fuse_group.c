@@ -1,0 +1,245 @@
+// Fusion, step one: which operators become one kernel (graph-ir section 7).
+//
+// In topological order: a contraction opens a group; a reduction joins the row or elementwise group that feeds it, or opens a row group; an
+// elementwise operator joins the latest group among its producers whose domain it fits, provided no other producer needs that group
+// (groups stay convex). A residual add thus falls into the later contraction's epilogue, and a norm or softmax with its affine tail into
+// one row group. At last an elementwise group of a few cheap operators that only one contraction reads becomes that contraction's prologue.
+#include "passes/fuse.h"
+#include <string.h>
+
+enum { PROLOGUE_OPS = 4 };
+
+typedef struct membership {
+  const fuse_plan *plan;
+  const fuse_group *group;
+} membership;
+
+static bool is_member(void *user, const ir_value *v) {
+  const membership *m = user;
+  return v->def && map_get_ptr(m->plan->group_of, v->def) == m->group;
+}
+
+fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v) { return v->def ? map_get_ptr(p->group_of, v->def) : NULL; }
+
+bool fuse_reaches(const fuse_group *from, const fuse_group *to) { return (to->needs[from->id / 64] >> (from->id % 64) & 1) != 0; }
+
+uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v) { return (uintptr_t)map_get_ptr(p->uses, v); }
+
+static bool is_cheap(op_code op) {
+  switch ((int)op) {
+  case OP_neg: case OP_abs: case OP_not: case OP_add: case OP_sub: case OP_mul: case OP_min: case OP_max: case OP_eq: case OP_lt: case OP_le:
+  case OP_and: case OP_or: case OP_where: case OP_cast: return true;
+  default: return false;
+  }
+}
+
+bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
+  if (op_get(n->op)->cls == OPC_movement || op_get(n->op)->cls == OPC_leaf) return true;
+  if (!is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    const ir_node *d = n->in[i]->def;
+    while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1) d = d->in[0]->def;
+    scalar s;
+    if (!d || map_get_ptr(p->group_of, d)) return false;
+    if (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) && !(op_is_elementwise(d->op) && fuse_is_free(p, d)))
+      return false;
+  }
+  return true;
+}
+
+static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) {
+  fuse_group *g = ARENA_NEW(p->a, fuse_group);
+  g->id = (uint32_t)p->groups.n;
+  g->kind = kind;
+  g->root = root;
+  g->needs = ARENA_ARRAY(p->a, uint64_t, p->max_groups / 64 + 1);
+  vec_push(p->a, &p->groups, g);
+  return g;
+}
+
+// The groups that produce what `v` is made of, seen through movement and free arithmetic.
+static void producers(const fuse_plan *p, const ir_value *v, void (*f)(void *user, fuse_group *g), void *user) {
+  fuse_group *g = fuse_group_of(p, v);
+  if (g) f(user, g);
+  else if (v->def)
+    for (uint32_t i = 0; i < v->def->n_in; i++) producers(p, v->def->in[i], f, user);
+}
+
+typedef struct needing {
+  fuse_plan *plan;
+  fuse_group *group;
+} needing;
+
+static void add_need(void *user, fuse_group *producer) {
+  needing *x = user;
+  if (producer == x->group) return;
+  x->group->needs[producer->id / 64] |= UINT64_C(1) << (producer->id % 64);
+  for (uint32_t w = 0; w <= x->plan->max_groups / 64; w++) x->group->needs[w] |= producer->needs[w];
+}
+
+static void add_node(fuse_plan *p, fuse_group *g, const ir_node *n, const idx *const *at) {
+  vec_push(p->a, &g->nodes, n);
+  map_put_ptr(p->group_of, n, g);
+  place_set(&p->place, &n->out[0], at);
+  needing x = {p, g};
+  for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_need, &x);
+  for (size_t i = 0; i < p->groups.n; i++) // who needs g needs what g now needs
+    if (fuse_reaches(g, p->groups.at[i]))
+      for (uint32_t w = 0; w <= p->max_groups / 64; w++) p->groups.at[i]->needs[w] |= g->needs[w];
+}
+
+typedef struct candidates {
+  fuse_group *at[16];
+  uint32_t n;
+  bool overflow;
+} candidates;
+
+static void add_candidate(void *user, fuse_group *g) {
+  candidates *c = user;
+  for (uint32_t i = 0; i < c->n; i++)
+    if (c->at[i] == g) return;
+  if (c->n == 16) c->overflow = true;
+  else c->at[c->n++] = g;
+}
+
+// Would joining `g` close a cycle: does another producer need g?
+static bool stays_convex(const candidates *c, const fuse_group *g) {
+  for (uint32_t i = 0; i < c->n; i++)
+    if (c->at[i] != g && fuse_reaches(g, c->at[i])) return false;
+  return !c->overflow;
+}
+
+static void join_elementwise(fuse_plan *p, const ir_node *n) {
+  candidates c = {.n = 0};
+  for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &c);
+  const idx *at[IR_MAX_RANK];
+  for (;;) { // the latest group first
+    fuse_group *g = NULL;
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < c.n; i++)
+      if (c.at[i] && (!g || c.at[i]->id > g->id)) g = c.at[i], best = i;
+    if (!g) break;
+    membership member = {p, g};
+    candidates others = {.n = 0};
+    for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &others);
+    if (stays_convex(&others, g) && place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
+      add_node(p, g, n, at);
+      return;
+    }
+    c.at[best] = NULL;
+  }
+  fuse_group *g = new_group(p, FUSE_elem, n);
+  domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
+  add_node(p, g, n, g->dom.at);
+}
+
+static void join_reduction(fuse_plan *p, const ir_node *n) {
+  candidates c = {.n = 0};
+  producers(p, n->in[0], add_candidate, &c);
+  const idx *at[IR_MAX_RANK];
+  bool reduced[IR_MAX_RANK];
+  for (uint32_t i = 0; i < c.n; i++) {
+    fuse_group *g = c.at[i];
+    membership member = {p, g};
+    if (g->kind == FUSE_contract || !stays_convex(&c, g)) continue;
+    if (!place_reduction(&p->place, &g->dom, n, is_member, &member, at, reduced)) continue;
+    if (g->kind == FUSE_row && memcmp(reduced, g->dom.reduced, sizeof reduced) != 0) continue;
+    g->kind = FUSE_row;
+    memcpy(g->dom.reduced, reduced, sizeof reduced);
+    add_node(p, g, n, at);
+    return;
+  }
+  fuse_group *g = new_group(p, FUSE_row, n);
+  membership none = {p, g};
+  domain_init(p->m, &g->dom, n->in[0]->type.rank, n->in[0]->type.dim);
+  place_reduction(&p->place, &g->dom, n, is_member, &none, at, g->dom.reduced);
+  add_node(p, g, n, at);
+}
+
+// A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an elementwise group.
+static void open_gather(fuse_plan *p, const ir_node *n) {
+  fuse_group *g = new_group(p, FUSE_elem, n);
+  domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
+  add_node(p, g, n, g->dom.at);
+}
+
+static void open_contract(fuse_plan *p, const ir_node *n) {
+  fuse_group *g = new_group(p, FUSE_contract, n);
+  domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
+  add_node(p, g, n, g->dom.at);
+}
+
+// The one group that reads any value of g, or NULL when there are several or a graph output is among the readers.
+static fuse_group *only_reader(const fuse_plan *p, const fuse_group *g) {
+  fuse_group *reader = NULL;
+  for (size_t i = 0; i < g->nodes.n; i++) {
+    const ir_value *v = &g->nodes.at[i]->out[0];
+    for (;;) {
+      if (fuse_uses(p, v) != 1) return NULL;
+      const ir_node *u = map_get_ptr(p->user, v);
+      if (!u) return NULL; // a graph output
+      fuse_group *r = map_get_ptr(p->group_of, u);
+      if (r == g) break;
+      if (r && reader && r != reader) return NULL;
+      if (r) {
+        reader = r;
+        break;
+      }
+      v = &u->out[0];
+    }
+  }
+  return reader;
+}
+
+static void merge_prologues(fuse_plan *p) {
+  for (size_t i = 0; i < p->groups.n; i++) {
+    fuse_group *g = p->groups.at[i];
+    if (g->kind != FUSE_elem || g->nodes.n > PROLOGUE_OPS) continue;
+    bool cheap = true;
+    for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && is_cheap(g->nodes.at[k]->op);
+    fuse_group *reader = cheap ? only_reader(p, g) : NULL;
+    if (!reader || reader->kind != FUSE_contract) continue;
+    VEC(const ir_node *) joined = {0};
+    for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
+    for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);
+    memcpy(&reader->nodes, &joined, sizeof joined);
+    for (size_t k = 0; k < g->nodes.n; k++) map_put_ptr(p->group_of, g->nodes.at[k], reader);
+    g->merged = true;
+  }
+}
+
+static void count_uses(fuse_plan *p, const ir_graph *g) {
+  for (const ir_node *n = g->body->first; n; n = n->next)
+    for (uint32_t i = 0; i < n->n_in; i++) {
+      map_put_ptr(p->uses, n->in[i], (void *)(fuse_uses(p, n->in[i]) + 1));
+      map_put_ptr(p->user, n->in[i], (void *)(uintptr_t)n);
+    }
+  for (uint32_t i = 0; i < g->body->n_yields; i++) {
+    map_put_ptr(p->uses, g->body->yields[i], (void *)(fuse_uses(p, g->body->yields[i]) + 2)); // an output is never an inner value
+    map_put_ptr(p->user, g->body->yields[i], NULL);
+  }
+}
+
+fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
+  fuse_plan *p = ARENA_NEW(a, fuse_plan);
+  p->a = a;
+  p->m = g->module;
+  p->graph = g;
+  p->max_groups = g->body->n_nodes;
+  p->group_of = map_new(a);
+  p->uses = map_new(a);
+  p->user = map_new(a);
+  p->place = places_new(a, g->module);
+  count_uses(p, g);
+  for (const ir_node *n = g->body->first; n; n = n->next) {
+    op_class cls = op_get(n->op)->cls;
+    bool windowed = cls == OPC_reduce && ir_attr_find(n, "map");
+    if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || windowed || fuse_is_free(p, n)) continue;
+    if (op_is_elementwise(n->op)) join_elementwise(p, n);
+    else if (cls == OPC_reduce) join_reduction(p, n);
+    else if (n->op == OP_gather) open_gather(p, n);
+    else if (n->op == OP_contract) open_contract(p, n);
+  }
+  merge_prologues(p);
+  return p;
+}
