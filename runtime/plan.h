@@ -42,6 +42,7 @@ typedef struct rt_plan {
   rt_range words;          // uint32_t: operand lists, dim lists
   rt_range programs;       // rt_program
   rt_range faults;         // rt_fault_site
+  rt_range checks;         // rt_check
 } rt_plan;
 
 typedef struct rt_dim {
@@ -96,8 +97,17 @@ typedef struct rt_program {
   uint32_t first_buffer, n_buffers; // its own buffers are contiguous
   uint32_t first_input, n_inputs;   // tensors
   uint32_t first_output, n_outputs; // tensors
+  uint32_t first_check, n_checks;
   uint32_t pad;
 } rt_program;
+
+// A guard on dims that could not be proved when compiling: evaluated when dims bind; `expr` < 0 is an input error with this text.
+typedef struct rt_check {
+  uint32_t expr;           // expression
+  uint32_t text;           // string
+  uint32_t line;
+  uint32_t pad;
+} rt_check;
 
 typedef struct rt_fault_site {
   uint32_t text;           // string: "index out of range in `take`"
