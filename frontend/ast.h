@@ -6,6 +6,12 @@
 #include "base/diag.h"
 #include "ir/dtype.h"
 
+// Limits, so that no file can make the reader or a recursive walk over the tree run away.
+enum {
+  AST_MAX_FILE_BYTES = 16 << 20, // of a model or config file
+  AST_MAX_EXPR_HEIGHT = 200      // nodes on the longest path down an expression
+};
+
 typedef struct ast_expr ast_expr;
 typedef struct ast_step ast_step;
 
@@ -31,6 +37,7 @@ typedef struct ast_arg {
 
 struct ast_expr {
   ast_expr_kind kind;
+  uint32_t height;    // 1 + that of the highest child, at most AST_MAX_EXPR_HEIGHT
   diag_span span;     // the whole expression
   diag_span op_span;  // the operator, callee name or bracket
   int64_t i;          // EX_int, EX_bool
