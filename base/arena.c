@@ -106,7 +106,7 @@ static unsigned char *block_new(arena *a, size_t room) {
 
 static void *try_alloc(arena *a, size_t size_bytes) {
   if (size_bytes > SIZE_MAX - ALIGN) return NULL;
-  size_t rounded = (size_bytes + ALIGN - 1) / ALIGN * ALIGN;
+  size_t rounded = size_bytes ? (size_bytes + ALIGN - 1) / ALIGN * ALIGN : ALIGN;
   unsigned char *p = a->free;
   if (EACH_ALONE) {
     p = block_new(a, size_bytes);

@@ -3,7 +3,7 @@
 // Printing: the fewest decimal digits that read back as the same value. For each count of digits the C library's
 // correctly rounded digits are tried, then the next larger ones: just above a power of two the nearest decimal may fall
 // outside the interval that reads back while its neighbour is inside (Steele & White 1990). At most 34 short strtod
-// calls a number. Layout: positional from 1e-5 up to below 1e16, otherwise with an exponent.
+// calls a number. Layout: positional from 1e-4 up to below 1e16, otherwise with an exponent.
 //
 // Reading: the slice is checked against the grammar by hand, and its digits are handed to strtod as an integer and an
 // exponent, without a decimal point: strtod rounds correctly, and no locale can change the meaning. A double is decided
@@ -66,12 +66,12 @@ static void sb_float(strbuf *b, double v, bool is_f32) {
   char text[24];
   int n = snprintf(text, sizeof text, "%" PRIu64, digits);
   int point = n + exponent; // v = 0.text * 10^point
-  if (point > 16 || point < -4) {
+  if (point > 16 || point < -3) {
     sb_char(b, text[0]);
     if (n > 1) sb_fmt(b, ".%s", text + 1);
     sb_fmt(b, "e%d", point - 1);
   } else if (point <= 0) {
-    sb_fmt(b, "0.%.*s%s", -point, "0000", text);
+    sb_fmt(b, "0.%.*s%s", -point, "000", text);
   } else if (point >= n) {
     sb_fmt(b, "%s%.*s.0", text, point - n, "0000000000000000");
   } else {

@@ -1,0 +1,20 @@
+// A memory source that counts what is out and refuses on demand, and a way to run code under an arena's guard.
+#ifndef NNC_TESTS_COUNTING_SOURCE_H
+#define NNC_TESTS_COUNTING_SOURCE_H
+
+#include "base/arena.h"
+
+typedef struct counting_source {
+  mem_source source; // give &c.source to arena_new
+  size_t n_calls;    // allocations asked for so far
+  size_t fail_at;    // the call (from 1) that is refused, and all after it; 0 = none
+  size_t n_live;     // blocks not released
+  size_t bytes;      // handed out so far
+} counting_source;
+
+void counting_source_init(counting_source *c, size_t fail_at);
+
+// Runs body(a, user); 0 when it came back, otherwise the code it unwound with.
+int run_guarded(arena *a, void (*body)(arena *a, void *user), void *user);
+
+#endif
