@@ -63,7 +63,7 @@ typedef struct kir_block {
 } kir_block;
 
 typedef enum kir_kind {
-  KIR_let,      // let var = index
+  KIR_let,      // let var = index                                 may mention workers, not r or c
   KIR_load,     // out = load acc : dt RxC [where … else imm]      never touches memory where a condition fails
   KIR_const,    // out = const imm : dt RxC
   KIR_index,    // out = index index : i32|i64 RxC
@@ -141,6 +141,7 @@ kir_buffer *kir_param(kir_kernel *k, const char *name, kir_space space, dtype dt
 kir_buffer *kir_group(kir_kernel *k, const char *name, dtype dt, uint32_t rank, const int64_t *dim);
 const sym *kir_fact_add(kir_kernel *k, const char *name, int64_t lo, int64_t hi, int64_t multiple); // finds by name
 const sym *kir_grid(kir_kernel *k, const char *name, const idx *extent); // bounds 0..extent-1
+const sym *kir_worker(kir_kernel *k, const char *name, int64_t extent);  // at most two; bounds 0..extent-1
 const sym *kir_fresh(kir_kernel *k, const char *prefix, const idx *lo, const idx *hi); // a name for a loop or let, inclusive bounds
 
 extern const kir_where kir_always;
@@ -180,6 +181,7 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 
 // -- text, checking, running --
 void kir_print(strbuf *b, const kir_kernel *k);
+str kir_fingerprint(const kir_kernel *k, arena *a); // the text without the kernel's name: equal kernels have equal ones
 kir_kernel *kir_parse(arena *a, diag_list *l, uint32_t file); // exactly one kernel; NULL after diagnostics
 bool kir_verify(const kir_kernel *k, diag_list *l);           // dominance, shapes, dtypes, uniformity, names, loop rules
 

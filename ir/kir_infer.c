@@ -1,0 +1,105 @@
+// Operand rules of tile operations, and their spelling: what the builder, the parser and the verifier ask of one
+// statement.
+//
+// Elementwise operations broadcast 1x1, Rx1 and 1xC operands to RxC. Operands of one operation have one dtype; a
+// comparison gives bool, `pick` takes a bool condition first, `convert` gives what it names.
+#include "ir/kir_priv.h"
+
+bool kir_shape_legal(int64_t rows, int64_t cols) {
+  return rows >= 1 && cols >= 1 && rows <= KIR_MAX_SIDE && cols <= KIR_MAX_SIDE && rows * cols <= KIR_MAX_ELEMENTS;
+}
+
+// -- spelling --
+
+bool kir_is_tile_op(op_code op) { return op_is_elementwise(op); }
+
+const char *kir_op_word(op_code op) { return op == OP_cast ? "convert" : op == OP_where ? "pick" : op_get(op)->name; }
+
+bool kir_op_find(str word, op_code *op) {
+  if (str_is(word, "convert")) return *op = OP_cast, true;
+  if (str_is(word, "pick")) return *op = OP_where, true;
+  return op_find(word, op) && kir_is_tile_op(*op) && str_is(word, kir_op_word(*op));
+}
+
+static const struct {
+  op_code op;
+  const char *word;
+} reductions[] = {{OP_sum, "rowsum"}, {OP_amax, "rowmax"}, {OP_amin, "rowmin"}, {OP_prod, "rowprod"}};
+
+enum { N_REDUCTIONS = sizeof reductions / sizeof *reductions };
+
+const char *kir_reduce_word(op_code op) {
+  for (size_t i = 0; i < N_REDUCTIONS; i++) {
+    if (reductions[i].op == op) return reductions[i].word;
+  }
+  return NULL;
+}
+
+bool kir_reduce_find(str word, op_code *op) {
+  for (size_t i = 0; i < N_REDUCTIONS; i++) {
+    if (str_is(word, reductions[i].word)) return *op = reductions[i].op, true;
+  }
+  return false;
+}
+
+// -- operands --
+
+static bool broadcast_to(uint32_t *side, uint32_t other) {
+  if (*side == 1) *side = other;
+  return other == 1 || other == *side;
+}
+
+static diag_id infer_dot(const kir_stmt *s, kir_type *out) {
+  // Each variant fixes the depth of one step and the dtypes of its operands; `fma` is an outer product of one dtype.
+  if (s->variant == NULL || !str_is(str_of(s->variant), "fma")) return DIAG_ID_kernel_variant;
+  const kir_tile *acc = s->in[0], *a = s->in[1], *b = s->in[2];
+  *out = (kir_type){acc->dt, acc->rows, acc->cols};
+  if (acc->dt == DT_bool || a->dt != acc->dt || b->dt != acc->dt) return DIAG_ID_kernel_dtype;
+  bool fits = a->rows == acc->rows && a->cols == 1 && b->rows == 1 && b->cols == acc->cols;
+  return fits ? DIAG_COUNT : DIAG_ID_kernel_shape;
+}
+
+static bool dtype_fits(op_code op, dtype dt) {
+  if (op_has(op, OPF_FLT)) return dtype_is_float(dt);
+  if (op_has(op, OPF_NUM)) return dt != DT_bool;
+  if (op_has(op, OPF_BOOLEAN)) return dt == DT_bool;
+  if (op_has(op, OPF_INTBOOL)) return !dtype_is_float(dt);
+  return true;
+}
+
+static diag_id infer_elementwise(const kir_stmt *s, dtype to, kir_type *out) {
+  uint32_t first = s->kind == KIR_op && s->op == OP_where; // the condition has a dtype of its own
+  *out = (kir_type){s->in[first]->dt, 1, 1};
+  for (uint32_t i = 0; i < s->n_in; i++) {
+    if (!broadcast_to(&out->rows, s->in[i]->rows) || !broadcast_to(&out->cols, s->in[i]->cols)) {
+      return DIAG_ID_kernel_shape;
+    }
+    if (s->in[i]->dt != (i < first ? DT_bool : out->dt)) return DIAG_ID_kernel_dtype;
+  }
+  if (s->kind == KIR_fma) return out->dt == DT_bool ? DIAG_ID_kernel_dtype : DIAG_COUNT;
+  if (!dtype_fits(s->op, out->dt)) return DIAG_ID_kernel_dtype;
+  if (s->op == OP_cast) out->dt = to;
+  else if (op_has(s->op, OPF_CMP)) out->dt = DT_bool;
+  return DIAG_COUNT;
+}
+
+static diag_id infer_op(const kir_stmt *s, dtype to, kir_type *out) {
+  if (!kir_is_tile_op(s->op)) return DIAG_ID_kernel_operator;
+  const op_info *info = op_get(s->op);
+  if (s->n_in < info->min_in || s->n_in > info->max_in) return DIAG_ID_kernel_operator;
+  return infer_elementwise(s, to, out);
+}
+
+diag_id kir_infer(const kir_stmt *s, dtype to, kir_type *out) {
+  switch ((int)s->kind) {
+  case KIR_dot: return infer_dot(s, out);
+  case KIR_op: return infer_op(s, to, out);
+  case KIR_fma: return infer_elementwise(s, to, out);
+  case KIR_select: *out = (kir_type){s->in[0]->dt, s->in[0]->rows, s->in[0]->cols}; return DIAG_COUNT;
+  case KIR_reduce:
+    *out = (kir_type){s->in[0]->dt, s->in[0]->rows, 1};
+    if (kir_reduce_word(s->op) == NULL) return DIAG_ID_kernel_operator;
+    return s->in[0]->dt == DT_bool ? DIAG_ID_kernel_dtype : DIAG_COUNT;
+  default: return DIAG_ID_kernel_operator;
+  }
+}
