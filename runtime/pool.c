@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 // Long enough to span the pause between two kernels of a model, short against a time slice of the system.
-enum { SPIN_NS = 30000, PAUSES_BETWEEN_LOOKS_AT_THE_CLOCK = 16, CACHE_LINE = 64 };
+enum { SPIN_NS = 30000, PAUSES_BETWEEN_LOOKS_AT_THE_CLOCK = 16, CACHE_LINE = 64, MOST_CHUNKS = 1 << 20 };
 
 typedef void (*job_function)(void *user, int64_t begin, int64_t end, unsigned worker);
 
@@ -178,7 +178,7 @@ void rt_pool_run(rt_pool *p, int64_t n_items, int64_t chunk, job_function fn, vo
     fn(user, 0, n_items, 0);
     return;
   }
-  while ((n_items - 1) / chunk >= INT32_MAX) chunk *= 2;
+  while ((n_items - 1) / chunk >= MOST_CHUNKS) chunk *= 2;
   uint32_t n_chunks = (uint32_t)((n_items - 1) / chunk + 1);
   atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
   atomic_store_explicit(&p->user, user, memory_order_relaxed);

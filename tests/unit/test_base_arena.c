@@ -236,7 +236,7 @@ static void fail_each_allocation(void **state) {
     assert_int_equal(code, c.n_calls >= n ? 1 : 0);
     assert_int_equal(s.finished, through);
   }
-  assert_true(n > 10);
+  assert_true(n > 5); // blocks; under AddressSanitizer every request is one
   assert_int_equal(n_temporaries(folder), 0);
   assert_int_equal(lowest_free_descriptor(), fd_before);
   remove(path);
