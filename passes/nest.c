@@ -1,0 +1,128 @@
+// The loop nest of a group: its labels, merged where every address allows, and what their accesses look like.
+#include "passes/schedule.h"
+
+typedef struct merge_test {
+  nest *n;
+  const sym *outer, *inner;
+  const idx *extent; // of inner
+  bool ok;
+} merge_test;
+
+static bool runs_on(merge_test *t, const idx *address) {
+  idx_ctx *c = t->n->g->m->ix;
+  const idx *co, *ci, *rest, *rest2;
+  if (!idx_linear(c, address, t->outer, &co, &rest) || !idx_linear(c, address, t->inner, &ci, &rest2)) return false;
+  return co == idx_mul(c, ci, t->extent);
+}
+
+static bool mentions_either(const merge_test *t, const idx *e) { return idx_mentions(e, t->outer) || idx_mentions(e, t->inner); }
+
+static void test_scalar(void *user, const sx *e) {
+  merge_test *t = user;
+  if (e->kind == SX_load) t->ok = t->ok && runs_on(t, e->at);
+  else if (e->at) t->ok = t->ok && !mentions_either(t, e->at);
+  for (uint32_t i = 0; i < e->n_guards; i++) t->ok = t->ok && !mentions_either(t, e->guards[i]);
+}
+
+static bool can_merge(nest *n, uint32_t i) {
+  merge_test t = {n, n->label[i].s, n->label[i + 1].s, n->label[i + 1].extent, n->label[i].reduced == n->label[i + 1].reduced};
+  for (uint32_t k = 0; t.ok && k < n->n_roots; k++) {
+    form_walk(n->g->form, n->root[k], test_scalar, &t);
+    if (n->store[k]) t.ok = t.ok && runs_on(&t, n->store[k]);
+  }
+  return t.ok;
+}
+
+static void merge(nest *n, uint32_t i) {
+  idx_ctx *c = n->g->m->ix;
+  const idx *extent = idx_mul(c, n->label[i].extent, n->label[i + 1].extent);
+  sym *joined = idx_fresh(c, "d");
+  joined->lo = idx_int(c, 0);
+  joined->hi = idx_addi(c, extent, -1);
+  idx_binding b[] = {{n->label[i].s, idx_int(c, 0)}, {n->label[i + 1].s, idx_of(c, joined)}};
+  for (uint32_t k = 0; k < n->n_roots; k++) {
+    n->root[k] = form_subst(n->g->form, n->root[k], 2, b);
+    if (n->store[k]) n->store[k] = idx_subst(c, n->store[k], 2, b);
+  }
+  n->label[i] = (nest_label){joined, extent, n->label[i].reduced};
+  for (uint32_t k = i + 1; k + 1 < n->n_labels; k++) n->label[k] = n->label[k + 1];
+  n->n_labels--;
+}
+
+void nest_merge(nest *n) {
+  for (uint32_t i = 0; i < n->n_labels;) { // labels of extent 1 loop over nothing: scalars already index them by 0
+    if (!idx_equals_int(n->label[i].extent, 1)) {
+      i++;
+      continue;
+    }
+    for (uint32_t k = i; k + 1 < n->n_labels; k++) n->label[k] = n->label[k + 1];
+    n->n_labels--;
+  }
+  for (uint32_t i = n->n_labels; i-- > 1;)
+    if (can_merge(n, i - 1)) merge(n, i - 1);
+}
+
+typedef struct unit_count {
+  const nest *n;
+  const sym *s;
+  int score;
+} unit_count;
+
+static bool is_unit(const nest *n, const idx *address, const sym *s) {
+  const idx *coef, *rest;
+  return idx_linear(n->g->m->ix, address, s, &coef, &rest) && idx_equals_int(coef, 1);
+}
+
+static void count_units(void *user, const sx *e) {
+  unit_count *u = user;
+  if (e->kind == SX_load && is_unit(u->n, e->at, u->s)) u->score++;
+}
+
+int nest_unit_score(const nest *n, uint32_t i) {
+  unit_count u = {n, n->label[i].s, 0};
+  for (uint32_t k = 0; k < n->n_roots; k++) {
+    form_walk(n->g->form, n->root[k], count_units, &u);
+    if (n->store[k] && is_unit(n, n->store[k], u.s)) u.score += 2;
+  }
+  return u.score;
+}
+
+int64_t extent_max(lower_group *g, const idx *e) {
+  int64_t lo, hi;
+  return idx_range(g->m->ix, e, &lo, &hi) ? hi : INT64_MAX;
+}
+
+int64_t extent_hint(lower_group *g, const idx *e) {
+  int64_t lo, hi;
+  if (!idx_range(g->m->ix, e, &lo, &hi)) return 128;
+  if (lo == hi) return lo;
+  int64_t guess = lo > 0 ? lo : 1;
+  while (guess * guess < hi * (lo > 0 ? lo : 1) && guess < hi) guess *= 2; // near the geometric mean of the range
+  return guess < hi ? guess : hi;
+}
+
+static void add_cost(void *user, const sx *e) {
+  double *ns = user;
+  if (e->kind == SX_load) *ns += 0.05;
+  if (e->kind != SX_op) return;
+  switch ((int)e->op) { // sixteen lanes a vector; polynomials cost some twenty operations, scalar fallbacks more
+  case OP_exp: case OP_tanh: case OP_sigmoid: case OP_erf: case OP_log: *ns += 0.3; break;
+  case OP_sin: case OP_cos: case OP_tan: case OP_atan: case OP_pow: case OP_expm1: case OP_log1p: case OP_erfinv: *ns += 1.0; break;
+  case OP_div: case OP_sqrt: case OP_rsqrt: case OP_floordiv: case OP_mod: *ns += 0.2; break;
+  default: *ns += 0.03;
+  }
+}
+
+double nest_cost_per_element(const nest *n) {
+  double ns = 0.05;
+  for (uint32_t k = 0; k < n->n_roots; k++) form_walk(n->g->form, n->root[k], add_cost, &ns);
+  return ns;
+}
+
+tile_shape pick_cols(lower_group *g, const idx *extent) {
+  uint32_t lanes = g->c->target->vector_bytes / 4, widest = 4 * lanes;
+  int64_t n = extent_max(g, extent);
+  uint32_t cols = widest;
+  while (cols > lanes && (int64_t)cols / 2 >= n) cols /= 2;
+  return (tile_shape){cols, idx_divides(g->m->ix, cols, extent) == TRI_yes};
+}

@@ -1,0 +1,105 @@
+// Schedule of elementwise groups (gathers, copies, concatenations included): one pass over the output domain in rows of vectors.
+//
+//   grid: outer labels, and blocks of the vector label when it is long      body: other labels serial, then
+//   for k in lo..full step C { load… store … }      and one masked tile for the rest
+#include "passes/schedule.h"
+
+enum { BLOCK = 4096 };
+
+static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec, const idx *k, const idx *end, bool masked, uint32_t cols) {
+  lower_group *g = n->g;
+  splice s = *outer;
+  idx_ctx *c = g->k->ix;
+  const idx *at = idx_add(c, k, idx_of(c, g->k->c));
+  s.b = b;
+  s.rows = 1;
+  s.cols = cols;
+  s.done = NULL;
+  if (vec < n->n_labels) splice_bind(&s, n->label[vec].s, at);
+  s.col_tail = masked ? idx_addi(c, idx_sub(c, end, at), -1) : NULL;
+  for (uint32_t i = 0; i < n->n_roots; i++) splice_store(&s, g->region->yields[i], n->store[i], splice_tile(&s, n->root[i]));
+}
+
+// The vector loop over [lo, hi): whole tiles, then a masked one.
+static void emit_vector_loop(nest *n, const splice *s, kir_builder *b, uint32_t vec, const idx *lo, const idx *hi) {
+  idx_ctx *c = n->g->k->ix;
+  tile_shape shape = pick_cols(n->g, n->label[vec].extent);
+  const idx *length = idx_sub(c, hi, lo), *cols = idx_int(c, shape.cols);
+  const idx *full = shape.exact ? hi : idx_add(c, lo, idx_mul(c, idx_floordiv(c, length, cols), cols));
+  int64_t trips;
+  bool none = idx_is_const(idx_sub(c, full, lo), &trips) && trips == 0;
+  if (!none) {
+    kir_stmt *loop = kir_for(b, "k", lo, full, shape.cols, 1, 0, NULL);
+    kir_builder body = kir_for_body(b, loop);
+    emit_tile(n, s, &body, vec, idx_of(c, loop->var), hi, false, shape.cols);
+    kir_for_end(loop, NULL);
+  }
+  if (shape.exact) return;
+  kir_stmt *rest = kir_for(b, "k", full, hi, shape.cols, 1, 0, NULL);
+  kir_builder body = kir_for_body(b, rest);
+  emit_tile(n, s, &body, vec, idx_of(c, rest->var), hi, true, shape.cols);
+  kir_for_end(rest, NULL);
+}
+
+bool schedule_elem(lower_group *g) {
+  idx_ctx *kc = g->k->ix;
+  nest n = {.g = g};
+  if (g->region->n_yields > NEST_MAX_ROOTS) return false;
+  for (uint32_t i = 0; i < g->dom.rank; i++) n.label[n.n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
+  for (uint32_t i = 0; i < g->region->n_yields; i++) {
+    const ir_value *y = g->region->yields[i];
+    const idx *const *at = place_get(&g->place, y);
+    n.root[n.n_roots] = form_at(g->form, y, at);
+    n.store[n.n_roots++] = index_flatten(g->m, y->type.rank, y->type.dim, at);
+    if (!n.root[i]) return false;
+  }
+  nest_merge(&n);
+
+  uint32_t vec = n.n_labels; // the label whose elements lie side by side
+  int best = -1;
+  for (uint32_t i = 0; i < n.n_labels; i++)
+    if (nest_unit_score(&n, i) >= best) best = nest_unit_score(&n, i), vec = i;
+
+  splice s = {.g = g};
+  bool blocked = vec < n.n_labels && extent_max(g, n.label[vec].extent) > 2 * BLOCK;
+  uint32_t n_grid = 0, limit = blocked ? 2 : 3;
+  double cost = nest_cost_per_element(&n) / 4;
+  bool serial[IR_MAX_RANK * 2] = {false};
+  for (uint32_t i = 0; i < n.n_labels; i++) {
+    if (i == vec) continue;
+    if (n_grid < limit) {
+      const sym *x = kir_grid(g->k, "g", lower_dim_expr(g, n.label[i].extent));
+      splice_bind(&s, n.label[i].s, idx_of(kc, x));
+      n_grid++;
+    } else {
+      serial[i] = true;
+      cost *= (double)extent_hint(g, n.label[i].extent);
+    }
+  }
+  const idx *lo = idx_int(kc, 0), *hi = vec < n.n_labels ? lower_dim_expr(g, n.label[vec].extent) : idx_int(kc, 1);
+  if (blocked) {
+    const sym *x = kir_grid(g->k, "block", idx_ceildiv(kc, hi, BLOCK));
+    lo = idx_scale(kc, idx_of(kc, x), BLOCK);
+    hi = idx_min(kc, hi, idx_addi(kc, lo, BLOCK));
+    cost *= BLOCK;
+  } else if (vec < n.n_labels) {
+    cost *= (double)extent_hint(g, n.label[vec].extent);
+  }
+  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
+  g->k->cost_ns = cost;
+
+  kir_builder b = kir_begin(g->k);
+  kir_stmt *loops[IR_MAX_RANK * 2];
+  uint32_t n_loops = 0;
+  for (uint32_t i = 0; i < n.n_labels; i++) {
+    if (!serial[i]) continue;
+    kir_stmt *loop = kir_for(&b, "i", idx_int(kc, 0), lower_dim_expr(g, n.label[i].extent), 1, 1, 0, NULL);
+    splice_bind(&s, n.label[i].s, idx_of(kc, loop->var));
+    b = kir_for_body(&b, loop);
+    loops[n_loops++] = loop;
+  }
+  if (vec < n.n_labels) emit_vector_loop(&n, &s, &b, vec, lo, hi);
+  else emit_tile(&n, &s, &b, vec, lo, hi, false, 1);
+  while (n_loops--) kir_for_end(loops[n_loops], NULL);
+  return true;
+}

@@ -1,0 +1,165 @@
+// Splice: scalar DAGs of the index form become tile operations of kernel IR. Loads keep the address of the tensor they came from, so that
+// broadcasts, slices and transposes cost no instruction; a load whose index mentions neither r nor c is a scalar, one of them a row or column.
+#include "passes/schedule.h"
+#include <stdio.h>
+#include <string.h>
+
+static kir_buffer *add_param(lower_group *g, const ir_value *v, kir_space space) {
+  char name[24];
+  snprintf(name, sizeof name, "p%zu", g->params.n);
+  const idx *count[] = {lower_dim_expr(g, ir_type_count(g->m, v->type))};
+  kir_buffer *buf = kir_param(g->k, name, space, v->type.dt, 1, count);
+  vec_push(g->c->a, &g->params, ((lower_param){v, buf}));
+  return buf;
+}
+
+kir_buffer *lower_in(lower_group *g, const ir_value *v) {
+  for (size_t i = 0; i < g->params.n; i++)
+    if (g->params.at[i].value == v && g->params.at[i].buf->space == KIR_in) return g->params.at[i].buf;
+  return add_param(g, v, KIR_in);
+}
+
+kir_buffer *lower_out(lower_group *g, const ir_value *v) {
+  for (size_t i = 0; i < g->params.n; i++)
+    if (g->params.at[i].value == v && g->params.at[i].buf->space == KIR_out) return g->params.at[i].buf;
+  return add_param(g, v, KIR_out);
+}
+
+// The kernel's own symbol for a dim: a fact, whose value the plan supplies.
+static const idx *dim_symbol(lower_group *g, const sym *s) {
+  int64_t lo = 0, hi = INT64_MAX / 4;
+  if (s->lo) idx_is_const(s->lo, &lo);
+  if (s->hi) idx_is_const(s->hi, &hi);
+  for (size_t i = 0; i < g->symbols.n; i++)
+    if (g->symbols.at[i] == s) return idx_of(g->k->ix, g->k->facts.at[i].symbol);
+  char name[24];
+  snprintf(name, sizeof name, "n%zu", g->symbols.n);
+  vec_push(g->c->a, &g->symbols, s);
+  return idx_of(g->k->ix, kir_fact_add(g->k, name, lo, hi, 1));
+}
+
+static const idx *translate(lower_group *g, const idx *e, uint32_t n, const label_binding *bound);
+
+static const idx *translate_atom(lower_group *g, const atom *t, uint32_t n, const label_binding *bound) {
+  idx_ctx *c = g->k->ix;
+  if (t->kind == ATOM_sym) {
+    for (uint32_t i = 0; i < n; i++)
+      if (bound[i].label == t->symbol) return bound[i].at;
+    return dim_symbol(g, t->symbol);
+  }
+  const idx *a = translate(g, t->a, n, bound);
+  if (t->kind == ATOM_read) return idx_read(c, lower_in(g, form_read_value(g->form, t->buffer))->name, a);
+  const idx *b = translate(g, t->b, n, bound);
+  switch ((int)t->kind) {
+  case ATOM_floordiv: return idx_floordiv(c, a, b);
+  case ATOM_mod: return idx_mod(c, a, b);
+  case ATOM_min: return idx_min(c, a, b);
+  default: return idx_max(c, a, b);
+  }
+}
+
+// Moves an index expression from the module's context into the kernel's, labels replaced by their bindings.
+static const idx *translate(lower_group *g, const idx *e, uint32_t n, const label_binding *bound) {
+  idx_ctx *c = g->k->ix;
+  const idx *sum = idx_int(c, 0);
+  for (uint32_t i = 0; i < e->n_terms; i++) {
+    const idx *term = idx_int(c, e->terms[i].coef);
+    for (uint32_t k = 0; k < e->terms[i].n_factors; k++) term = idx_mul(c, term, translate_atom(g, e->terms[i].factors[k], n, bound));
+    sum = idx_add(c, sum, term);
+  }
+  return sum;
+}
+
+const idx *lower_dim_expr(lower_group *g, const idx *e) {
+  const idx *known = map_get_ptr(g->known, e);
+  if (!known) {
+    known = translate(g, e, 0, NULL);
+    map_put_ptr(g->known, e, (void *)(uintptr_t)known);
+  }
+  return known;
+}
+
+void splice_bind(splice *s, const sym *label, const idx *at) { s->bound[s->n_bound++] = (label_binding){label, at}; }
+
+const idx *splice_index(splice *s, const idx *e) { return translate(s->g, e, s->n_bound, s->bound); }
+
+static bool any_mentions(const idx *e, uint32_t n, const idx *const *more, const sym *x) {
+  bool found = idx_mentions(e, x);
+  for (uint32_t i = 0; i < n; i++) found = found || idx_mentions(more[i], x);
+  return found;
+}
+
+// The conditions under which a tile of this extent may touch memory: those of picks, and the tails along the axes that it spans.
+static kir_where conditions(splice *s, bool over_r, bool over_c) {
+  const idx *cond[18];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < s->n_conds; i++) cond[n++] = s->cond[i];
+  if (over_r && s->row_tail) cond[n++] = s->row_tail;
+  if (over_c && s->col_tail) cond[n++] = s->col_tail;
+  return kir_conds(s->g->k, n, cond);
+}
+
+static kir_tile *splice_load(splice *s, const sx *e) {
+  kir_kernel *k = s->g->k;
+  const idx *at = splice_index(s, e->at);
+  bool over_r = any_mentions(at, s->n_conds, s->cond, k->r), over_c = any_mentions(at, s->n_conds, s->cond, k->c);
+  uint32_t rows = over_r ? s->rows : 1, cols = over_c ? s->cols : 1;
+  kir_where w = conditions(s, over_r, over_c);
+  for (uint32_t i = 0; i < e->n_guards; i++) {
+    const idx *miss[] = {splice_index(s, e->guards[i])};
+    kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->span), rows, cols, kir_both(k, w, kir_conds(k, 1, miss)));
+  }
+  const idx *index[] = {at};
+  return kir_load(s->b, lower_in(s->g, e->value), index, rows, cols, w, scalar_cast(scalar_i(DT_i64, 0), e->dt));
+}
+
+static kir_tile *splice_pick(splice *s, const sx *e) {
+  idx_ctx *c = s->g->k->ix;
+  const idx *cond = splice_index(s, e->at);
+  uint32_t rows = idx_mentions(cond, s->g->k->r) ? s->rows : 1, cols = idx_mentions(cond, s->g->k->c) ? s->cols : 1;
+  map *outer = s->done;
+  kir_tile *side[2];
+  for (int i = 0; i < 2; i++) { // each side is computed under its own condition, and remembered only there
+    s->done = map_new(s->g->c->a);
+    BUG_IF(s->g->c->diags, s->n_conds == 16, "concatenations nested too deeply in one kernel");
+    s->cond[s->n_conds++] = i == 0 ? cond : idx_addi(c, idx_scale(c, cond, -1), -1);
+    side[i] = splice_tile(s, e->in[i]);
+    s->n_conds--;
+  }
+  s->done = outer;
+  kir_tile *zero = kir_const(s->b, scalar_i(DT_i64, 0), 1, 1);
+  kir_tile *holds = kir_op2(s->b, OP_le, zero, kir_index(s->b, cond, DT_i64, rows, cols));
+  return kir_op(s->b, OP_where, 3, (kir_tile *[]){holds, side[0], side[1]});
+}
+
+kir_tile *splice_tile(splice *s, const sx *e) {
+  if (!s->done) s->done = map_new(s->g->c->a);
+  kir_tile *t = map_get_ptr(s->done, e);
+  if (t) return t;
+  kir_tile *in[3];
+  switch (e->kind) {
+  case SX_load: t = splice_load(s, e); break;
+  case SX_const: t = kir_const(s->b, e->imm, 1, 1); break;
+  case SX_index: {
+    const idx *at = splice_index(s, e->at);
+    t = kir_index(s->b, at, e->dt, idx_mentions(at, s->g->k->r) ? s->rows : 1, idx_mentions(at, s->g->k->c) ? s->cols : 1);
+    break;
+  }
+  case SX_op:
+    for (uint32_t i = 0; i < e->n_in; i++) in[i] = splice_tile(s, e->in[i]);
+    t = e->op == OP_cast ? kir_convert(s->b, in[0], e->dt) : kir_op(s->b, e->op, e->n_in, in);
+    break;
+  case SX_pick: t = splice_pick(s, e); break;
+  case SX_acc:
+  default: t = map_get_ptr(s->acc, e->value); break;
+  }
+  map_put_ptr(s->done, e, t);
+  return t;
+}
+
+void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t) {
+  kir_kernel *k = s->g->k;
+  const idx *at[] = {splice_index(s, address)};
+  bool over_r = idx_mentions(at[0], k->r), over_c = idx_mentions(at[0], k->c);
+  kir_store(s->b, lower_out(s->g, yield), at, t, over_r ? s->rows : 1, over_c ? s->cols : 1, conditions(s, over_r, over_c));
+}
