@@ -261,14 +261,17 @@ typedef struct ir_tensor {
 int64_t ir_tensor_count(const ir_tensor *t);
 ir_tensor *ir_tensor_new(arena *a, dtype dt, uint32_t rank, const int64_t *dim);
 
-// Evaluates one graph. `in` in parameter order; `out` receives one tensor per output, allocated in `a`. Dims are bound from the inputs'
-// shapes, and checked. `watch` (may be NULL) is called with every value computed, in order.
+// Evaluates one graph. `in` in parameter order, NULL for an optional input that takes its default; `out` receives one tensor per output,
+// allocated in `a`. false after a diagnostic in the module's list. Dims are bound from the inputs' shapes, and checked. `watch` (may be
+// NULL) is called with every value computed, in order.
 typedef struct interp_options {
   void (*watch)(void *user, const ir_value *v, const ir_tensor *t);
   void *user;
   size_t n_dims;                 // extra bindings for dims that no input binds
   const char *const *dim_names;
   const int64_t *dim_values;
+  ir_tensor **states;            // NULL, or one per state of the module: its value before the run (NULL: its initial value),
+                                 // replaced by its value after a run that succeeds
 } interp_options;
 bool interp_run(arena *a, ir_graph *g, const ir_tensor *const *in, ir_tensor **out, const interp_options *opt);
 
