@@ -4,9 +4,16 @@
 //   idx  := sum of  integer * product of atoms
 //   atom := symbol | idx//idx | idx%idx | min(idx,idx) | max(idx,idx) | name[idx]      (the last: an integer read from a buffer)
 //
-// `//` floors and `%` takes the sign of the divisor (Python's), on mathematical integers. Printing is deterministic (monomials
-// ordered by structure and symbol *name order of creation*, never by address), and reads back to the same pointer. A symbol carries inclusive bounds
-// that are themselves expressions; they serve `idx_nonneg`. Overflow of 64-bit coefficients is an internal error (`base_bug`).
+// `//` floors and `%` takes the sign of the divisor (Python's), on mathematical integers. Terms and factors are ordered by
+// degree, kind and symbol name, never by creation or address: printing is deterministic and reads back to the same pointer.
+// A symbol carries inclusive bounds that are themselves expressions; they serve `idx_nonneg`.
+//
+// A symbol s with a step k (set before its first idx_of) is held as k * (s//k): the quotient is an ordinary ATOM_floordiv
+// whose operand is the bare symbol, so that walkers see true arithmetic, s//2 is exact, and 2*(s//2) == s by pointer. It
+// prints as `s`, `s//2`, `s//k`; a symbol's value in evaluation and substitution is that of s itself.
+//
+// Coefficients beyond 64 bits, expressions beyond the limits of index_priv.h, and division by a constant <= 0 add one error
+// to the diagnostics (index_overflow, index_size, index_division); the expression returned is then meaningless.
 #ifndef NNC_IR_INDEX_H
 #define NNC_IR_INDEX_H
 
@@ -18,7 +25,7 @@ typedef struct idx_ctx idx_ctx; // owns every expression and symbol; lives in an
 typedef struct sym {
   const char *name;   // interned, unique in its context
   const idx *lo, *hi; // inclusive bounds; NULL = unknown
-  int64_t step;       // the symbol is a multiple of `step` (dims `step k`); 1 for none
+  int64_t step;       // the symbol is a multiple of `step` (dims `step k`); 1 for none; set before the first idx_of
   uint32_t id;        // creation order
 } sym;
 
@@ -26,7 +33,7 @@ typedef enum atom_kind { ATOM_sym, ATOM_floordiv, ATOM_mod, ATOM_min, ATOM_max, 
 
 typedef struct atom {
   atom_kind kind;
-  uint32_t id;           // creation order: the sort key
+  uint32_t id;           // creation order
   const sym *symbol;     // ATOM_sym
   const char *buffer;    // ATOM_read: interned name of an integer buffer (or "%12": a value)
   const idx *a, *b;      // operands; ATOM_read uses `a` (linear element index)
@@ -35,7 +42,7 @@ typedef struct atom {
 typedef struct monomial {
   int64_t coef;          // never 0
   uint32_t n_factors;    // 0 for the constant term
-  const atom *const *factors; // sorted by id, repeats allowed (powers)
+  const atom *const *factors; // sorted by structure, repeats allowed (powers); equal factors are one array
 } monomial;
 
 struct idx {
@@ -46,7 +53,7 @@ struct idx {
 
 idx_ctx *idx_ctx_new(arena *a, interner *names, diag_list *l);
 
-sym *idx_symbol(idx_ctx *c, const char *name);         // finds or makes; bounds NULL at first, the caller may set them once
+sym *idx_symbol(idx_ctx *c, const char *name);         // finds or makes; bounds NULL at first, the caller may set them once, before using it
 sym *idx_fresh(idx_ctx *c, const char *prefix);        // a new symbol whose name begins with `prefix` and is not in use
 const sym *idx_find_symbol(const idx_ctx *c, const char *name); // NULL when absent
 
