@@ -27,7 +27,6 @@ typedef struct contract {
   uint32_t mc, nc;              // the block
   const ir_value *packed_b;     // the constant operand's packed form, or NULL
   kir_buffer *packed_buf, *panel, *partial;
-  bool direct_b;                // B's columns lie side by side and fill whole tiles
   bool chunked;                 // partial sums go through scratch
   dtype acc_dt;
 } contract;
@@ -52,7 +51,7 @@ static void choose_tile(contract *x) {
   if (vectors == widest && rows > t->dot_rows) rows = t->dot_rows;
   if ((int64_t)rows > m) rows = (uint32_t)m;
   x->rows = rows ? rows : 1;
-  x->cols = vectors * lanes;
+  x->cols = x->col ? vectors * lanes : 1;
 }
 
 static void choose_block(contract *x) {
@@ -183,7 +182,7 @@ static void prepack(contract *x) {
   x->packed_b = g->pack(g->user, g, b_root->value, p.k, total);
 }
 
-// Where B's operand comes from, and whether partial sums go through scratch.
+// Where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial sums in scratch.
 static void choose_operand(contract *x) {
   lower_group *g = x->g;
   const sx *b = x->n.root[1];
@@ -191,11 +190,13 @@ static void choose_operand(contract *x) {
   for (uint32_t i = 0; i < x->n_k; i++) k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
   if (b->kind == SX_load && !b->n_guards && !idx_mentions_read(b->at) && g->is_constant(g->user, b->value)) {
     prepack(x);
-  } else if (x->col && is_unit_in(x, b, x->col) && idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes) {
-    x->direct_b = true;
-  } else {
-    x->chunked = k > KC;
-    int64_t dims[] = {k > KC ? KC : (k > 0 ? k : 1), x->cols};
+    return;
+  }
+  bool side_by_side = x->col && is_unit_in(x, b, x->col) && idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes;
+  // Several reduced labels that do not merge are packed whole, if they are short; else B is read where it lies.
+  if (x->col && !side_by_side && (x->n_k == 1 || k <= 4 * KC)) {
+    x->chunked = x->n_k == 1 && k > KC;
+    int64_t dims[] = {x->chunked ? KC : (k > 0 ? k : 1), x->cols};
     x->panel = kir_group(g->k, "panel", b->dt, 2, dims);
     if (x->chunked) {
       int64_t tiles[] = {x->mc, x->cols};
@@ -205,8 +206,9 @@ static void choose_operand(contract *x) {
 }
 
 typedef struct block { // kernel expressions of the block being computed
-  const idx *m0, *me, *j, *ne; // rows [m0, me), the tile's first column, columns end
-  const idx *m, *nn;
+  const idx *m0, *me;          // rows [m0, me)
+  const idx *panel, *j;        // the column panel and its first column
+  const idx *m, *nn;           // extents
 } block;
 
 // The loops over reduced labels from `depth` on; the innermost one runs over [lo, hi) of the last label.
@@ -219,13 +221,12 @@ static void dot_loops(contract *x, const splice *outer, kir_builder *b, const bl
     s.done = NULL;
     kir_tile *a_tile = splice_tile(&s, x->n.root[0]), *b_tile;
     if (x->packed_b) {
-      const idx *at[] = {packed_index(x, &s, idx_floordiv(kc, blk->j, idx_int(kc, x->cols)), idx_of(kc, g->k->c))};
+      const idx *at[] = {packed_index(x, &s, blk->panel, idx_of(kc, g->k->c))};
       b_tile = kir_load(b, x->packed_buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->packed_buf->dt));
     } else if (x->panel) {
       const idx *row = idx_int(kc, 0);
       for (uint32_t i = 0; i < x->n_k; i++) row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), label_at(&s, x->k[i].s));
-      const idx *at[] = {idx_sub(kc, row, lo), idx_of(kc, g->k->c)};
-      if (x->n_k != 1) at[0] = row;
+      const idx *at[] = {x->n_k == 1 ? idx_sub(kc, row, lo) : row, idx_of(kc, g->k->c)};
       b_tile = kir_load(b, x->panel, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->panel->dt));
     } else {
       b_tile = splice_tile(&s, x->n.root[1]);
@@ -258,7 +259,7 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
 static void emit_tile(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *i, const idx *lo, const idx *hi, const idx *k_end) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
-  const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c), *zero = idx_int(kc, 0);
+  const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
   splice loads = *outer, stores = *outer;
   loads.rows = stores.rows = x->rows;
   loads.cols = stores.cols = x->cols;
@@ -292,7 +293,6 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const bl
   epilogue(x, &stores, &then, acc);
   const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c};
   kir_store(&otherwise, x->partial, at, acc, x->rows, x->cols, kir_always);
-  (void)zero;
 }
 
 // Packs B's columns j.. for the reduced range [lo, hi) into the panel, with the operand's prologue applied.
@@ -355,23 +355,23 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const bloc
 static bool collect(contract *x, const ir_node *dot) {
   lower_group *g = x->g;
   nest *n = &x->n;
-  const ir_map *map = ir_map_of(g->m, dot);
-  if (!map || map->n_labels > IR_MAX_RANK * 2 - 1) return false;
+  const ir_map *labels = ir_map_of(g->m, dot);
+  if (!labels || labels->n_labels > IR_MAX_RANK * 2 - 1) return false;
   idx_binding to_domain[IR_MAX_RANK];
-  for (uint32_t i = 0; i < map->out_rank; i++) to_domain[i] = (idx_binding){map->labels[map->out_label[i]].symbol, g->dom.at[i]};
-  for (uint32_t i = 0; i < map->out_rank; i++) n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
-  for (uint32_t i = 0; i < map->n_labels; i++)
-    if (!map->labels[i].in_out) n->label[n->n_labels++] = (nest_label){map->labels[i].symbol, map->labels[i].extent, true};
+  for (uint32_t i = 0; i < labels->out_rank; i++) to_domain[i] = (idx_binding){labels->labels[labels->out_label[i]].symbol, g->dom.at[i]};
+  for (uint32_t i = 0; i < labels->out_rank; i++) n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
+  for (uint32_t i = 0; i < labels->n_labels; i++)
+    if (!labels->labels[i].in_out) n->label[n->n_labels++] = (nest_label){labels->labels[i].symbol, labels->labels[i].extent, true};
   idx_binding unit[IR_MAX_RANK * 2];
   uint32_t n_unit = 0;
-  for (uint32_t i = 0; i < map->n_labels; i++) // reduced labels of extent 1 are indexed by 0, like the domain's
-    if (!map->labels[i].in_out && idx_equals_int(map->labels[i].extent, 1)) unit[n_unit++] = (idx_binding){map->labels[i].symbol, idx_int(g->m->ix, 0)};
+  for (uint32_t i = 0; i < labels->n_labels; i++) // reduced labels of extent 1 are indexed by 0, like the domain's
+    if (!labels->labels[i].in_out && idx_equals_int(labels->labels[i].extent, 1)) unit[n_unit++] = (idx_binding){labels->labels[i].symbol, idx_int(g->m->ix, 0)};
   for (uint32_t o = 0; o < 2; o++) {
     const idx *at[IR_MAX_RANK];
-    for (uint32_t i = 0; i < map->operand[o].rank; i++) {
-      const ir_axis *axis = &map->operand[o].axes[i];
+    for (uint32_t i = 0; i < labels->operand[o].rank; i++) {
+      const ir_axis *axis = &labels->operand[o].axes[i];
       if (axis->may_miss || axis->exact_div != 1) return false;
-      at[i] = idx_subst(g->m->ix, idx_subst(g->m->ix, axis->at, map->out_rank, to_domain), n_unit, unit);
+      at[i] = idx_subst(g->m->ix, idx_subst(g->m->ix, axis->at, labels->out_rank, to_domain), n_unit, unit);
     }
     n->root[n->n_roots] = form_at(g->form, dot->in[o], at);
     n->store[n->n_roots] = NULL;
@@ -412,8 +412,9 @@ bool schedule_contract(lower_group *g) {
     splice_bind(&s, x.batch[i].s, idx_of(kc, kir_grid(g->k, "b", lower_dim_expr(g, x.batch[i].extent))));
   blk.m0 = idx_scale(kc, idx_of(kc, kir_grid(g->k, "gm", idx_ceildiv(kc, blk.m, x.mc))), x.mc);
   blk.me = idx_min(kc, blk.m, idx_addi(kc, blk.m0, x.mc));
-  const idx *n0 = idx_scale(kc, idx_of(kc, kir_grid(g->k, "gn", idx_ceildiv(kc, blk.nn, x.nc))), x.nc);
-  blk.ne = idx_min(kc, blk.nn, idx_addi(kc, n0, x.nc));
+  int64_t per_block = x.nc / x.cols;
+  const idx *first = idx_scale(kc, idx_of(kc, kir_grid(g->k, "gn", idx_ceildiv(kc, blk.nn, x.nc))), per_block);
+  const idx *last = idx_min(kc, idx_ceildiv(kc, blk.nn, x.cols), idx_addi(kc, first, per_block));
   if (x.packed_b) x.packed_buf = lower_in(g, x.packed_b);
 
   kir_builder b = kir_begin(g->k);
@@ -427,10 +428,11 @@ bool schedule_contract(lower_group *g) {
     loops[n_loops++] = loop;
     outer *= (double)extent_hint(g, x.batch[i].extent);
   }
-  kir_stmt *columns = kir_for(&b, "j", n0, blk.ne, x.cols, 1, 0, NULL);
-  b = kir_for_body(&b, columns);
-  loops[n_loops++] = columns;
-  blk.j = idx_of(kc, columns->var);
+  kir_stmt *panels = kir_for(&b, "p", first, last, 1, 1, 0, NULL);
+  b = kir_for_body(&b, panels);
+  loops[n_loops++] = panels;
+  blk.panel = idx_of(kc, panels->var);
+  blk.j = idx_scale(kc, blk.panel, x.cols);
   emit_column(&x, &s, &b, &blk);
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
 

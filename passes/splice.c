@@ -35,7 +35,7 @@ static const idx *dim_symbol(lower_group *g, const sym *s) {
   char name[24];
   snprintf(name, sizeof name, "n%zu", g->symbols.n);
   vec_push(g->c->a, &g->symbols, s);
-  return idx_of(g->k->ix, kir_fact_add(g->k, name, lo, hi, 1));
+  return idx_of(g->k->ix, kir_fact_add(g->k, name, lo, hi, s->step));
 }
 
 static const idx *translate(lower_group *g, const idx *e, uint32_t n, const label_binding *bound);

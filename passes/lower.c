@@ -1,0 +1,313 @@
+// Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`; equal kernels are kept once.
+#include "passes/program.h"
+#include "passes/schedule.h"
+#include <stdio.h>
+#include <string.h>
+
+typedef struct lowering {
+  pass_context *c;
+  ir_module *m;
+  program_set *out;
+  map *kernel_by_text;   // fingerprint -> index + 1
+  map *constant_by_name; // weight name or pack recipe -> index + 1
+  program *p;            // the entry being lowered
+  const ir_graph *graph;
+  map *buffer_of;        // ir_value * -> buffer index + 1, of p
+  map *constant_of;      // ir_value * -> constant index + 1
+  map *prepare_buffer;   // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
+} lowering;
+
+static void *as_pointer(size_t index) { return (void *)(uintptr_t)(index + 1); }
+static size_t as_index(const void *p) { return (size_t)(uintptr_t)p - 1; }
+
+static uint32_t add_constant(lowering *l, prog_constant k) {
+  vec_push(l->c->a, &l->out->constants, k);
+  return (uint32_t)l->out->constants.n - 1;
+}
+
+// Index of the constant that a value is, or false: weights and array constants become constants when first asked for.
+static bool constant_of(lowering *l, const ir_value *v, uint32_t *index) {
+  const void *known = map_get_ptr(l->constant_of, v);
+  if (!known && v->def && v->def->op == OP_weight) {
+    const char *name = ir_attr_str(v->def, "name", "");
+    known = map_get(l->constant_by_name, str_of(name));
+    if (!known) {
+      prog_constant k = {.name = name, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .weight = ir_weight_find(l->m, name)};
+      known = as_pointer(add_constant(l, k));
+      map_put(l->constant_by_name, str_of(name), (void *)(uintptr_t)known);
+    }
+  } else if (!known && v->def && v->def->op == OP_const) {
+    prog_constant k = {.name = "constant", .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .data = v};
+    known = as_pointer(add_constant(l, k));
+  }
+  if (!known) return false;
+  map_put_ptr(l->constant_of, v, (void *)(uintptr_t)known);
+  *index = (uint32_t)as_index(known);
+  return true;
+}
+
+static uint32_t add_buffer(lowering *l, program *p, prog_buffer b) {
+  vec_push(l->c->a, &p->buffers, b);
+  return (uint32_t)p->buffers.n - 1;
+}
+
+// The buffer of `prepare` that holds a constant: an input for plain ones, an output for computed ones.
+static uint32_t prepare_buffer(lowering *l, uint32_t constant) {
+  const void *known = map_get_ptr(l->prepare_buffer, as_pointer(constant));
+  if (known) return (uint32_t)as_index(known);
+  const prog_constant *k = &l->out->constants.at[constant];
+  prog_buffer b = {.cls = k->computed ? PROG_output : PROG_input, .index = constant, .dt = k->dt, .count = k->count};
+  if (!k->computed) {
+    b.index = (uint32_t)l->out->sources.n;
+    vec_push(l->c->a, &l->out->sources, constant);
+  }
+  uint32_t index = add_buffer(l, &l->out->prepare, b);
+  map_put_ptr(l->prepare_buffer, as_pointer(constant), as_pointer(index));
+  return index;
+}
+
+// The buffer of the entry that holds a value.
+static uint32_t entry_buffer(lowering *l, const ir_value *v) {
+  const void *known = map_get_ptr(l->buffer_of, v);
+  if (known) return (uint32_t)as_index(known);
+  prog_buffer b = {.cls = PROG_arena, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .first = (uint32_t)l->p->steps.n};
+  uint32_t constant;
+  if (constant_of(l, v, &constant)) b.cls = PROG_constant, b.index = constant;
+  for (uint32_t i = 0; i < l->graph->body->n_params; i++)
+    if (v == &l->graph->body->params[i]) b.cls = PROG_input, b.index = i;
+  for (uint32_t i = 0; i < l->graph->body->n_yields; i++)
+    if (v == l->graph->body->yields[i]) b.cls = PROG_output, b.index = i;
+  uint32_t index = add_buffer(l, l->p, b);
+  map_put_ptr(l->buffer_of, v, as_pointer(index));
+  return index;
+}
+
+static void add_step(lowering *l, program *p, prog_step s) {
+  for (uint32_t i = 0; i < s.n_buffers; i++) p->buffers.at[s.buffers[i]].last = (uint32_t)p->steps.n;
+  vec_push(l->c->a, &p->steps, s);
+}
+
+static uint32_t add_kernel(lowering *l, kir_kernel *k, const char *what) {
+  str text = kir_fingerprint(k, l->c->a);
+  const void *known = map_get(l->kernel_by_text, text);
+  if (known) return (uint32_t)as_index(known);
+  char name[96];
+  snprintf(name, sizeof name, "k%zu_%s", l->out->kernels.n, what);
+  k->name = intern_z(k->names, name);
+  vec_push(l->c->a, &l->out->kernels, k);
+  map_put(l->kernel_by_text, text, as_pointer(l->out->kernels.n - 1));
+  return (uint32_t)l->out->kernels.n - 1;
+}
+
+// -- what schedules ask of lowering --
+
+typedef struct group_user {
+  lowering *l;
+  const ir_node *node;
+  map *packed; // value made by `pack` -> constant index + 1
+} group_user;
+
+// The graph's value behind a value of the group's region: an operand or a result of the group node.
+static const ir_value *outer_value(const group_user *u, const ir_value *v, kir_space space) {
+  const ir_region *r = u->node->regions[0];
+  if (space == KIR_out)
+    for (uint32_t i = 0; i < r->n_yields; i++)
+      if (r->yields[i] == v) return &u->node->out[i];
+  return v->param_of == r ? u->node->in[v->index] : NULL;
+}
+
+static bool param_is_constant(void *user, const ir_value *param) {
+  group_user *u = user;
+  const ir_value *v = outer_value(u, param, KIR_in);
+  uint32_t constant;
+  return v && constant_of(u->l, v, &constant);
+}
+
+static const ir_value *pack_constant(void *user, lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count) {
+  group_user *u = user;
+  lowering *l = u->l;
+  uint32_t from;
+  constant_of(l, outer_value(u, param, KIR_in), &from);
+  uint32_t kernel = add_kernel(l, pack, "pack");
+  char recipe[64];
+  snprintf(recipe, sizeof recipe, "%u|%u", from, kernel);
+  const void *known = map_get(l->constant_by_name, str_of(recipe));
+  if (!known) {
+    prog_constant k = {.name = str_fmt(l->c->a, "packed %s", l->out->constants.at[from].name), .dt = param->type.dt, .count = count, .computed = true};
+    known = as_pointer(add_constant(l, k));
+    map_put(l->constant_by_name, str_of(recipe), (void *)(uintptr_t)known);
+    uint32_t *buffers = ARENA_ARRAY(l->c->a, uint32_t, 2);
+    buffers[0] = prepare_buffer(l, from);
+    buffers[1] = prepare_buffer(l, (uint32_t)as_index(known));
+    const idx **grid = ARENA_ARRAY(l->c->a, const idx *, pack->n_grid);
+    for (uint32_t i = 0; i < pack->n_grid; i++) { // packing depends on constants alone
+      int64_t n = 0;
+      idx_is_const(pack->grid_extent[i], &n);
+      grid[i] = idx_int(l->m->ix, n);
+    }
+    prog_step s = {.kernel = kernel, .n_buffers = 2, .n_grid = pack->n_grid, .buffers = buffers, .grid = grid, .label = k.name, .cost_ns = 1000};
+    add_step(l, &l->out->prepare, s);
+  }
+  ir_value *v = ARENA_NEW(l->c->a, ir_value);
+  v->id = l->m->next_value_id++;
+  v->type = ir_type_make(g->m, param->type.dt, 1, &count);
+  map_put_ptr(u->packed, v, (void *)(uintptr_t)known);
+  return v;
+}
+
+static int64_t fault_site(void *user, diag_span at) {
+  group_user *u = user;
+  for (size_t i = 0; i < u->l->out->faults.n; i++)
+    if (u->l->out->faults.at[i].span.begin == at.begin && u->l->out->faults.at[i].span.file == at.file) return (int64_t)i;
+  vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){"index out of range", at}));
+  return (int64_t)u->l->out->faults.n - 1;
+}
+
+static form_stop classify(void *user, const ir_value *v) {
+  const ir_region *r = user;
+  if (v->param_of == r) return FORM_LOAD;
+  op_class cls = v->def ? op_get(v->def->op)->cls : OPC_leaf;
+  return cls == OPC_reduce || cls == OPC_contract ? FORM_ACC : FORM_OPEN;
+}
+
+static bool run_schedule(lower_group *g) {
+  const char *kind = ir_attr_str(g->node, "kind", "");
+  if (!places_of_group(&g->place, &g->dom, g->node)) return false;
+  if (!strcmp(kind, "contract")) return schedule_contract(g);
+  if (!strcmp(kind, "row")) return schedule_row(g);
+  return schedule_elem(g);
+}
+
+// The grid over the module's dims: the kernel's extents, with its facts replaced by the symbols they stand for.
+static const idx *grid_over_dims(lower_group *g, const idx *e) {
+  int64_t n;
+  if (idx_is_const(e, &n)) return idx_int(g->m->ix, n);
+  const idx *sum = idx_int(g->m->ix, 0);
+  for (uint32_t t = 0; t < e->n_terms; t++) {
+    const idx *term = idx_int(g->m->ix, e->terms[t].coef);
+    for (uint32_t f = 0; f < e->terms[t].n_factors; f++) {
+      const atom *x = e->terms[t].factors[f];
+      const idx *factor;
+      if (x->kind == ATOM_sym) {
+        size_t i = 0;
+        while (i < g->symbols.n && g->k->facts.at[i].symbol != x->symbol) i++;
+        factor = idx_of(g->m->ix, g->symbols.at[i]);
+      } else {
+        const idx *a = grid_over_dims(g, x->a), *b = grid_over_dims(g, x->b);
+        factor = x->kind == ATOM_floordiv ? idx_floordiv(g->m->ix, a, b)
+                 : x->kind == ATOM_mod    ? idx_mod(g->m->ix, a, b)
+                 : x->kind == ATOM_min    ? idx_min(g->m->ix, a, b)
+                                          : idx_max(g->m->ix, a, b);
+      }
+      term = idx_mul(g->m->ix, term, factor);
+    }
+    sum = idx_add(g->m->ix, sum, term);
+  }
+  return sum;
+}
+
+// May the group run in `prepare`? All operands constant, no dims, and nothing of it is an output of the entry.
+static bool is_prepared(lowering *l, const ir_node *n) {
+  uint32_t constant;
+  if (!n->n_in) return false;
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (!constant_of(l, n->in[i], &constant)) return false;
+  for (uint32_t i = 0; i < n->n_out; i++) {
+    if (!idx_is_const(ir_type_count(l->m, n->out[i].type), NULL)) return false;
+    for (uint32_t k = 0; k < l->graph->body->n_yields; k++)
+      if (l->graph->body->yields[k] == &n->out[i]) return false;
+  }
+  for (const ir_node *q = n->regions[0]->first; q; q = q->next)
+    for (uint32_t i = 0; i < q->n_out; i++)
+      if (!idx_is_const(ir_type_count(l->m, q->out[i].type), NULL)) return false;
+  return true;
+}
+
+static bool lower_node(lowering *l, const ir_node *n) {
+  arena *a = l->c->a;
+  group_user u = {l, n, map_new(a)};
+  lower_group g = {.c = l->c, .m = l->m, .node = n, .region = n->regions[0], .place = places_new(a, l->m), .known = map_new(a),
+                   .fault_site = fault_site, .fault_user = &u, .is_constant = param_is_constant, .pack = pack_constant, .user = &u};
+  g.form = form_new(a, l->m, classify, n->regions[0]);
+  g.k = kir_kernel_new(a, l->c->diags, "k");
+  const char *name = ir_attr_str(n, "name", "group");
+  if (!run_schedule(&g)) {
+    diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, group_not_lowered, name);
+    return false;
+  }
+  bool prepared = is_prepared(l, n);
+  if (prepared)
+    for (uint32_t i = 0; i < n->n_out; i++) {
+      prog_constant k = {.name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
+      map_put_ptr(l->constant_of, &n->out[i], as_pointer(add_constant(l, k)));
+    }
+  uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
+  for (size_t i = 0; i < g.params.n; i++) {
+    const void *packed = map_get_ptr(u.packed, g.params.at[i].value);
+    const ir_value *v = packed ? g.params.at[i].value : outer_value(&u, g.params.at[i].value, g.params.at[i].buf->space);
+    if (packed) map_put_ptr(l->constant_of, v, (void *)(uintptr_t)packed);
+    uint32_t constant;
+    if (prepared && constant_of(l, v, &constant)) buffers[i] = prepare_buffer(l, constant);
+    else buffers[i] = entry_buffer(l, v);
+  }
+  const idx **symbols = ARENA_ARRAY(a, const idx *, g.symbols.n + 1), **grid = ARENA_ARRAY(a, const idx *, 3);
+  for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = idx_of(l->m->ix, g.symbols.at[i]);
+  for (uint32_t i = 0; i < g.k->n_grid; i++) grid[i] = grid_over_dims(&g, g.k->grid_extent[i]);
+  double cost = g.k->cost_ns;
+  prog_step s = {.n_buffers = (uint32_t)g.params.n, .n_symbols = (uint32_t)g.symbols.n, .n_grid = g.k->n_grid, .buffers = buffers, .symbols = symbols,
+                 .grid = grid, .span = n->spans.n ? n->spans.at[0] : NO_SPAN, .cost_ns = cost};
+  s.label = n->scope && *n->scope ? str_fmt(a, "%s %s", name, n->scope) : name;
+  if (!kir_verify(g.k, l->c->diags)) {
+    diag_at(l->c->diags, s.span, group_not_lowered, name);
+    return false;
+  }
+  s.kernel = add_kernel(l, g.k, name);
+  add_step(l, prepared ? &l->out->prepare : l->p, s);
+  return true;
+}
+
+static bool lower_graph(lowering *l, const ir_graph *g) {
+  program *p = ARENA_NEW(l->c->a, program);
+  p->name = g->name;
+  p->graph = g;
+  l->p = p;
+  l->graph = g;
+  l->buffer_of = map_new(l->c->a);
+  bool ok = true;
+  for (const ir_node *n = g->body->first; n; n = n->next) {
+    if (n->op == OP_group) ok = lower_node(l, n) && ok;
+    else if (n->op == OP_check)
+      vec_push(l->c->a, &p->checks, ((prog_check){ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
+                                                  n->spans.n ? n->spans.at[0] : NO_SPAN}));
+  }
+  vec_push(l->c->a, &l->out->entries, p);
+  return ok;
+}
+
+// Every operator that no schedule covers, each once with its first line.
+static bool all_compiled(lowering *l) {
+  bool seen[OP_COUNT] = {false}, ok = true;
+  for (size_t g = 0; g < l->m->graphs.n; g++)
+    for (const ir_node *n = l->m->graphs.at[g]->body->first; n; n = n->next) {
+      if (n->op == OP_group || n->op == OP_check || op_get(n->op)->cls == OPC_leaf) continue;
+      ok = false;
+      if (!seen[n->op]) diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
+      seen[n->op] = true;
+    }
+  return ok;
+}
+
+program_set *lower_module(pass_context *c, ir_module *m) {
+  lowering l = {.c = c, .m = m, .out = ARENA_NEW(c->a, program_set)};
+  l.kernel_by_text = map_new(c->a);
+  l.constant_by_name = map_new(c->a);
+  l.constant_of = map_new(c->a);
+  l.prepare_buffer = map_new(c->a);
+  l.out->m = m;
+  l.out->target = c->target;
+  l.out->prepare.name = "prepare";
+  if (!all_compiled(&l)) return NULL;
+  bool ok = true;
+  for (size_t g = 0; g < m->graphs.n; g++) ok = lower_graph(&l, m->graphs.at[g]) && ok;
+  return ok ? l.out : NULL;
+}
