@@ -39,7 +39,7 @@ static char peek(const parser *p, size_t ahead) {
   return p->at + ahead < p->text.n ? p->text.p[p->at + ahead] : '\0';
 }
 
-static void skip_space(parser *p) {
+void parser_skip_space(parser *p) {
   for (; p->at < p->text.n; p->at++) {
     char c = p->text.p[p->at];
     if (c == '#') {
@@ -51,12 +51,12 @@ static void skip_space(parser *p) {
 }
 
 bool parser_at_end(parser *p) {
-  skip_space(p);
+  parser_skip_space(p);
   return p->at == p->text.n;
 }
 
 bool parser_accept(parser *p, const char *token) {
-  skip_space(p);
+  parser_skip_space(p);
   size_t n = strlen(token);
   str rest = {p->text.p + p->at, p->text.n - p->at};
   if (p->failed || !str_starts(rest, (str){token, n})) return false;
@@ -83,7 +83,7 @@ static size_t name_length(const parser *p, size_t ahead) {
 }
 
 str parser_word(parser *p, const char *what) {
-  skip_space(p);
+  parser_skip_space(p);
   bool digit = peek(p, 0) >= '0' && peek(p, 0) <= '9';
   size_t n = p->failed || digit ? 0 : name_length(p, 0);
   if (n == 0) PARSER_FAIL(p, p->at, p->at, kernel_expected, what);
@@ -91,7 +91,7 @@ str parser_word(parser *p, const char *what) {
 }
 
 str parser_tile_name(parser *p) {
-  skip_space(p);
+  parser_skip_space(p);
   size_t n = p->failed || peek(p, 0) != '%' ? 0 : name_length(p, 1);
   if (n > 0) return take(p, 1 + n);
   PARSER_FAIL(p, p->at, p->at, kernel_expected, "a tile (`%` and a name)");
@@ -99,7 +99,7 @@ str parser_tile_name(parser *p) {
 }
 
 str parser_number(parser *p) {
-  skip_space(p);
+  parser_skip_space(p);
   size_t n = peek(p, 0) == '-';
   bool digit = peek(p, n) >= '0' && peek(p, n) <= '9';
   for (; n < MAX_NUMBER; n++) {
@@ -112,7 +112,7 @@ str parser_number(parser *p) {
 }
 
 int64_t parser_int(parser *p, const char *what, int64_t lo, int64_t hi) {
-  skip_space(p);
+  parser_skip_space(p);
   size_t n = peek(p, 0) == '-', from = p->at;
   while (peek(p, n) >= '0' && peek(p, n) <= '9') n++;
   int64_t v = lo;
@@ -184,7 +184,7 @@ static void unknown_symbol(parser *p) {
 }
 
 const idx *parser_index(parser *p) {
-  skip_space(p);
+  parser_skip_space(p);
   const idx *none = idx_int(p->k->ix, 0);
   if (p->failed) return none;
   const char *at = p->text.p + p->at, *error = NULL;

@@ -19,7 +19,7 @@ static kir_tile *parse_tile(parser *p) {
 }
 
 static void parse_shape(parser *p, uint32_t *rows, uint32_t *cols) {
-  (void)parser_at_end(p);
+  parser_skip_space(p);
   size_t from = p->at;
   int64_t r = parser_int(p, "rows x columns", 1, KIR_MAX_SIDE), c = 1;
   if (!p->failed && p->at < p->text.n && p->text.p[p->at] == 'x') {
@@ -316,7 +316,6 @@ static void parse_carry(parser *p, kir_stmt *s, name_list *names) {
 }
 
 static void parse_for(parser *p, kir_block *block, const name_list *results) {
-  size_t begin = p->at;
   kir_stmt *s = kir_append(p->k, block, KIR_for);
   str name = parser_word(p, "the name of a loop");
   parser_expect(p, "in");
@@ -328,9 +327,8 @@ static void parse_for(parser *p, kir_block *block, const name_list *results) {
   if (parser_accept(p, "unroll")) s->unroll = parser_int(p, "the unrolling", 1, KIR_MAX_UNROLL);
   name_list carried = {0};
   parse_carry(p, s, &carried);
-  if (carried.n != results->n) {
-    PARSER_FAIL(p, begin, p->at, kernel_expected, str_fmt(p->k->a, "%zu carried tiles", results->n));
-  }
+  parser_skip_space(p);
+  if (carried.n != results->n) PARSER_FAIL(p, p->at, p->at, kernel_expected, "as many carried tiles as results");
   sym *var = parser_new_symbol(p, name);
   parser_expect(p, "{");
   if (p->failed) return;

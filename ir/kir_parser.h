@@ -32,6 +32,7 @@ diag_span parser_span(const parser *p, size_t from, size_t to);
   (parser_first_failure(p) ? (void)diag_at((p)->l, parser_span((p), (from), (to)), __VA_ARGS__) : (void)0)
 
 // -- lexing: white space, line ends and comments (# to the end of the line) are skipped first --
+void parser_skip_space(parser *p);
 bool parser_accept(parser *p, const char *token);    // a word only where it ends there
 void parser_expect(parser *p, const char *token);
 bool parser_at_end(parser *p);

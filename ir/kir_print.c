@@ -47,10 +47,21 @@ const char *kir_space_word(kir_space s) {
   return words[s];
 }
 
+static void print_float(strbuf *b, scalar v) {
+  size_t begin = b->n;
+  double back;
+  if (v.dt != DT_f64) {
+    sb_f32(b, (float)v.v.f);
+    // Read as a double and then rounded, so few digits may be ambiguous where no double lies between two floats.
+    if (parse_f64((str){b->p + begin, b->n - begin}, &back) && scalar_same(scalar_f(v.dt, back), v)) return;
+    b->n = begin;
+  }
+  sb_f64(b, v.v.f);
+}
+
 static void print_scalar(strbuf *b, scalar v) {
   if (v.dt == DT_bool) sb_z(b, v.v.i != 0 ? "true" : "false");
-  else if (v.dt == DT_f64) sb_f64(b, v.v.f);
-  else if (dtype_is_float(v.dt)) sb_f32(b, (float)v.v.f);
+  else if (dtype_is_float(v.dt)) print_float(b, v);
   else sb_fmt(b, "%" PRId64, v.v.i);
 }
 
@@ -124,7 +135,7 @@ static const char *word_of(const kir_stmt *s) {
 static void print_operation(printer *p, const kir_stmt *s) {
   sb_fmt(p->b, "%s ", word_of(s));
   print_tiles(p, s->n_in, s->in);
-  if (s->kind == KIR_dot) sb_fmt(p->b, " {%s}", s->variant);
+  if (s->kind == KIR_dot) sb_fmt(p->b, " {%s}", s->variant != NULL ? s->variant : "?");
   if (s->kind == KIR_op && s->op == OP_cast) sb_fmt(p->b, " to %s", dtype_name(s->out->dt));
   if (s->kind == KIR_select) print_where_else(p->b, s->where, s->imm);
   if (s->kind == KIR_reduce && s->across != NULL) sb_fmt(p->b, " across %s", s->across->name);

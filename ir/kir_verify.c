@@ -254,6 +254,7 @@ static bool allowed_in_copy(kir_kind kind) {
 static void check_stmt(verifier *v, const kir_stmt *s) {
   if (v->in_copy && !allowed_in_copy(s->kind)) {
     REPORT(v, kernel_copy, text(v));
+    if (s->out != NULL) define_tile(v, s->out); // or its uses would be errors too
     return;
   }
   switch (s->kind) {
@@ -309,6 +310,7 @@ static void check_buffer(verifier *v, const kir_buffer *b) {
     int64_t extent = 1;
     constant = constant && idx_is_const(b->dim[i], &extent) && extent >= 1;
     check_index(v, b->dim[i], false, true);
+    if (idx_mentions_read(b->dim[i])) REPORT(v, kernel_header, v->where, "an extent reads a buffer");
   }
   if (b->space == KIR_group && !constant) {
     REPORT(v, kernel_header, v->where, "the extents of group scratch are constants of at least 1");
@@ -335,7 +337,7 @@ static void check_header(verifier *v) {
     v->where = str_fmt(k->a, "workers %s", k->workers[i]->name);
     bool legal = k->worker_extent[i] >= 1 && k->worker_extent[i] <= KIR_MAX_WORKERS;
     if (!legal) REPORT(v, kernel_header, v->where, "the number of workers is out of range");
-    define_symbol(v, k->workers[i], true);
+    define_symbol(v, k->workers[i], k->worker_extent[i] > 1);
   }
 }
 
