@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define RT_PLAN_MAGIC 0x31306e616c706e6eULL // "nnplan01"
-enum { RT_PLAN_VERSION = 1, RT_MAX_RANK = 12, RT_NO_SOURCE = 0xffffffffu };
+enum { RT_PLAN_VERSION = 1, RT_MAX_RANK = 12 };
 
 // Element types, in the order of ir/dtype.def (checked there by a static assertion).
 typedef enum rt_dtype { RT_f32, RT_f16, RT_bf16, RT_f64, RT_i8, RT_u8, RT_i32, RT_i64, RT_bool, RT_DTYPES } rt_dtype;

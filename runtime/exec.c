@@ -1,0 +1,188 @@
+// The executor: sessions, and the loop over a program's steps.
+#include "runtime/session.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// One block for everything a program keeps: cut into arrays in two rounds, the first to learn the size.
+static bool make_program(const rt_module *m, const rt_program *g, program_state *st) {
+  const rt_plan *p = m->plan;
+  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
+  const rt_kernel_info *kernels = RT_ARRAY(p, rt_kernel_info, kernels);
+  size_t words = p->dims.count + 2 * (size_t)g->n_buffers + g->n_inputs;
+  for (uint32_t i = 0; i < g->n_steps; i++) {
+    const rt_kernel_info *k = &kernels[steps[i].kernel];
+    words += (size_t)k->n_buffers + k->n_symbols + k->n_grid;
+  }
+  char *at = calloc(1, g->n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + 16);
+  if (!at) return false;
+  st->memory = at;
+  st->steps = (bound_step *)(void *)at;
+  int64_t *w = (int64_t *)(void *)(at + g->n_steps * sizeof(bound_step));
+  st->dims = w, w += p->dims.count;
+  st->offset = (uint64_t *)w, w += g->n_buffers;
+  st->size = (uint64_t *)w, w += g->n_buffers;
+  st->default_offset = (uint64_t *)w, w += g->n_inputs;
+  for (uint32_t i = 0; i < g->n_steps; i++) {
+    const rt_kernel_info *k = &kernels[steps[i].kernel];
+    bound_step *b = &st->steps[i];
+    b->kernel = m->kernels[steps[i].kernel];
+    b->buffers = (void **)(void *)w, w += k->n_buffers;
+    b->symbols = w, w += k->n_symbols;
+    b->grid = w, w += k->n_grid;
+  }
+  st->order = (uint32_t *)(void *)w;
+  return true;
+}
+
+rt_status rt_session_new(rt_session **out, const rt_module *m, rt_pool *pool, uint64_t max_arena_bytes, rt_error *err) {
+  *out = NULL;
+  if (err) err->text[0] = 0;
+  const rt_plan *p = m->plan;
+  rt_session *s = calloc(1, sizeof *s);
+  if (!s) return rt_fail(err, RT_E_MEMORY, "out of memory");
+  s->m = m;
+  s->pool = pool;
+  s->max_arena_bytes = max_arena_bytes;
+  s->scratch_stride = ((uint64_t)p->scratch_bytes + 4095) / 4096 * 4096;
+  s->given = calloc(p->dims.count + 1, sizeof *s->given);
+  s->next = calloc(p->dims.count + 1, sizeof *s->next);
+  s->programs = calloc(p->programs.count, sizeof *s->programs);
+  bool ok = s->given && s->next && s->programs;
+  if (ok && s->scratch_stride) ok = (s->scratch = aligned_alloc(4096, s->scratch_stride * rt_pool_threads(pool))) != NULL;
+  for (uint64_t i = 0; ok && i < p->dims.count; i++) s->given[i] = INT64_MIN;
+  for (uint64_t i = 0; ok && i < p->programs.count; i++) ok = make_program(m, RT_ARRAY(p, rt_program, programs) + i, &s->programs[i]);
+  if (!ok) {
+    rt_session_free(s);
+    return rt_fail(err, RT_E_MEMORY, "out of memory");
+  }
+  *out = s;
+  return RT_OK;
+}
+
+void rt_session_free(rt_session *s) {
+  if (!s) return;
+  for (uint64_t i = 0; s->programs && i < s->m->plan->programs.count; i++) {
+    free(s->programs[i].memory);
+    free(s->programs[i].defaults);
+  }
+  free(s->programs);
+  free(s->given);
+  free(s->next);
+  free(s->arena);
+  free(s->scratch);
+  free(s);
+}
+
+rt_status rt_session_set_dim(rt_session *s, const char *name, int64_t value, rt_error *err) {
+  const rt_plan *p = s->m->plan;
+  const rt_dim *dims = RT_ARRAY(p, rt_dim, dims);
+  for (uint64_t i = 0; i < p->dims.count; i++) {
+    if (strcmp(rt_string(p, dims[i].name), name)) continue;
+    if (value < dims[i].lo || value > dims[i].hi || value % dims[i].step)
+      return rt_fail(err, RT_E_INVALID, "`%s` is %lld; it must lie in %lld..%lld step %lld", name, (long long)value, (long long)dims[i].lo,
+                     (long long)dims[i].hi, (long long)dims[i].step);
+    s->given[i] = value;
+    return RT_OK;
+  }
+  return rt_fail(err, RT_E_INVALID, "there is no dim `%s`", name);
+}
+
+static rt_status bad_program(const rt_session *s, uint32_t program, rt_error *err) {
+  return program < s->m->plan->programs.count ? RT_OK : rt_fail(err, RT_E_INVALID, "there is no entry %u", program);
+}
+
+static rt_status output_shapes(rt_session *s, const rt_program *g, rt_tensor *out, bool fill, rt_error *err) {
+  const rt_plan *p = s->m->plan;
+  const rt_tensor_info *info = RT_ARRAY(p, rt_tensor_info, tensors) + g->first_output;
+  const uint32_t *words = RT_ARRAY(p, uint32_t, words);
+  for (uint32_t i = 0; i < g->n_outputs; i++) {
+    const char *name = rt_string(p, info[i].name);
+    if (fill) out[i].dtype = (rt_dtype)info[i].dtype, out[i].rank = info[i].rank;
+    if (out[i].dtype != (rt_dtype)info[i].dtype || out[i].rank != info[i].rank) return rt_fail(err, RT_E_INVALID, "output `%s` has the wrong type", name);
+    for (uint32_t d = 0; d < info[i].rank; d++) {
+      int64_t want;
+      if (!rt_eval(p, words[info[i].dims + d], s->next, &want)) return rt_fail(err, RT_E_INVALID, "output `%s`: its shape overflows", name);
+      if (fill) out[i].dim[d] = want;
+      if (out[i].dim[d] != want) return rt_fail(err, RT_E_INVALID, "output `%s`: dim %u is %lld; expected %lld", name, d, (long long)out[i].dim[d], (long long)want);
+    }
+    if (!fill && !out[i].data) return rt_fail(err, RT_E_INVALID, "output `%s` has no memory", name);
+  }
+  return RT_OK;
+}
+
+rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err) {
+  rt_status st = bad_program(s, program, err);
+  if (!st) st = rt_bind_inputs(s, program, in, err);
+  return st ? st : output_shapes(s, RT_ARRAY(s->m->plan, rt_program, programs) + program, out, true, err);
+}
+
+typedef struct step_call {
+  rt_session *s;
+  const bound_step *b;
+} step_call;
+
+static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
+  step_call *c = user;
+  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, c->s->scratch + worker * c->s->scratch_stride, &c->s->fault);
+}
+
+// Puts the caller's pointers where the steps expect them.
+static void patch(rt_session *s, const rt_program *g, program_state *st, const rt_tensor *in, const rt_tensor *out) {
+  const rt_plan *p = s->m->plan;
+  const rt_buffer *b = RT_ARRAY(p, rt_buffer, buffers);
+  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
+  const uint32_t *words = RT_ARRAY(p, uint32_t, words);
+  for (uint32_t i = 0; i < g->n_steps; i++) {
+    uint32_t n = RT_ARRAY(p, rt_kernel_info, kernels)[steps[i].kernel].n_buffers;
+    for (uint32_t q = 0; q < n; q++) {
+      const rt_buffer *buf = &b[words[steps[i].buffers + q]];
+      if (buf->cls == RT_BUF_input) st->steps[i].buffers[q] = in[buf->index].data ? in[buf->index].data : st->defaults + st->default_offset[buf->index];
+      else if (buf->cls == RT_BUF_output) st->steps[i].buffers[q] = out[buf->index].data;
+    }
+  }
+}
+
+rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err) {
+  if (err) err->text[0] = 0;
+  rt_status status = bad_program(s, program, err);
+  if (!status) status = rt_bind_inputs(s, program, in, err);
+  if (!status) status = rt_bind_steps(s, program, err);
+  const rt_plan *p = s->m->plan;
+  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
+  if (!status) status = output_shapes(s, g, out, false, err);
+  if (status) return status;
+  program_state *st = &s->programs[program];
+  patch(s, g, st, in, out);
+  s->fault = 0;
+  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
+  for (uint32_t i = 0; i < g->n_steps; i++) {
+    step_call c = {s, &st->steps[i]};
+    int64_t start = s->trace ? now_ns() : 0;
+    rt_pool_run(s->pool, c.b->total, c.b->chunk, run_chunk, &c);
+    if (s->trace) s->trace(s->trace_user, i, rt_string(p, steps[i].label), steps[i].line, start, now_ns());
+  }
+  if (s->fault > 0 && (uint64_t)s->fault <= p->faults.count) {
+    const rt_fault_site *f = RT_ARRAY(p, rt_fault_site, faults) + (s->fault - 1);
+    return rt_fail(err, RT_E_DATA, "line %u: %s", f->line, rt_string(p, f->text));
+  }
+  return RT_OK;
+}
+
+void rt_session_trace(rt_session *s, void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns), void *user) {
+  s->trace = f;
+  s->trace_user = user;
+}
+
+uint64_t rt_session_arena_bytes(const rt_session *s) {
+  uint64_t most = 0;
+  for (uint64_t i = 1; i < s->m->plan->programs.count; i++)
+    if (s->programs[i].bound && s->programs[i].arena_bytes > most) most = s->programs[i].arena_bytes;
+  return most;
+}
