@@ -249,41 +249,33 @@ static const idx *divide_exactly(idx_ctx *c, const idx *e, int64_t d) {
   return idx_finish(c, base);
 }
 
-// Leaves n > 0 become one expression: common integer factor in front, in order.
-static const idx *join_leaves(idx_ctx *c, atom_kind kind, const idx **leaf, uint32_t n) {
-  int64_t g = 0;
-  for (uint32_t i = 0; i < n; i++) {
-    for (uint32_t k = 0; k < leaf[i]->n_terms; k++) g = int_gcd(g, leaf[i]->terms[k].coef);
-  }
-  for (uint32_t i = 0; i < n; i++) {
-    const idx *e = g > 1 ? divide_exactly(c, leaf[i], g) : leaf[i];
+// Flattened, in order, without operands that another one covers, common integer factor in front.
+static const idx *extreme(idx_ctx *c, atom_kind kind, const idx *a, const idx *b) {
+  const idx *leaf[2 * MAX_LEAVES];
+  const uint32_t n = add_leaves(c, b, 1, kind, leaf, add_leaves(c, a, 1, kind, leaf, 0));
+  for (uint32_t i = 1; i < n; i++) {
+    const idx *e = leaf[i];
     uint32_t j = i;
     for (; j > 0 && idx_order(e, leaf[j - 1]) < 0; j--) leaf[j] = leaf[j - 1];
     leaf[j] = e;
   }
-  const idx *r = leaf[n - 1];
-  for (uint32_t i = n - 1; i-- > 0;) r = idx_of_atom(c, idx_atom(c, kind, NULL, NULL, leaf[i], r));
-  return g > 1 ? idx_scale(c, r, g) : r;
-}
-
-// Flattened, without operands that another one covers.
-static const idx *extreme(idx_ctx *c, atom_kind kind, const idx *a, const idx *b) {
-  const idx *leaf[2 * MAX_LEAVES];
-  const uint32_t n = add_leaves(c, b, 1, kind, leaf, add_leaves(c, a, 1, kind, leaf, 0));
   uint32_t kept = 0;
+  int64_t g = 0;
   for (uint32_t i = 0; i < n; i++) {
     bool covered = false;
     for (uint32_t j = 0; j < n && !covered; j++) {
-      if (leaf[j] == NULL || j == i) continue;
+      if (j == i || (j < i && j >= kept)) continue; // leaf[kept .. i) are gone: of two equal operands one must stay
       const idx *over = kind == ATOM_min ? idx_sub(c, leaf[i], leaf[j]) : idx_sub(c, leaf[j], leaf[i]);
       covered = idx_proves(c, over);
     }
-    if (covered) leaf[i] = NULL; // at once, or two equal operands would cover each other
+    if (covered) continue;
+    leaf[kept++] = leaf[i];
+    for (uint32_t k = 0; k < leaf[kept - 1]->n_terms; k++) g = int_gcd(g, leaf[kept - 1]->terms[k].coef);
   }
-  for (uint32_t i = 0; i < n; i++) {
-    if (leaf[i] != NULL) leaf[kept++] = leaf[i];
-  }
-  return join_leaves(c, kind, leaf, kept);
+  for (uint32_t i = 0; i < kept && g > 1; i++) leaf[i] = divide_exactly(c, leaf[i], g); // keeps the order
+  const idx *r = leaf[kept - 1];
+  for (uint32_t i = kept - 1; i-- > 0;) r = idx_of_atom(c, idx_atom(c, kind, NULL, NULL, leaf[i], r));
+  return g > 1 ? idx_scale(c, r, g) : r;
 }
 
 const idx *idx_min(idx_ctx *c, const idx *a, const idx *b) { return extreme(c, ATOM_min, a, b); }

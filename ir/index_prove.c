@@ -268,6 +268,25 @@ tri idx_nonneg(idx_ctx *c, const idx *e) {
   return idx_proves(c, idx_addi(c, idx_scale(c, e, -1), -1)) ? TRI_no : TRI_unknown;
 }
 
+// Whether e is zero once every remainder e%d is written e - d*(e//d): folding does not always meet in one form.
+static bool is_zero_expanded(idx_ctx *c, const idx *e) {
+  const bool folds = !c->no_fold;
+  c->no_fold = true;
+  const idx *sum = idx_int(c, 0);
+  for (uint32_t i = 0; i < e->n_terms; i++) {
+    const idx *p = idx_int(c, e->terms[i].coef);
+    for (uint32_t k = 0; k < e->terms[i].n_factors; k++) {
+      const atom *t = e->terms[i].factors[k];
+      const idx *f = idx_of_atom(c, t);
+      if (t->kind == ATOM_mod) f = idx_sub(c, t->a, idx_mul(c, t->b, ((const atom_node *)t)->quotient));
+      p = idx_mul(c, p, f);
+    }
+    sum = idx_add(c, sum, p);
+  }
+  c->no_fold = !folds;
+  return sum->n_terms == 0;
+}
+
 tri idx_equal(idx_ctx *c, const idx *a, const idx *b) {
   const idx *d = idx_sub(c, a, b), *negated = idx_scale(c, d, -1);
   if (d->n_terms == 0) return TRI_yes;
@@ -278,7 +297,7 @@ tri idx_equal(idx_ctx *c, const idx *a, const idx *b) {
   }
   if (content == 0 || constant % content != 0) return TRI_no;
   if (idx_proves(c, idx_addi(c, d, -1)) || idx_proves(c, idx_addi(c, negated, -1))) return TRI_no;
-  return idx_proves(c, d) && idx_proves(c, negated) ? TRI_yes : TRI_unknown;
+  return is_zero_expanded(c, d) || (idx_proves(c, d) && idx_proves(c, negated)) ? TRI_yes : TRI_unknown;
 }
 
 tri idx_divides(idx_ctx *c, int64_t d, const idx *e) {
