@@ -214,7 +214,7 @@ static int lowest_free_descriptor(void) {
 // nothing leaks, no descriptor and no temporary file stays.
 static void fail_each_allocation(void **state) {
   (void)state;
-  char folder[] = "/tmp/nnc-arena-XXXXXX", path[64];
+  char folder[] = "./nnc-arena-XXXXXX", path[64];
   assert_non_null(mkdtemp(folder));
   snprintf(path, sizeof path, "%s/out", folder);
   int fd_before = lowest_free_descriptor();

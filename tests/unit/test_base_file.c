@@ -28,7 +28,7 @@ typedef struct place {
 static int place_open(void **state) {
   place *p = calloc(1, sizeof *p);
   if (!p) return -1;
-  strcpy(p->folder, "/tmp/nnc-file-XXXXXX");
+  strcpy(p->folder, "./nnc-file-XXXXXX");
   if (!mkdtemp(p->folder)) return -1;
   p->a = arena_new(NULL);
   diag_init(&p->l, p->a);

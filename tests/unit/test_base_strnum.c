@@ -270,7 +270,7 @@ static void reads_i64(void **state) {
 // A process under a locale with a decimal comma. The locale is compiled on the spot, since few machines have it.
 static void locale_changes_nothing(void **state) {
   (void)state;
-  char folder[] = "/tmp/nnc-locale-XXXXXX", command[200];
+  char folder[] = "./nnc-locale-XXXXXX", command[200];
   assert_non_null(mkdtemp(folder));
   snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' 2>/dev/null", folder);
   int rc = system(command);
