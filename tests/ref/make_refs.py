@@ -5,7 +5,7 @@
 In:   nothing. Out: one file a family, each at most 100 KB, the same bytes at every run of the pinned library versions.
 The values come from libraries that know nothing of nnc: numpy and scipy in f64, jax in f64, onnx.reference, exact
 rational arithmetic for casts, and mpmath where the last bit counts. Most composites are computed twice, by a formula
-and by a library, and the script stops where the two disagree.
+and by a library; onnxruntime repeats in f32 what onnx.reference gives; the script stops where two disagree.
 
 A file holds cases. A case `c` (letters, digits, `_`) is made of
   tensors   c.in0 c.in1 ...    operands

@@ -32,7 +32,7 @@ ACTIVATIONS = {
   "gelu_tanh": ("gelu(x0, approximate='tanh')", gelu_tanh, "Gelu", {"approximate": "tanh"}),
   "gelu_new": ("activation(x0, 'gelu_new')", gelu_tanh, None, {}),
   "gelu_named": ("activation(x0, 'gelu')", gelu, None, {}),
-  "silu": ("silu(x0)", silu, "Swish", {}),
+  "silu": ("silu(x0)", silu, None, {}),
   "swish_named": ("activation(x0, 'swish')", silu, None, {}),
   "silu_named": ("activation(x0, 'silu')", silu, None, {}),
   "relu_named": ("activation(x0, 'relu')", lambda x: np.maximum(x, 0), None, {}),
@@ -241,36 +241,31 @@ def attentions():
     g = f.rng(name)
     q, k, v = (g.normal(size=s).astype(F32) for s in shapes(*sizes))
     b, m, n = sizes[0], sizes[3], sizes[4]
-    given = (
-      {
-        "bool": lambda: g.random((b, 1, m, n)) < 0.7,
-        "padding": lambda: (np.arange(n) < n - 2 + np.arange(b)[:, None])[:, None, None, :],
-        "blind": lambda: np.arange(m)[None, None, :, None] != np.zeros((1, 1, 1, n)) + 2,
-        "float": lambda: g.normal(size=(1, 2, m, n)).astype(F32),
-        "inf": lambda: np.where(g.random((1, 1, m, n)) < 0.3, F32.type(-np.inf), F32.type(0)),
-      }[mask]()
-      if mask
-      else None
-    )
+    given = None
     if mask == "bool":
+      given = g.random((b, 1, m, n)) < 0.7
       given[..., 0] = True
-    if mask == "inf":
+    elif mask == "padding":
+      given = (np.arange(n) < n - 2 + np.arange(b)[:, None])[:, None, None, :]
+    elif mask == "blind":  # the third query sees nothing
+      given = np.broadcast_to(np.arange(m)[:, None] != 2, (1, 1, m, n))
+    elif mask == "float":
+      given = g.normal(size=(1, 2, m, n)).astype(F32)
+    elif mask == "inf":
+      given = np.where(g.random((1, 1, m, n)) < 0.3, F32.type(-np.inf), F32.type(0))
       given[..., 1] = 0
     y = attention(q, k, v, mask=given, **options)
-    if not (options.get("causal") and m != n):  # the library aligns the first query with the first key
-      bias = [] if given is None else [given if given.dtype == BOOL else given.astype(F64)]
-      attributes = ({"scale": options["scale"]} if "scale" in options else {}) | (
-        {"is_causal": 1} if "causal" in options else {}
-      )
+    if not ("causal" in options and m != n):  # the library aligns the first query with the first key
+      bias = [] if given is None else [np.broadcast_to(given, (*given.shape[:2], m, n))]
+      attributes = {{"scale": "scale", "causal": "is_causal"}[key]: value for key, value in options.items()}
       if bias and "causal" in options:
-        bias, attributes = [given & np.tri(m, dtype=BOOL)], {}
-      agree(
-        y, onnx_op("Attention", [t.astype(F64) for t in (q, k, v)] + bias, **attributes)[0], 1e-6
-      )  # scale is f32 there
+        bias, attributes = [bias[0] & np.tri(m, dtype=BOOL)], {}
+      bias = [t if t.dtype == BOOL else t.astype(F64) for t in bias]
+      other = onnx_op("Attention", [t.astype(F64) for t in (q, k, v)] + bias, **attributes)
+      agree(y, other[0], 1e-6)  # scale is f32 there
     ins = [q, k, v] + ([] if given is None else [given])
-    f.case(
-      name, f"prelude: attention(x0, x1, x2{'' if given is None else ', x3'}{text})", ins, [rounded(y, F32)], "2e-6"
-    )
+    text = f"prelude: attention(x0, x1, x2{', x3' if given is not None else ''}{text})"
+    f.case(name, text, ins, [rounded(y, F32)], "2e-6")
   x = sample(f, "heads", (2, 3, 8), F32)
   y = x.reshape(2, 3, 4, 2).transpose(0, 2, 1, 3)
   f.case("heads", "prelude: heads(x0, 4)", [x], [y])

@@ -135,12 +135,9 @@ FLOAT_BINARY = {
 }
 
 
-def floor_div(a, b):
-  return np.floor(a / b)
-
-
 def binary():
-  """f32. `floordiv` is floor(a / b), `mod` a - b * floor(a / b), where rounding a / b changes nothing."""
+  """f32. `floordiv` is the floor of the exact quotient, `mod` what it leaves, as Python and numpy have them: 1 // 0.1f
+  is 9 although 1 / 0.1f rounds to 10. The sign of a zero result, and inf // x (numpy gives NaN), are not asked for."""
   f = Family("binary")
   a, b = pairs(NASTY_PAIRS)
   zeros = (a == 0) & (b == 0)
@@ -162,18 +159,20 @@ def binary():
   x, y = (-g.uniform(0.2, 4, 31)).astype(F32), g.integers(-9, 10, 31).astype(F32)
   f.case("pow_integral", "pow(%0, %1)", [x, y], [rounded(np.power(x.astype(F64), y.astype(F64)), F32)], "ulp:4")
 
-  with np.errstate(all="ignore"):
-    wide, narrow = floor_div(a.astype(F64), b.astype(F64)).astype(F32), floor_div(a, b)
-  keep = (wide.view(I32) == narrow.view(I32)) | (np.isnan(wide) & np.isnan(narrow))
-  f.case("floordiv_nasty", "floordiv(%0, %1)", [a[keep], b[keep]], [wide[keep]])
   g = f.rng("floordiv")
   x = (g.integers(-4096, 4096, 77) / 256).astype(F32).reshape(7, 11)
   y = (g.choice([-1, 1], 77) * g.integers(1, 2048, 77) / 256).astype(F32).reshape(7, 11)
   y[0], x[0] = np.where(np.arange(11) % 2 == 0, 2, -2), np.arange(-5, 6)
-  f.case("floordiv", "floordiv(%0, %1)", [x, y], [np.floor_divide(x, y) + F32.type(0)])
-  f.case("mod", "mod(%0, %1)", [x, y], [np.mod(x, y) + F32.type(0)])
-  zero_by = np.array([[0.0, 1.0, -2.0, np.nan, 3.0], [0.0, 0.0, -0.0, 2.0, np.nan]], F32)
-  f.case("mod_nasty", "mod(%0, %1)", list(zero_by), [np.full(5, np.nan, F32)])
+  near = [[1, 1, 0.3, 0.6, 5.5, -1, 1, -0.3, 1.1, 7], [0.1, 0.01, 0.1, 0.2, 1.1, 0.1, -0.1, -0.1, 0.1, 0.7]]
+  near = np.array(near, F32)
+  for op, fn in (("floordiv", np.floor_divide), ("mod", np.mod)):
+    text, keep = f"{op}(%0, %1)", np.isfinite(a) if op == "floordiv" else np.full(a.shape, True)
+    f.case(op, text, [x, y], [fn(x, y)], "0")
+    close = rounded(fn(*near.astype(F64)), F32)
+    f.case(f"{op}_near_integer", text, list(near), [close], "0" if op == "floordiv" else "1e-7")
+    with np.errstate(all="ignore"):
+      z = rounded(fn(a[keep].astype(F64), b[keep].astype(F64)), F32)
+    f.case(f"{op}_nasty", text, [a[keep], b[keep]], [z], "0")
   return f
 
 
