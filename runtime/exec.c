@@ -175,6 +175,24 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
   return RT_OK;
 }
 
+rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room, rt_error *err) {
+  if (err) err->text[0] = 0;
+  rt_status st = bad_program(s, program, err);
+  if (st) return st;
+  const rt_plan *p = s->m->plan;
+  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
+  const rt_tensor_info *info = RT_ARRAY(p, rt_tensor_info, tensors);
+  const uint32_t *words = RT_ARRAY(p, uint32_t, words);
+  uint32_t n = g->n_inputs + g->n_outputs;
+  for (uint32_t i = 0; i < n; i++) {
+    const rt_tensor_info *t = i < g->n_inputs ? &info[g->first_input + i] : &info[g->first_output + i - g->n_inputs];
+    room[i] = (rt_tensor){.dtype = (rt_dtype)t->dtype, .rank = t->rank, .data = args[i]};
+    for (uint32_t d = 0; d < t->rank; d++)
+      if (!rt_eval(p, words[t->dims + d], dims, &room[i].dim[d])) return rt_fail(err, RT_E_INVALID, "the shape of `%s` overflows", rt_string(p, t->name));
+  }
+  return rt_run(s, program, room, room + g->n_inputs, err);
+}
+
 void rt_session_trace(rt_session *s, void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns), void *user) {
   s->trace = f;
   s->trace_user = user;

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static rt_status refuse(rt_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -162,12 +165,16 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   return s;
 }
 
+// By CPUID feature bits, and by what the operating system saves on a context switch (XGETBV). Intel SDM vol. 1, 13-14.
 unsigned rt_cpu_level(void) {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  unsigned a, b, c, d, leaf1_c, lo, hi;
+  if (!__get_cpuid(1, &a, &b, &leaf1_c, &d) || !(leaf1_c >> 27 & 1)) return 0; // no XGETBV
+  __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  bool v3 = (lo & 6) == 6 && (leaf1_c >> 12 & 1) && (b >> 5 & 1) && (b >> 3 & 1) && (b >> 8 & 1); // YMM state; FMA AVX2 BMI1 BMI2
+  const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; // F DQ CD BW VL
+  bool v4 = v3 && (lo & 0xe6) == 0xe6 && (b & avx512) == avx512;
   return v4 ? 2 : v3 ? 1 : 0;
 #else
   return 0;

@@ -57,6 +57,10 @@ rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_ten
 // inputs or each other. No allocation once a set of dims has been run. RT_E_DATA: a kernel recorded a fault; outputs are then unspecified.
 rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
+// The same with shapes given by dims: dims[i] is the value of the plan's i-th dim, or -1 where the program does not use it; args are the inputs' data, then
+// the outputs'. `room` holds n_inputs + n_outputs tensors and is overwritten.
+rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room, rt_error *err);
+
 // What one run costs, by step, for profiles and `nnc bench`: called after each step with its wall time. NULL switches off.
 void rt_session_trace(rt_session *s, void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns), void *user);
 

@@ -1,0 +1,31 @@
+// What an AOT library holds and offers. `nnc_aot_model` is written by codegen/aot; the functions are aliased under the model's name
+// (`digits_open` …) and declared by the header that `nnc compile` writes. Plain C types only: that header must stand alone.
+#ifndef NNC_RUNTIME_AOT_H
+#define NNC_RUNTIME_AOT_H
+
+#include "runtime/rt.h"
+
+enum { RT_AOT_ABI = 1 };
+#define RT_AOT_MAGIC UINT64_C(0x31746f61636e6e00) // "\0nncaot1"
+
+typedef struct rt_aot_model {
+  uint64_t magic;
+  uint64_t abi;            // RT_AOT_ABI
+  const void *plan;        // the plan blob
+  const rt_kernel *kernels;// [plan kernels]
+  const void *constants;   // the constants block, 4096-byte aligned
+} rt_aot_model;
+
+extern const rt_aot_model nnc_aot_model __attribute__((visibility("default")));
+
+typedef struct rt_aot_session rt_aot_session;
+
+// Opens a session. threads: 0 = one per CPU this process may use. 0, or an rt_status; *out is NULL on failure.
+int nnc_aot_open(rt_aot_session **out, unsigned threads);
+void nnc_aot_close(rt_aot_session *s);
+// Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not use it; args are the inputs' data,
+// then the outputs' data. An optional input may be NULL.
+int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *const *args);
+const char *nnc_aot_error(const rt_aot_session *s); // of the last failed call; borrowed until the next
+
+#endif
