@@ -10,15 +10,16 @@
 //     fact n in 1..4096
 //   {
 //     for k in 0..64 step 64 {
-//       %0 = load p0[64*i+k+c] : f32 1x64
-//       %1 = load p1[k+c] : f32 1x64
+//       %0 = load p0[c+64*i+k] : f32 1x64
+//       %1 = load p1[c+k] : f32 1x64
 //       %2 = add %0, %1
-//       store p2[64*i+k+c] = %2
+//       store p2[c+64*i+k] = %2
 //     }
 //   }
 //
-// Stored text has one operation a line. Tile coordinates are the symbols `r` and `c`; loop, grid and let names are unique in a kernel and
-// never equal a symbol's, a buffer's, `r` or `c`.
+// Stored text has one operation a line; equal kernels have equal texts: index expressions print in an order of their own,
+// tiles are numbered as they appear. Tile coordinates are the symbols `r` and `c`; loop, grid and let names are unique in
+// a kernel and never equal a symbol's, a buffer's, `r` or `c`.
 #ifndef NNC_IR_KIR_H
 #define NNC_IR_KIR_H
 

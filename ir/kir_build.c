@@ -1,7 +1,8 @@
 // Building a kernel's header: parameters, grid, workers, facts, scratch; and its symbols with their bounds.
 //
-// The bounds serve proofs. A name that a `let` defines has its value as both bounds, so that a proof may put the value in
-// its place; a loop variable never reaches its end, and stays a whole step below where the step divides the distance.
+// The bounds serve proofs. A name that a `let` defines has its value as both bounds, so that a proof may put the value
+// in its place; a loop variable never reaches its end, and stays a whole step below where the step divides the
+// distance.
 #include "ir/kir_priv.h"
 
 #include <string.h>
@@ -80,12 +81,9 @@ kir_buffer *kir_buffer_new(kir_kernel *k, const char *name, kir_space space, dty
                            const idx *const *dim) {
   kir_buffer *b = ARENA_NEW(k->a, kir_buffer);
   size_t position = space == KIR_group ? k->group.n : k->params.n;
-  *b = (kir_buffer){intern_z(k->names, name),
-                    space,
-                    dt,
-                    rank,
-                    rank == 0 ? NULL : arena_copy(k->a, dim, rank * sizeof *dim),
-                    (uint32_t)position};
+  *b = (kir_buffer){
+      intern_z(k->names, name), space, dt, rank, rank == 0 ? NULL : arena_copy(k->a, dim, rank * sizeof *dim),
+      (uint32_t)position};
   if (space == KIR_group) vec_push(k->a, &k->group, b);
   else vec_push(k->a, &k->params, b);
   return b;

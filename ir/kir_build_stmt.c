@@ -1,7 +1,7 @@
 // Building statements at a cursor: shapes and dtypes are inferred, and what is always true is not written down.
 //
-// Operands that do not fit are a bug of the schedule. A condition is dropped where the bounds of its symbols prove it, with
-// r and c ranging over the statement's shape; in a shape of one row, r is 0, and so is c in one column.
+// Operands that do not fit are a bug of the schedule. A condition is dropped where the bounds of its symbols prove it,
+// with r and c ranging over the statement's shape; in a shape of one row, r is 0, and so is c in one column.
 #include "ir/kir_priv.h"
 
 const kir_where kir_always = {0, NULL};

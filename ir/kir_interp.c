@@ -2,10 +2,10 @@
 //
 // In: a kernel, the memory of its parameters, values of its symbols. Out: the written memory and the last fault. The
 // workers of a group run in lock step, one statement at a time, which uniform control flow permits; so barriers have
-// nothing to do and a missing one is not seen. Numbers: an elementwise operation is computed in double and rounded once to
-// its dtype (op_eval_scalar), `fma` and `dot` round once a step, a row sum or product is taken in double from left to
-// right, across workers in their order, and rounded once. Addresses of masked places are never computed; all conditions
-// are. Memory is checked by ir/kir_memory.c. Cost: an index expression an element; for small sizes only.
+// nothing to do and a missing one is not seen. Numbers: an elementwise operation is computed in double and rounded once
+// to its dtype (op_eval_scalar), `fma` and `dot` round once a step, a row sum or product is taken in double from left
+// to right, across workers in their order, and rounded once. Addresses of masked places are never computed; all
+// conditions are. Memory is checked by ir/kir_memory.c. Cost: an index expression an element; for small sizes only.
 #include "ir/kir_interp.h"
 #include "ir/graph.h"
 
@@ -172,7 +172,8 @@ static void run_reduce(kir_interp *in, const kir_stmt *s) {
     for (uint32_t r = 0; r < t->rows; r++) {
       scalar acc = at(in, t, first, r, 0);
       for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t c = i == 0; c < t->cols; c++) acc = reduced(s->op, t->dt, acc, at(in, t, first + i * stride, r, c));
+        for (uint32_t c = i == 0; c < t->cols; c++)
+          acc = reduced(s->op, t->dt, acc, at(in, t, first + i * stride, r, c));
       }
       tile_of(in, s->out, w)[r] = scalar_round(acc);
     }

@@ -23,16 +23,16 @@ typedef struct kir_interp {
   arena *a;
   const kir_kernel *k;
   diag_list *l;
-  const uint32_t *numbers;   // of tiles, for messages
+  const uint32_t *numbers; // of tiles, for messages
   kir_memory *params, *group;
-  scalar **tiles;            // by tile id: [n_workers][rows][cols]
-  int64_t *values;           // [n_workers][n_symbols], by symbol id
+  scalar **tiles;  // by tile id: [n_workers][rows][cols]
+  int64_t *values; // [n_workers][n_symbols], by symbol id
   uint32_t n_symbols, n_workers;
-  uint32_t active;           // workers that execute: all of them, or 1 in the body of a copy
-  uint32_t worker;           // the one whose values index expressions see
+  uint32_t active; // workers that execute: all of them, or 1 in the body of a copy
+  uint32_t worker; // the one whose values index expressions see
   uint64_t point, stamp;
   const kir_stmt *s;
-  VEC(scalar) copied;        // the elements of a copy without a body
+  VEC(scalar) copied; // the elements of a copy without a body
   int64_t fault;
   bool failed;
 } kir_interp;
@@ -47,8 +47,9 @@ const char *kir_interp_text(kir_interp *in);
 // -- kir_memory.c --
 bool kir_memory_init(kir_interp *in, kir_memory *m, const kir_buffer *b, void *data);
 kir_memory *kir_memory_of(kir_interp *in, const kir_buffer *b);
-bool kir_memory_read(kir_interp *in, kir_access acc, scalar *out);  // at the current worker, r and c
+bool kir_memory_read(kir_interp *in, kir_access acc, scalar *out); // at the current worker, r and c
 bool kir_memory_write(kir_interp *in, kir_access acc, scalar value);
-int64_t kir_memory_read_index(kir_interp *in, const char *buffer, int64_t at); // for index expressions; 0 after a failure
+int64_t kir_memory_read_index(kir_interp *in, const char *buffer,
+                              int64_t at); // for index expressions; 0 after a failure
 
 #endif

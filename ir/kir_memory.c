@@ -1,8 +1,8 @@
 // The kernel interpreter's memory: bounds, elements never written, and races between grid points.
 //
-// Grid points run in any order and at the same time, so an element of `out` or `inout` belongs to the one point that writes
-// it: nobody else may write or read it. Group scratch is a grid point's own and begins unwritten; `out` begins unwritten
-// too. Within one execution of a statement no element may be written twice.
+// Grid points run in any order and at the same time, so an element of `out` or `inout` belongs to the one point that
+// writes it: nobody else may write or read it. Group scratch is a grid point's own and begins unwritten; `out` begins
+// unwritten too. Within one execution of a statement no element may be written twice.
 #include "ir/kir_interp.h"
 
 static void *element(const kir_memory *m, int64_t at) { return m->data + (size_t)at * dtype_size(m->buf->dt); }

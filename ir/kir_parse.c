@@ -1,8 +1,8 @@
 // Reading kernel text: the lexer, the scope of names, and the header. ir/kir_parse_stmt.c reads the statements.
 //
 // A recursive-descent parser on bytes. It checks syntax, names, and that the operands of an operation fit; the rules of
-// whole kernels are kir_verify's. The first error ends the reading. Facts bound the symbols that stand before them in the
-// text, so the header is searched for facts before it is read.
+// whole kernels are kir_verify's. The first error ends the reading. Facts bound the symbols that stand before them in
+// the text, so the header is searched for facts before it is read.
 #include "ir/kir_parser.h"
 
 #include <string.h>
@@ -35,9 +35,7 @@ static bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-static char peek(const parser *p, size_t ahead) {
-  return p->at + ahead < p->text.n ? p->text.p[p->at + ahead] : '\0';
-}
+static char peek(const parser *p, size_t ahead) { return p->at + ahead < p->text.n ? p->text.p[p->at + ahead] : '\0'; }
 
 void parser_skip_space(parser *p) {
   for (; p->at < p->text.n; p->at++) {
@@ -216,9 +214,7 @@ static void parse_buffer(parser *p, kir_space space) {
   size_t from = p->at;
   str name = parser_word(p, "the name of a buffer");
   const char *z = str_dup(p->k->a, name);
-  if (!p->failed && kir_name_taken(p->k, z)) {
-    PARSER_FAIL(p, p->at - name.n, p->at, kernel_duplicate, STR_ARG(name));
-  }
+  if (!p->failed && kir_name_taken(p->k, z)) { PARSER_FAIL(p, p->at - name.n, p->at, kernel_duplicate, STR_ARG(name)); }
   dtype dt = parser_dtype(p);
   const idx **dim;
   uint32_t rank = parse_dims(p, &dim);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 // What may begin a tile operation, besides the operators of ir/ops.def that need no special reading.
-static const char *const tile_words[] = {"load",   "const",   "index",  "dot",    "fma",    "select",
-                                         "rowsum", "rowmax",  "rowmin", "rowprod", "convert", "pick"};
+static const char *const tile_words[] = {"load",   "const",  "index",  "dot",     "fma",     "select",
+                                         "rowsum", "rowmax", "rowmin", "rowprod", "convert", "pick"};
 enum { N_TILE_WORDS = sizeof tile_words / sizeof *tile_words };
 
 // -- pieces --

@@ -6,23 +6,24 @@
 #include "ir/kir.h"
 
 enum {
-  KIR_MAX_SIDE = 4096,          // rows or columns of one tile or copy
-  KIR_MAX_ELEMENTS = 1 << 16,   // rows * columns
+  KIR_MAX_SIDE = 4096,        // rows or columns of one tile or copy
+  KIR_MAX_ELEMENTS = 1 << 16, // rows * columns
   KIR_MAX_UNROLL = 1024,
-  KIR_MAX_WORKERS = 1024,       // along one axis
+  KIR_MAX_WORKERS = 1024, // along one axis
   KIR_MAX_RANK = 12,
-  KIR_MAX_DEPTH = 64            // blocks inside blocks
+  KIR_MAX_DEPTH = 64 // blocks inside blocks
 };
 
 // -- kir_build.c --
 kir_stmt *kir_append(kir_kernel *k, kir_block *at, kir_kind kind);
 kir_tile *kir_tile_new(kir_kernel *k, kir_stmt *def, dtype dt, uint32_t rows, uint32_t cols);
 void kir_carry_new(kir_kernel *k, kir_stmt *loop, uint32_t n, kir_tile *const *init); // carried tiles and results
-kir_tile *kir_loaded_new(kir_kernel *k, kir_stmt *copy); // `then`: the copied tile
+kir_tile *kir_loaded_new(kir_kernel *k, kir_stmt *copy);                              // `then`: the copied tile
 const kir_buffer *kir_buffer_find(const kir_kernel *k, const char *name); // parameters and scratch; NULL when absent
 bool kir_name_taken(const kir_kernel *k, const char *name);               // by a buffer or a symbol
 sym *kir_fresh_symbol(kir_kernel *k, const char *prefix);                 // without bounds
-kir_buffer *kir_buffer_new(kir_kernel *k, const char *name, kir_space space, dtype dt, uint32_t rank, const idx *const *dim);
+kir_buffer *kir_buffer_new(kir_kernel *k, const char *name, kir_space space, dtype dt, uint32_t rank,
+                           const idx *const *dim);
 
 // Symbols with the bounds that their role gives them: the builder and the parser must agree, or expressions would fold
 // differently when read back.
@@ -43,10 +44,10 @@ typedef struct kir_type {
 // DIAG_COUNT when the operands fit, otherwise the message that says what does not (its argument: the statement).
 diag_id kir_infer(const kir_stmt *s, dtype to, kir_type *out);
 bool kir_shape_legal(int64_t rows, int64_t cols);
-bool kir_is_tile_op(op_code op); // elementwise: what KIR_op may hold
-const char *kir_op_word(op_code op);               // the spelling in kernel text
+bool kir_is_tile_op(op_code op);     // elementwise: what KIR_op may hold
+const char *kir_op_word(op_code op); // the spelling in kernel text
 bool kir_op_find(str word, op_code *op);
-const char *kir_reduce_word(op_code op);           // "rowsum", …; NULL when it is none
+const char *kir_reduce_word(op_code op); // "rowsum", …; NULL when it is none
 bool kir_reduce_find(str word, op_code *op);
 
 // -- kir_print.c --

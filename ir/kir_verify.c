@@ -1,9 +1,9 @@
 // The rules of kernels: what the printers may rely on. docs/kernel-ir.md lists them.
 //
 // In: a kernel whose statements have the operands of their kind. Out: a diagnostic for every broken rule, with the
-// statement's text; nothing is changed. One walk in text order: a tile or a name is visible from its definition to the end
-// of its block, and a name is `varying` when it may differ between workers of a group. All control flow must be uniform
-// over a group, so that barriers and collectives may stand anywhere.
+// statement's text; nothing is changed. One walk in text order: a tile or a name is visible from its definition to the
+// end of its block, and a name is `varying` when it may differ between workers of a group. All control flow must be
+// uniform over a group, so that barriers and collectives may stand anywhere.
 #include "ir/kir_priv.h"
 
 typedef struct symbol_state {
@@ -23,9 +23,9 @@ typedef struct verifier {
   tile_state *tiles;
   VEC(tile_state *) tile_scope;
   VEC(symbol_state *) symbol_scope;
-  const kir_stmt *s;  // the statement being checked, or NULL in the header,
-  const char *where;  // which is named so
-  bool in_copy;       // inside the body of a copy
+  const kir_stmt *s; // the statement being checked, or NULL in the header,
+  const char *where; // which is named so
+  bool in_copy;      // inside the body of a copy
   bool sound;
 } verifier;
 

@@ -1,9 +1,10 @@
 // Target descriptions: a constant table of CPU levels and cache classes, and the choice of a row by CPUID.
 //
 // In: the processor's feature bits, the registers that the operating system saves (XGETBV), its cache sizes. Out: a row
-// of the table. Feature bits decide, not the processor's name: virtual machines change the two independently. Levels are
-// those of the x86-64 psABI (AMD64 supplement, "micro-architecture levels"); v2 counts as the baseline. Measured cache
-// sizes are rounded down to a class, so that a description is constant data and similar machines give equal kernels.
+// of the table. Feature bits decide, not the processor's name: virtual machines change the two independently. Levels
+// are those of the x86-64 psABI (AMD64 supplement, "micro-architecture levels"); v2 counts as the baseline. Measured
+// cache sizes are rounded down to a class, so that a description is constant data and similar machines give equal
+// kernels.
 #include "ir/target.h"
 
 #if defined(__x86_64__)
@@ -14,10 +15,13 @@ enum { KIB = 1024, LEVELS = 3, CACHE_CLASSES = 8 };
 
 // dot_rows x dot_cols: accumulators, one row of B and one register for A fit the register file; without fused
 // multiply-add the products need two more. fma_per_ns is a typical server core, bytes_per_ns its share of memory.
-#define ROW(l1_kib, l2_kib, ...) {.l1_bytes = (l1_kib)*KIB, .l2_bytes = (l2_kib)*KIB, __VA_ARGS__}
+#define ROW(l1_kib, l2_kib, ...)                                                                                       \
+  { .l1_bytes = (l1_kib)*KIB, .l2_bytes = (l2_kib)*KIB, __VA_ARGS__ }
 #define LEVEL(...)                                                                                                     \
-  {ROW(32, 256, __VA_ARGS__),  ROW(48, 256, __VA_ARGS__),  ROW(32, 512, __VA_ARGS__),  ROW(48, 512, __VA_ARGS__),      \
-   ROW(32, 1024, __VA_ARGS__), ROW(48, 1024, __VA_ARGS__), ROW(32, 2048, __VA_ARGS__), ROW(48, 2048, __VA_ARGS__)}
+  {                                                                                                                    \
+    ROW(32, 256, __VA_ARGS__), ROW(48, 256, __VA_ARGS__), ROW(32, 512, __VA_ARGS__), ROW(48, 512, __VA_ARGS__),        \
+        ROW(32, 1024, __VA_ARGS__), ROW(48, 1024, __VA_ARGS__), ROW(32, 2048, __VA_ARGS__), ROW(48, 2048, __VA_ARGS__) \
+  }
 
 static const target targets[LEVELS][CACHE_CLASSES] = {
     LEVEL(.name = "x86-64", .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 16, .has_fma = false,
@@ -27,7 +31,8 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
     LEVEL(.name = "x86-64-v4", .level = CPU_x86_64_v4, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
           .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10),
 };
-static const uint8_t default_class[LEVELS] = {0, 0, 4}; // when a level is asked for by name: what its oldest servers have
+// When a level is asked for by name: what its oldest servers have.
+static const uint8_t default_class[LEVELS] = {0, 0, 4};
 
 _Static_assert(CPU_x86_64 == 0 && CPU_x86_64_v3 == 1 && CPU_x86_64_v4 == 2, "targets[] is indexed by level");
 

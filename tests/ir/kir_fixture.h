@@ -9,13 +9,14 @@ typedef struct kir_fixture {
   diag_list l;
 } kir_fixture;
 
-int kir_setup(void **state);    // *state = kir_fixture
+int kir_setup(void **state); // *state = kir_fixture
 int kir_teardown(void **state);
 
-kir_kernel *kir_from(kir_fixture *f, const char *text);      // NULL after diagnostics
-kir_kernel *kir_from_file(kir_fixture *f, const char *name); // tests/ir/kernels/<name>.kir; fails the test on any diagnostic
+kir_kernel *kir_from(kir_fixture *f, const char *text); // NULL after diagnostics
+kir_kernel *kir_from_file(kir_fixture *f,
+                          const char *name); // tests/ir/kernels/<name>.kir; fails the test on any diagnostic
 const char *kir_text(kir_fixture *f, const kir_kernel *k);
-const char *kir_messages(kir_fixture *f);                    // all so far, rendered
+const char *kir_messages(kir_fixture *f); // all so far, rendered
 bool kir_reported(const kir_fixture *f, diag_id id);
 
 // Uniform in [-1, 1), the same on every run.

@@ -1,5 +1,5 @@
-// Kernel text: every kernel of tests/ir/kernels reads, verifies and prints back to itself; what a builder makes reads back
-// too; every broken text is one diagnostic at the right place; no prefix of a text is fatal.
+// Kernel text: every kernel of tests/ir/kernels reads, verifies and prints back to itself; what a builder makes reads
+// back too; every broken text is one diagnostic at the right place; no prefix of a text is fatal.
 #include "kir_fixture.h"
 
 #include <setjmp.h>
@@ -133,7 +133,8 @@ static const struct {
     {"kernel k\n{\n  %0 = const 1 f32 1x1\n}\n", "kernel_expected", "f"},
     {"kernel k\n{\n  %0, %1 = const 1 : f32 1x1\n}\n", "kernel_expected", "c"},
     {"kernel k in a f32[4]\n{\n  %0 = load a[c] : f32 1x4 where 3-c >= 0\n}\n", "kernel_expected", "}"},
-    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = for i in 0..3 step 1 carry (%2 = %0) {\n  }\n}\n", "kernel_expected", "}"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = for i in 0..3 step 1 carry (%2 = %0) {\n  }\n}\n",
+     "kernel_expected", "}"},
     {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = for i in 0..3 step 1 {\n  }\n}\n", "kernel_expected", "{"},
     {"kernel k in a f33[4] {}", "kernel_unknown", "f33"},
     {"kernel k in a f32[m] {}", "kernel_unknown", "m"},
@@ -152,7 +153,8 @@ static const struct {
     {"kernel k grid i: 2, i: 3 {}", "kernel_duplicate", "i"},
     {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %0 = neg %0\n}\n", "kernel_duplicate", "%0"},
     {"kernel k\n{\n  for i in 0..3 step 1 {\n  }\n  for i in 0..3 step 1 {\n  }\n}\n", "kernel_duplicate", "i"},
-    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  for i in 0..3 step 1 carry (%1 = %0) {\n  }\n}\n", "kernel_expected", "{"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  for i in 0..3 step 1 carry (%1 = %0) {\n  }\n}\n", "kernel_expected",
+     "{"},
     {"kernel k\n{\n  let x = 3*\n}\n", "kernel_index", "\n"},
     {"kernel k\n{\n  let x = (1+2\n}\n", "kernel_index", "\n"},
     {"kernel k\n{\n  %0 = const 300 : u8 1x1\n}\n", "kernel_number", "300"},
@@ -165,10 +167,13 @@ static const struct {
     {"kernel k grid a: 1, b: 1, d: 1, e: 1 {}", "kernel_limit", " e: 1"},
     {"kernel k workers a: 1, b: 1, d: 1 {}", "kernel_limit", " d: 1"},
     {"kernel k in a f32[4]\n{\n  %0 = load a[0, c] : f32 1x4\n}\n", "kernel_rank", "a[0, c]"},
-    {"kernel k\n{\n  %0 = const 1 : f32 1x4\n  %1 = const 1 : f32 1x5\n  %2 = add %0, %1\n}\n", "kernel_shape", "add %0, %1"},
-    {"kernel k\n{\n  %0 = const 1 : f32 1x4\n  %1 = const 1 : i32 1x4\n  %2 = add %0, %1\n}\n", "kernel_dtype", "add %0, %1"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x4\n  %1 = const 1 : f32 1x5\n  %2 = add %0, %1\n}\n", "kernel_shape",
+     "add %0, %1"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x4\n  %1 = const 1 : i32 1x4\n  %2 = add %0, %1\n}\n", "kernel_dtype",
+     "add %0, %1"},
     {"kernel k\n{\n  %0 = const 1 : i32 1x4\n  %1 = exp %0\n}\n", "kernel_dtype", "exp %0"},
-    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = dot %0, %0, %0 {vnni}\n}\n", "kernel_variant", "dot %0, %0, %0 {vnni}"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = dot %0, %0, %0 {vnni}\n}\n", "kernel_variant",
+     "dot %0, %0, %0 {vnni}"},
 };
 
 static void test_broken_texts(void **state) {

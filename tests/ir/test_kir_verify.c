@@ -53,17 +53,20 @@ static const struct {
     {"in t i32[n] in a f32[t[0]]", "", "kernel_header", "`in a`"},
     {"in t i32[n] grid i: t[0]", "", "kernel_header", "`grid i`"},
     // bodies of copies
-    {"in a f32[n] group s f16[4]", "copy s[c] = a[c] : 1x4 then %0 {\n %1 = convert %0 to f16\n yield %1\n}", NULL, NULL},
+    {"in a f32[n] group s f16[4]", "copy s[c] = a[c] : 1x4 then %0 {\n %1 = convert %0 to f16\n yield %1\n}", NULL,
+     NULL},
     {"in a f32[n] group s f16[4]", "copy s[c] = a[c] : 1x4 then %0 {\n yield %0\n}", "kernel_dtype", NULL},
-    {"in a f32[n] group s f32[4]",
-     "copy s[c] = a[c] : 1x4 then %0 {\n %1 = const 1 : f32 1x2\n yield %1\n}", "kernel_shape", NULL},
+    {"in a f32[n] group s f32[4]", "copy s[c] = a[c] : 1x4 then %0 {\n %1 = const 1 : f32 1x2\n yield %1\n}",
+     "kernel_shape", NULL},
     {"in a f32[n] group s f32[4]",
      "%2 = const 1 : f32 1x1\n copy s[c] = a[c] : 1x4 then %0 {\n %1 = mul %0, %2\n yield %1\n}", "kernel_copy",
      "`%2 = mul %1, %0`"},
-    {"in a f32[n] group s f32[4]", "copy s[c] = a[c] : 1x4 then %0 {\n %1 = rowsum %0\n yield %1\n}", "kernel_copy", NULL},
+    {"in a f32[n] group s f32[4]", "copy s[c] = a[c] : 1x4 then %0 {\n %1 = rowsum %0\n yield %1\n}", "kernel_copy",
+     NULL},
     {"in a f32[n] group s f32[4]", "copy s[c] = a[c] : 1x4 then %0 {\n barrier\n yield %0\n}", "kernel_copy", NULL},
     {"in a f32[n] group s f32[4] workers w: 4",
-     "copy s[c] = a[c] : 1x4 then %0 {\n %1 = load a[w] : f32 1x1\n %2 = add %0, %1\n yield %2\n}", "kernel_varying", NULL},
+     "copy s[c] = a[c] : 1x4 then %0 {\n %1 = load a[w] : f32 1x1\n %2 = add %0, %1\n yield %2\n}", "kernel_varying",
+     NULL},
     // loops
     {"", "%0 = const 1 : f32 1x4\n %1 = for i in 0..3 step 1 carry (%2 = %0) {\n %3 = rowsum %2\n yield %3\n}",
      "kernel_carry", "for i in"},
@@ -170,7 +173,8 @@ static void test_constants(void **state) {
 
 static void test_loops_and_workers(void **state) {
   kir_fixture *f = *state;
-  kir_kernel *k = kir_from(f, "kernel k workers w: 4 {\nfor i in 0..3 step 1 {\n}\n%0 = const 1 : f32 1x1\n%1 = rowsum %0\n}");
+  kir_kernel *k =
+      kir_from(f, "kernel k workers w: 4 {\nfor i in 0..3 step 1 {\n}\n%0 = const 1 : f32 1x1\n%1 = rowsum %0\n}");
   kir_stmt *loop = k->body.first, *sum = loop->next->next;
   loop->step = 0;
   expect(f, k, "kernel_loop");
