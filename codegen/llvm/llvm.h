@@ -37,9 +37,10 @@ typedef struct llvm_backend {
   bool (*jit_add)(llvm_jit *j, diag_list *l, str object_bytes);
   void *(*jit_find)(llvm_jit *j, diag_list *l, const char *symbol); // NULL after a diagnostic
   void (*jit_free)(llvm_jit *j);
-  // An object file holding named blobs: for each, a symbol NAME (64-byte-aligned, page-aligned when page_aligned), read-only, of given visibility.
-  bool (*blob_object)(arena *a, diag_list *l, const target *t, size_t n, const char *const *names, const str *blobs, const bool *exported,
-                      llvm_object *out);
+  // The object that makes kernels, plan and constants one AOT library: defines the exported `nnc_aot_model` (runtime/aot.h): magic, abi, and
+  // pointers to the plan (8-byte aligned), to a table of the kernels named, and to the constants (4096-byte aligned), all read-only.
+  bool (*model_object)(arena *a, diag_list *l, const target *t, uint64_t magic, uint64_t abi, size_t n_kernels, const char *const *kernels, str plan,
+                       str constants, llvm_object *out);
 } llvm_backend;
 
 // The one exported symbol of libnnc-llvm.so.

@@ -1,0 +1,30 @@
+// The inside of the public handles.
+#ifndef NNC_API_HANDLES_H
+#define NNC_API_HANDLES_H
+
+#include "api/compile.h"
+#include "nnc/nnc.h"
+
+struct nnc_module {
+  arena *a;                  // owns the module, and the job of a compiled one
+  rt_module rt;
+  nnc_module_stats stats;
+  compile_job *job;          // NULL for a loaded library
+  char *block;               // constants made here; heap, released with the arena
+  nnc_tensor_info *tensors;  // [plan tensors]: the plan's, with shapes as text
+  nnc_dim_info *dims;        // [plan dims]
+};
+
+nnc_diagnostics *diagnostics_detach(const diag_list *l); // NULL when out of memory
+// Calls `sink` for each message that diag_flush hands on.
+void diagnostics_bridge(arena *a, diag_list *l, void (*sink)(void *user, const nnc_diagnostic *d), void *user);
+
+// Fills m->tensors and m->dims from the plan.
+void module_describe(nnc_module *m);
+// Finds entry `e`'s program; NULL out of range.
+const rt_program *module_program(const nnc_module *m, size_t e);
+
+// codegen/aot: writes library and header of a compiled module whose constants block is `constants`.
+bool aot_write(compile_job *j, str constants, const char *library_path);
+
+#endif

@@ -1,0 +1,175 @@
+// Modules of the public API: compiled from YAML, or loaded from a library.
+#include "api/handles.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "runtime/aot.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+static nnc_status status_of(const diag_list *l) {
+  for (size_t i = 0; i < l->items.n; i++) {
+    if (l->items.at[i]->severity != DIAG_error) continue;
+    switch ((int)l->items.at[i]->id) {
+    case DIAG_ID_file_open: case DIAG_ID_file_read: case DIAG_ID_file_write: case DIAG_ID_out_of_memory: case DIAG_ID_llvm_not_found:
+    case DIAG_ID_linker_failed: case DIAG_ID_library_open: case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
+    case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
+    case DIAG_ID_internal: return NNC_E_INTERNAL;
+    default: return NNC_E_MODEL;
+    }
+  }
+  return NNC_OK;
+}
+
+static frontend_options front_options(const nnc_compile_options *o) {
+  frontend_options f = {0};
+  if (!o) return f;
+  f.n_configs = o->n_configs, f.configs = o->configs;
+  f.n_sets = o->n_sets, f.sets = (const frontend_pair *)(const void *)o->sets;
+  f.n_dims = o->n_dims, f.dims = (const frontend_pair *)(const void *)o->dims;
+  f.n_weights = o->n_weights, f.weights = o->weights;
+  return f;
+}
+
+_Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passed on as they are");
+
+// One attempt at opening a module, on an arena whose guard is set.
+static bool compile_module(nnc_module *m, compile_job *j, const str *text) {
+  int64_t start = clock_ns();
+  rt_kernel *kernels;
+  rt_error err;
+  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_load(j, &kernels))
+    return false;
+  m->block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
+  if (!m->block) {
+    diag_at(&j->diags, NO_SPAN, out_of_memory);
+    return false;
+  }
+  arena_defer(m->a, free, m->block);
+  const void **constants = ARENA_ARRAY(m->a, const void *, j->set->constants.n + 1);
+  if (!compile_prepare(j, kernels, false, m->block, constants)) return false;
+  const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
+  if (rt_plan_check(plan, j->plan.blob.n, &err)) {
+    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, err.text);
+    return false;
+  }
+  m->rt = (rt_module){plan, kernels, constants};
+  m->job = j;
+  m->stats = (nnc_module_stats){j->frontend_ms, j->passes_ms, j->codegen_ms, j->prepare_ms, (double)(clock_ns() - start) * 1e-6,
+                                j->set->kernels.n, j->object.bytes.n, plan->constants_bytes, frontend_parameter_count(j->source)};
+  return true;
+}
+
+static void close_handle(void *handle) { dlclose(handle); }
+
+static bool load_library(nnc_module *m, diag_list *l, const char *path) {
+  const char *name = strchr(path, '/') ? path : str_fmt(m->a, "./%s", path);
+  str bytes;
+  if (!file_map(m->a, l, path, &bytes)) return false; // a missing file is reported like any other
+  void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) {
+    diag_at(l, NO_SPAN, library_open, path, dlerror());
+    return false;
+  }
+  arena_defer(m->a, close_handle, handle);
+  const rt_aot_model *model = dlsym(handle, "nnc_aot_model");
+  if (!model || model->magic != RT_AOT_MAGIC || model->abi != RT_AOT_ABI) {
+    diag_at(l, NO_SPAN, library_foreign, path);
+    return false;
+  }
+  rt_error err;
+  const rt_plan *plan = model->plan;
+  if (rt_plan_check(plan, plan->size_bytes, &err)) {
+    diag_at(l, NO_SPAN, plan_refused, path, err.text);
+    return false;
+  }
+  const rt_program *prepare = (const rt_program *)(const void *)((const char *)plan + plan->programs.offset);
+  const rt_buffer *b = (const rt_buffer *)(const void *)((const char *)plan + plan->buffers.offset);
+  const void **constants = ARENA_ARRAY(m->a, const void *, prepare->n_outputs + 1u);
+  for (uint64_t i = 0; i < plan->buffers.count; i++)
+    if (b[i].cls == RT_BUF_constant) constants[b[i].index] = (const char *)model->constants + b[i].offset;
+  m->rt = (rt_module){plan, model->kernels, constants};
+  m->stats = (nnc_module_stats){.kernels = plan->kernels.count, .constant_bytes = plan->constants_bytes};
+  return true;
+}
+
+static bool is_library(const char *path) {
+  size_t n = strlen(path);
+  return n > 3 && !strcmp(path + n - 3, ".so");
+}
+
+static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o, nnc_diagnostics **diagnostics) {
+  *out = NULL;
+  if (diagnostics) *diagnostics = NULL;
+  arena *a = arena_new(NULL);
+  if (!a) return NNC_E_ENVIRONMENT;
+  int unwound = setjmp(*arena_guard(a));
+  if (unwound) { // what was gathered so far may be half made: only the status tells
+    arena_free(a);
+    return unwound == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT;
+  }
+  nnc_module *m = ARENA_NEW(a, nnc_module);
+  compile_job *j = ARENA_NEW(a, compile_job);
+  frontend_options front = front_options(o);
+  m->a = a;
+  bool ok = compile_begin(j, a, str_dup(a, str_of(path)), &front, o ? o->cpu : NULL);
+  if (o) diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
+  if (ok) ok = !text && is_library(path) ? load_library(m, &j->diags, path) : compile_module(m, j, text);
+  if (ok) module_describe(m);
+  diag_flush(&j->diags);
+  nnc_status status = ok ? NNC_OK : status_of(&j->diags);
+  if (diagnostics) *diagnostics = diagnostics_detach(&j->diags);
+  if (ok) *out = m;
+  else arena_free(a);
+  return ok ? NNC_OK : status ? status : NNC_E_INTERNAL;
+}
+
+static nnc_status bad_options(const nnc_compile_options *o) {
+  return o && o->size != sizeof *o ? NNC_E_ARGUMENT : NNC_OK;
+}
+
+nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options, nnc_diagnostics **diagnostics) {
+  if (!out || !path || bad_options(options)) return NNC_E_ARGUMENT;
+  return open_module(out, path, NULL, options, diagnostics);
+}
+
+nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name, const nnc_compile_options *options,
+                              nnc_diagnostics **diagnostics) {
+  if (!out || !text || !name || bad_options(options)) return NNC_E_ARGUMENT;
+  str s = {text, text_bytes};
+  return open_module(out, name, &s, options, diagnostics);
+}
+
+void nnc_module_free(nnc_module *m) {
+  if (m) arena_free(m->a);
+}
+
+nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
+  if (diagnostics) *diagnostics = NULL;
+  if (!m || !library_path || !m->job) return NNC_E_ARGUMENT;
+  arena *a = arena_new(NULL);
+  if (!a) return NNC_E_ENVIRONMENT;
+  int unwound = setjmp(*arena_guard(a));
+  if (unwound) {
+    arena_free(a);
+    return unwound == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT;
+  }
+  compile_job j = *m->job; // a copy with its own arena and messages: the module stays as it is
+  j.a = a;
+  j.diags = (diag_list){0};
+  diag_init(&j.diags, a);
+  size_t bytes = m->job->plan.constants_bytes;
+  char *block = arena_alloc(a, bytes + 1);
+  const void **constants = ARENA_ARRAY(a, const void *, j.set->constants.n + 1);
+  bool ok = compile_prepare(&j, m->rt.kernels, true, block, constants) && aot_write(&j, (str){block, bytes}, library_path);
+  if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);
+  nnc_status status = ok ? NNC_OK : status_of(&j.diags);
+  arena_free(a);
+  return status;
+}
+
+nnc_status nnc_module_get_stats(const nnc_module *m, nnc_module_stats *stats) {
+  if (!m || !stats) return NNC_E_ARGUMENT;
+  *stats = m->stats;
+  return NNC_OK;
+}

@@ -1,0 +1,110 @@
+// Sessions of the public API: a runtime session with its thread pool, and the last error.
+#include "api/handles.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct nnc_session {
+  const nnc_module *m;
+  rt_pool *pool;
+  rt_session *rt;
+  rt_error error;
+};
+
+_Static_assert(sizeof(nnc_tensor) == sizeof(rt_tensor) && offsetof(nnc_tensor, data) == offsetof(rt_tensor, data) &&
+                   offsetof(nnc_tensor, dim) == offsetof(rt_tensor, dim),
+               "tensors are passed to the runtime as they are");
+_Static_assert((int)NNC_F32 == (int)RT_f32 && (int)NNC_BOOL == (int)RT_bool && (int)NNC_MAX_RANK == (int)RT_MAX_RANK, "nnc_dtype is rt_dtype");
+
+static nnc_status status_of(rt_status s) {
+  switch (s) {
+  case RT_OK: return NNC_OK;
+  case RT_E_INVALID: return NNC_E_MODEL;
+  case RT_E_MEMORY: return NNC_E_ENVIRONMENT;
+  case RT_E_DATA: return NNC_E_DATA;
+  case RT_E_UNSUPPORTED:
+  default: return NNC_E_ENVIRONMENT;
+  }
+}
+
+nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const nnc_session_options *options) {
+  if (!out) return NNC_E_ARGUMENT;
+  *out = NULL;
+  if (!m || (options && options->size != sizeof *options)) return NNC_E_ARGUMENT;
+  nnc_session *s = calloc(1, sizeof *s);
+  if (!s) return NNC_E_ENVIRONMENT;
+  unsigned threads = options ? options->threads : 0;
+  s->m = m;
+  s->pool = threads == 1 ? NULL : rt_pool_new(threads);
+  rt_status status = rt_session_new(&s->rt, &m->rt, s->pool, options ? options->max_arena_bytes : 0, &s->error);
+  if (status) {
+    nnc_session_free(s);
+    return status_of(status);
+  }
+  *out = s;
+  return NNC_OK;
+}
+
+void nnc_session_free(nnc_session *s) {
+  if (!s) return;
+  rt_session_free(s->rt);
+  rt_pool_free(s->pool);
+  free(s);
+}
+
+nnc_status nnc_session_set_dim(nnc_session *s, const char *name, int64_t value) {
+  return s && name ? status_of(rt_session_set_dim(s->rt, name, value, &s->error)) : NNC_E_ARGUMENT;
+}
+
+static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out, size_t n_out) {
+  const rt_program *g = s ? module_program(s->m, entry) : NULL;
+  return g && n_in == g->n_inputs && n_out == g->n_outputs && (in || !n_in) && (out || !n_out);
+}
+
+nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs) {
+  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  return status_of(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs, (rt_tensor *)(void *)outputs, &s->error));
+}
+
+nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs) {
+  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  return status_of(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs, (rt_tensor *)(void *)outputs, &s->error));
+}
+
+const char *nnc_session_error(const nnc_session *s) { return s ? s->error.text : ""; }
+
+void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user) {
+  if (s) rt_session_trace(s->rt, f, user);
+}
+
+uint64_t nnc_session_arena_bytes(const nnc_session *s) { return s ? rt_session_arena_bytes(s->rt) : 0; }
+
+nnc_tensor nnc_tensor_of(nnc_dtype type, void *data, uint32_t rank, const int64_t *dim) {
+  nnc_tensor t = {.dtype = type, .rank = rank <= NNC_MAX_RANK ? rank : NNC_MAX_RANK, .data = data};
+  for (uint32_t i = 0; i < t.rank; i++) t.dim[i] = dim[i];
+  return t;
+}
+
+size_t nnc_tensor_bytes(const nnc_tensor *t) {
+  size_t n = nnc_dtype_bytes(t->dtype);
+  for (uint32_t i = 0; i < t->rank; i++)
+    if (t->dim[i] < 0 || __builtin_mul_overflow(n, (size_t)t->dim[i], &n)) return SIZE_MAX;
+  return n;
+}
+
+size_t nnc_dtype_bytes(nnc_dtype t) { return rt_dtype_size((rt_dtype)t); }
+
+const char *nnc_dtype_name(nnc_dtype t) { return (unsigned)t < DT_COUNT ? dtype_name((dtype)t) : "?"; }
+
+const char *nnc_status_text(nnc_status status) {
+  switch (status) {
+  case NNC_OK: return "ok";
+  case NNC_E_MODEL: return "the model or an input is wrong";
+  case NNC_E_ARGUMENT: return "the call is wrong";
+  case NNC_E_ENVIRONMENT: return "a file, memory or the machine failed";
+  case NNC_E_DATA: return "input values are out of range";
+  case NNC_E_INTERNAL: return "internal error";
+  default: return "unknown status";
+  }
+}
+
+const char *nnc_version(void) { return NNC_VERSION; }
