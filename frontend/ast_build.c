@@ -29,9 +29,8 @@ static void report_empty(builder *b, const ynode *value, const ynode *key, const
   diag *d = diag_at(b->l, at, yaml_empty, str_dup(b->a, name), what);
   uint32_t colon = at.end, hash;
   while (colon < b->text.n && (b->text.p[colon] == ' ' || b->text.p[colon] == ':')) colon++;
-  if (colon > at.end && lex_comment_after(b->text, colon - 1, &hash)) diag_note_to(b->l, d, "`#` after a space begins a comment");
-  bool glued = !key ? false : value->span.begin == key->span.end && memchr(name.p, ':', name.n);
-  if (glued) diag_note_to(b->l, d, "there must be a space after the colon");
+  if (colon > at.end && lex_comment_after(b->text, colon - 1, &hash))
+    diag_note_to(b->l, d, "`#` after a space begins a comment");
 }
 
 bool build_want(builder *b, const ynode *value, ynode_kind kind, const ynode *key, const char *what) {
@@ -57,13 +56,20 @@ bool build_want(builder *b, const ynode *value, ynode_kind kind, const ynode *ke
   bool list = value->kind == YN_list;
   // A block list begins at its first item, after the `- `.
   uint32_t at = value->span.begin;
-  diag *d = diag_at(b->l, ((diag_span){b->file, at, at + 1}), syntax_expected, what, list ? "a YAML list" : "a YAML map");
-  if (kind == YN_scalar && list) diag_note_to(b->l, d, "tuples are written `(a, b)`");
+  diag *d =
+      diag_at(b->l, ((diag_span){b->file, at, at + 1}), syntax_expected, what, list ? "a YAML list" : "a YAML map");
+  if (list && strcmp(what, "an expression") == 0) diag_note_to(b->l, d, "tuples are written `(a, b)`");
   return false;
 }
 
 bool build_name(builder *b, const ynode *key, const char *what, ast_name *out) {
   if (!build_want(b, key, YN_scalar, NULL, what)) return false;
+  str text = raw(b, key->span);
+  if (memchr(text.p, ':', text.n)) {
+    diag *d = diag_at(b->l, key->span, yaml_pair);
+    diag_note_to(b->l, d, "there must be a space after the colon");
+    return false;
+  }
   lexer x = build_lexer(b, key->span);
   out->text = lex_want_name(&x, what, &out->span);
   return lex_want_end(&x);
@@ -102,7 +108,8 @@ bool build_text(builder *b, const ynode *key, const ynode *value, const char *wh
 void build_unknown_key(builder *b, const ynode *key, const char *owner, const char *const *known, size_t n) {
   str name = raw(b, key->span);
   const char *shown = str_dup(b->a, name);
-  diag *d = owner ? diag_at(b->l, key->span, section_key, owner, shown) : diag_at(b->l, key->span, section_unknown, shown);
+  diag *d =
+      owner ? diag_at(b->l, key->span, section_key, owner, shown) : diag_at(b->l, key->span, section_unknown, shown);
   const char *meant = str_suggest(name, known, n);
   if (meant) {
     diag_note_to(b->l, d, "did you mean `%s`?", meant);

@@ -15,13 +15,15 @@ typedef struct builder {
   ast_model *m;
 } builder;
 
-// Is the value of this kind and in block style? If not, a report: "expected <what>, found ...". Broken nodes: false, silently.
+// Is the value of this kind and in block style? If not, a report: "expected <what>, found ...". Broken nodes: false,
+// silently.
 bool build_want(builder *b, const ynode *value, ynode_kind kind, const ynode *key, const char *what);
 lexer build_lexer(builder *b, diag_span of);
 bool build_name(builder *b, const ynode *key, const char *what, ast_name *out); // a plain name as a key
 // One expression. `strings`: a value in quotes is a string whatever it holds (config, let).
 ast_expr *build_expr(builder *b, const ynode *key, const ynode *value, bool strings);
-bool build_text(builder *b, const ynode *key, const ynode *value, const char *what, str *out); // free text, such as a file name
+bool build_text(builder *b, const ynode *key, const ynode *value, const char *what,
+                str *out); // free text, such as a file name
 void build_steps(builder *b, const ynode *key, const ynode *value, ast_steps *out);
 void build_config(builder *b, const ynode *key, const ynode *value);
 void build_renames(builder *b, const ynode *key, const ynode *value);

@@ -1,8 +1,8 @@
 // `config`: of a model file, where values are expressions, and of published files, where they are data.
 //
-// In both, lists are tuples and a nested map becomes dotted keys. Data: numbers, quoted strings, true, false and null as
-// JSON and Python write them; any other plain text is a string. A map inside a list has no meaning here and is kept as
-// its text, so that a model that asks for it gets a string and a clear message.
+// In both, lists are tuples and a nested map becomes dotted keys. Data: numbers, quoted strings, true, false and null
+// as JSON and Python write them; any other plain text is a string. A map inside a list has no meaning here and is kept
+// as its text, so that a model that asks for it gets a string and a clear message.
 #include "frontend/ast_build.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static bool report_cut(builder *b, const ynode *holder, const ynode *n) {
   bool map = holder->kind == YN_map;
   diag_span at = {b->file, n->span.end, n->span.end + 1};
   diag *d = diag_at(b->l, at, yaml_flow_broken, map ? "{}" : "[]", map ? "map" : "list");
-  diag_note_to(b->l, d, "types and expressions hold commas and brackets: write the section in block style, one entry a line");
+  diag_note_to(b->l, d,
+               "types and expressions hold commas and brackets: write the section in block style, one entry a line");
   return true;
 }
 
@@ -93,10 +94,24 @@ typedef struct data_word {
 } data_word;
 
 static const data_word data_words[] = {
-    {"true", EX_bool, 1},  {"True", EX_bool, 1},   {"TRUE", EX_bool, 1},  {"false", EX_bool, 0},         {"False", EX_bool, 0},
-    {"FALSE", EX_bool, 0}, {"null", EX_none, 0},   {"Null", EX_none, 0},  {"NULL", EX_none, 0},          {"None", EX_none, 0},
-    {"~", EX_none, 0},     {"", EX_none, 0},       {".inf", EX_float, HUGE_VAL}, {"-.inf", EX_float, -HUGE_VAL},
-    {"Infinity", EX_float, HUGE_VAL}, {"-Infinity", EX_float, -HUGE_VAL}, {"NaN", EX_float, (double)NAN}, {".nan", EX_float, (double)NAN},
+    {"true", EX_bool, 1},
+    {"True", EX_bool, 1},
+    {"TRUE", EX_bool, 1},
+    {"false", EX_bool, 0},
+    {"False", EX_bool, 0},
+    {"FALSE", EX_bool, 0},
+    {"null", EX_none, 0},
+    {"Null", EX_none, 0},
+    {"NULL", EX_none, 0},
+    {"None", EX_none, 0},
+    {"~", EX_none, 0},
+    {"", EX_none, 0},
+    {".inf", EX_float, HUGE_VAL},
+    {"-.inf", EX_float, -HUGE_VAL},
+    {"Infinity", EX_float, HUGE_VAL},
+    {"-Infinity", EX_float, -HUGE_VAL},
+    {"NaN", EX_float, (double)NAN},
+    {".nan", EX_float, (double)NAN},
 };
 
 static void data_plain(ast_expr *e, str t) {
@@ -154,6 +169,8 @@ bool ast_parse_config(arena *a, diag_list *l, uint32_t file, ast_bindings *out) 
   }
   ytree t = yaml_read(a, l, file, true);
   if (t.root && t.root->kind == YN_map) data_map(&b, t.root, (str){"", 0}, out);
-  else if (l->n_errors == errors) diag_at(l, ((diag_span){file, 0, 0}), syntax_expected, "a map of keys and values", t.root ? "other data" : "an empty file");
+  else if (l->n_errors == errors)
+    diag_at(l, ((diag_span){file, 0, 0}), syntax_expected, "a map of keys and values",
+            t.root ? "other data" : "an empty file");
   return l->n_errors == errors;
 }

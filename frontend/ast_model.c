@@ -172,7 +172,8 @@ static void section_weights(builder *b, const ynode *key, const ynode *value) {
   } else if (value->kind == YN_map && build_want(b, value, YN_map, key, "a map `scope: file`")) {
     for (size_t i = 0; i < value->pairs.n; i++) {
       const ynode *scope = value->pairs.at[i].key;
-      if (build_want(b, scope, YN_scalar, NULL, "a scope")) add_weights(b, scope->text, scope, value->pairs.at[i].value);
+      if (build_want(b, scope, YN_scalar, NULL, "a scope"))
+        add_weights(b, scope->text, scope, value->pairs.at[i].value);
     }
   } else if (value->kind == YN_scalar) {
     add_weights(b, everywhere, key, value);
@@ -188,7 +189,8 @@ static void section_blocks(builder *b, const ynode *key, const ynode *value) {
     if (header->kind == YN_broken || !build_want(b, header, YN_scalar, NULL, "`name(parameters)`")) continue;
     lexer x = build_lexer(b, header->span);
     bool ok = grammar_block_header(&x, &block);
-    if (ok && !map_add(names, block.name, &names)) diag_at(b->l, header->span, syntax_name_twice, str_dup(b->a, block.name));
+    if (ok && !map_add(names, block.name, &names))
+      diag_at(b->l, header->span, syntax_name_twice, str_dup(b->a, block.name));
     build_steps(b, header, value->pairs.at[i].value, &block.steps);
     if (ok) vec_push(b->a, &b->m->blocks, block);
   }
@@ -257,11 +259,12 @@ typedef struct section {
 } section;
 
 static const section sections[] = {
-    {"nnc", section_nnc},           {"name", section_name},     {"doc", section_doc},       {"config", build_config},
-    {"require", section_require},   {"include", section_include}, {"let", section_let},     {"dims", section_dims},
-    {"state", section_state},       {"ops", section_ops},       {"rename", build_renames},  {"weights", section_weights},
-    {"blocks", section_blocks},     {"inputs", section_forward}, {"steps", section_forward}, {"outputs", section_forward},
-    {"entries", section_entries},
+    {"nnc", section_nnc},         {"name", section_name},       {"doc", section_doc},
+    {"config", build_config},     {"require", section_require}, {"include", section_include},
+    {"let", section_let},         {"dims", section_dims},       {"state", section_state},
+    {"ops", section_ops},         {"rename", build_renames},    {"weights", section_weights},
+    {"blocks", section_blocks},   {"inputs", section_forward},  {"steps", section_forward},
+    {"outputs", section_forward}, {"entries", section_entries},
 };
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 
@@ -284,10 +287,13 @@ static void check_entries(builder *b, const ynode *root) {
     if (!first) first = key;
     if (!entries) continue;
     diag *d = diag_at(b->l, key->span, section_entries, parts[i]);
-    diag_note_to(b->l, d, "`inputs`, `steps` and `outputs` are the only entry, `forward`; with several, each holds its own three");
+    diag_note_to(
+        b->l, d,
+        "`inputs`, `steps` and `outputs` are the only entry, `forward`; with several, each holds its own three");
     return;
   }
-  if (first && b->complete && !find_section(root, "outputs")) diag_at(b->l, first->span, section_missing, "forward", "outputs");
+  if (first && b->complete && !find_section(root, "outputs"))
+    diag_at(b->l, first->span, section_missing, "forward", "outputs");
 }
 
 static void read_sections(builder *b, const ynode *root) {
@@ -337,7 +343,8 @@ ast_model *ast_parse_model(arena *a, diag_list *l, uint32_t file, const char *pa
   ytree t = yaml_read(a, l, file, false);
   b.complete = t.complete;
   if (t.root && build_want(&b, t.root, YN_map, NULL, "the sections of a model")) read_sections(&b, t.root);
-  else if (l->n_errors == errors) diag_at(l, ((diag_span){file, 0, 0}), syntax_expected, "the sections of a model", "an empty file");
+  else if (l->n_errors == errors)
+    diag_at(l, ((diag_span){file, 0, 0}), syntax_expected, "the sections of a model", "an empty file");
   sort_by_place(l, items, file);
   return l->n_errors == errors ? m : NULL;
 }

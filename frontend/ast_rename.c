@@ -112,8 +112,10 @@ static bool is_permutation(const ast_rename *r) {
 // What the form needs beyond its grammar.
 static bool check_form(builder *b, const ast_rename *r, diag_span at) {
   const char *problem = NULL;
-  if (r->kind == RN_concat && r->patterns.n < 2) problem = "`concat` joins several tensors: `a.<p..>, b.<p..>: concat(...)`";
-  else if (r->kind != RN_concat && r->kind != RN_ignore && r->patterns.n > 1) problem = "several patterns on the left need `concat(...)`";
+  if (r->kind == RN_concat && r->patterns.n < 2)
+    problem = "`concat` joins several tensors: `a.<p..>, b.<p..>: concat(...)`";
+  else if (r->kind != RN_concat && r->kind != RN_ignore && r->patterns.n > 1)
+    problem = "several patterns on the left need `concat(...)`";
   else if (r->kind == RN_split && r->targets.n < 2) problem = "`split` needs several targets";
   else if (r->kind == RN_permute && !is_permutation(r)) problem = "`permute` needs every axis once, from 0";
   if (problem) diag_at(b->l, at, rename_form, problem);
@@ -156,7 +158,8 @@ void build_renames(builder *b, const ynode *key, const ynode *value) {
     const ynode *left = value->pairs.at[i].key, *right = value->pairs.at[i].value;
     ast_rename r = {.kind = RN_target, .span = left->span};
     name_pattern first = {0};
-    if (!build_want(b, left, YN_scalar, NULL, "a pattern") || !build_want(b, right, YN_scalar, left, "a target")) continue;
+    if (!build_want(b, left, YN_scalar, NULL, "a pattern") || !build_want(b, right, YN_scalar, left, "a target"))
+      continue;
     if (patterns(b, left, &r, &first) && right_side(b, &r, &first, right->span)) vec_push(b->a, &b->m->renames, r);
   }
 }

@@ -38,9 +38,8 @@ static void continuation(builder *b, const ynode *key, const ynode *value, ast_s
     diag_note_to(b->l, d, "every step begins with its own `- `");
   } else if (word == STEP_elif && s->kind == ST_when) {
     continuation_mistake(b, key, "elif", true);
-  } else if (s->has_else) {
-    diag *d = diag_at(b->l, key->span, syntax_after_else, word == STEP_elif ? "elif" : "else");
-    diag_note_to(b->l, d, "`else` comes last, and once");
+  } else if (s->has_else) { // a second `else` is a duplicate key, reported as such
+    if (word == STEP_elif) diag_at(b->l, key->span, syntax_after_else);
   } else if (word == STEP_elif) {
     size_t n = s->elifs.n;
     vec_reserve(b->a, &s->elifs, n + 1);

@@ -8,9 +8,10 @@ typedef struct type_alias {
 } type_alias;
 
 static const type_alias type_aliases[] = {
-    {"float", DT_f32}, {"float32", DT_f32},  {"single", DT_f32}, {"half", DT_f16},  {"float16", DT_f16}, {"bfloat16", DT_bf16},
-    {"double", DT_f64}, {"float64", DT_f64}, {"int", DT_i32},    {"int32", DT_i32}, {"long", DT_i64},    {"int64", DT_i64},
-    {"int8", DT_i8},   {"uint8", DT_u8},     {"byte", DT_u8},    {"boolean", DT_bool},
+    {"float", DT_f32},   {"float32", DT_f32},   {"single", DT_f32}, {"half", DT_f16},
+    {"float16", DT_f16}, {"bfloat16", DT_bf16}, {"double", DT_f64}, {"float64", DT_f64},
+    {"int", DT_i32},     {"int32", DT_i32},     {"long", DT_i64},   {"int64", DT_i64},
+    {"int8", DT_i8},     {"uint8", DT_u8},      {"byte", DT_u8},    {"boolean", DT_bool},
 };
 
 static void unknown_type(lexer *x) {

@@ -15,10 +15,10 @@ typedef struct binary_operator {
 } binary_operator;
 
 static const binary_operator operators[] = {
-    {"or", PREC_or},      {"and", PREC_and},    {"==", PREC_compare}, {"!=", PREC_compare}, {"<", PREC_compare},
-    {"<=", PREC_compare}, {">", PREC_compare},  {">=", PREC_compare}, {"in", PREC_compare}, {"not", PREC_compare},
-    {"+", PREC_sum},      {"-", PREC_sum},      {"*", PREC_term},     {"/", PREC_term},     {"//", PREC_term},
-    {"%", PREC_term},
+    {"or", PREC_or},      {"and", PREC_and},     {"==", PREC_compare}, {"!=", PREC_compare},
+    {"<", PREC_compare},  {"<=", PREC_compare},  {">", PREC_compare},  {">=", PREC_compare},
+    {"in", PREC_compare}, {"not", PREC_compare}, {"+", PREC_sum},      {"-", PREC_sum},
+    {"*", PREC_term},     {"/", PREC_term},      {"//", PREC_term},    {"%", PREC_term},
 };
 
 static const double pi = 3.14159265358979323846;

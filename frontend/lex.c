@@ -6,20 +6,21 @@
 #include "frontend/lex.h"
 #include "base/utf8.h"
 
-static const char *const language_words[] = {"and",    "or",   "not",  "in",    "if",  "elif", "else", "for", "loop", "while",
-                                             "when",   "update", "return", "True", "False", "None", "inf", "nan", "pi",
-                                             "f64",    "f32",  "f16",  "bf16",  "i64", "i32",  "i8",   "u8",  "bool"};
+static const char *const language_words[] = {
+    "and",   "or",   "not", "in",  "if", "elif", "else", "for", "loop", "while", "when", "update", "return", "True",
+    "False", "None", "inf", "nan", "pi", "f64",  "f32",  "f16", "bf16", "i64",   "i32",  "i8",     "u8",     "bool"};
 
 // Longest first: the first that fits is taken.
-static const char *const punctuation[] = {"...", "**", "//", "==", "!=", "<=", ">=", "->", "..", "+", "-", "*", "/", "%",
-                                          "<",   ">",  "(",  ")",  "[",  "]",  "{",  "}",  ",",  ":", "=", "@"};
+static const char *const punctuation[] = {"...", "**", "//", "==", "!=", "<=", ">=", "->", "..", "+", "-", "*", "/",
+                                          "%",   "<",  ">",  "(",  ")",  "[",  "]",  "{",  "}",  ",", ":", "=", "@"};
 
 typedef struct spelling {
   const char *found, *here;
 } spelling;
 
 // Operators and words of other languages.
-static const spelling foreign_operators[] = {{"&&", "and"}, {"&", "and"}, {"||", "or"}, {"|", "or"}, {"!", "not"}, {"^", "**"}};
+static const spelling foreign_operators[] = {{"&&", "and"}, {"&", "and"}, {"||", "or"},
+                                             {"|", "or"},   {"!", "not"}, {"^", "**"}};
 static const spelling foreign_words[] = {{"true", "True"}, {"false", "False"}, {"null", "None"}, {"none", "None"}};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -169,7 +170,8 @@ static void read_string(lexer *x) {
     return;
   }
   i++;
-  x->now = (token){.kind = TK_string, .span = lex_span(x, begin, i), .text = {x->p + begin, i - begin}, .value = sb_str(&value)};
+  x->now = (token){
+      .kind = TK_string, .span = lex_span(x, begin, i), .text = {x->p + begin, i - begin}, .value = sb_str(&value)};
   x->at = i;
 }
 
@@ -216,7 +218,8 @@ static void read_punctuation(lexer *x) {
   }
   str one = {rest.p, utf8_length(rest)};
   diag *d = diag_at(x->l, lex_span(x, x->at, x->at + (uint32_t)one.n), syntax_character, str_dup(x->a, one));
-  if (one.p[0] == '.' && rest.n > 1 && is_digit(rest.p[1])) diag_note_to(x->l, d, "a number begins with a digit: `0.5`");
+  bool fraction = one.p[0] == '.' && rest.n > 1 && is_digit(rest.p[1]);
+  if (fraction && x->last_end < x->at) diag_note_to(x->l, d, "a number begins with a digit: `0.5`");
   lex_stop(x);
 }
 

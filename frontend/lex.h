@@ -36,19 +36,19 @@ typedef struct lexer {
 
 // Stands before the first token of the bytes [begin, end) of file `file` of `l`.
 void lex_init(lexer *x, arena *a, diag_list *l, uint32_t file, uint32_t begin, uint32_t end);
-void lex_next(lexer *x);                     // takes `now` and reads the one after it
-void lex_resume(lexer *x, uint32_t at);      // reads `now` from byte `at` on
-bool lex_is(const lexer *x, const char *z);  // is `now` this punctuation or word?
-bool lex_take(lexer *x, const char *z);      // takes it if it is
-bool lex_want(lexer *x, const char *z);      // takes it, or reports what stands there instead
-bool lex_want_end(lexer *x);                 // the scalar ends here, or a report
+void lex_next(lexer *x);                                      // takes `now` and reads the one after it
+void lex_resume(lexer *x, uint32_t at);                       // reads `now` from byte `at` on
+bool lex_is(const lexer *x, const char *z);                   // is `now` this punctuation or word?
+bool lex_take(lexer *x, const char *z);                       // takes it if it is
+bool lex_want(lexer *x, const char *z);                       // takes it, or reports what stands there instead
+bool lex_want_end(lexer *x);                                  // the scalar ends here, or a report
 str lex_want_name(lexer *x, const char *what, diag_span *at); // a plain name (no dots, no word of the language)
 // "expected <what>, found <now>" (or the reason behind it); sets `failed`. `what` in words, names in `backquotes`.
 void lex_expected(lexer *x, const char *what);
 void lex_stop(lexer *x); // after a report: the scalar counts as read, and nothing more is said about it
 diag_span lex_span(const lexer *x, uint32_t begin, uint32_t end);
 
-bool lex_is_word(str name);                  // a word of the language: not free as a name
+bool lex_is_word(str name); // a word of the language: not free as a name
 bool lex_is_name_start(char c);
 bool lex_is_name_char(char c);
 // Brackets that the text opens and does not close; strings are skipped. Negative: closes more than it opens.

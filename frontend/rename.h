@@ -8,10 +8,10 @@
 #include "base/diag.h"
 
 typedef struct name_piece {
-  str text;      // itself, where `capture` is empty
-  str capture;   // its name
-  bool dots;     // of a pattern: may match dots
-  bool counts;   // of a target: the captured number plus `add`
+  str text;    // itself, where `capture` is empty
+  str capture; // its name
+  bool dots;   // of a pattern: may match dots
+  bool counts; // of a target: the captured number plus `add`
   int64_t add;
 } name_piece;
 

@@ -9,10 +9,10 @@
 
 static bool is_scope_text(char c) { return lex_is_name_char(c) || c == '.' || c == '-'; }
 
-static void scope_mistake(lexer *x, uint32_t begin, uint32_t end, const char *what) {
-  if (x->failed) return;
-  diag *d = diag_at(x->l, lex_span(x, begin, end), syntax_scope, what);
-  diag_note_to(x->l, d, "a scope is letters, digits, `_`, `-`, `.` between its parts, and `{expression}`; `@.` is the own scope");
+static void describe_scope(lexer *x, diag *d) {
+  diag_note_to(
+      x->l, d,
+      "a scope is letters, digits, `_`, `-`, `.` between its parts, and `{expression}`; `@.` is the own scope");
   lex_stop(x);
 }
 
@@ -24,7 +24,7 @@ static void check_parts(lexer *x, const ast_scope *scope) {
       bool first = k == 0 && i == 0, last = k + 1 == scope->pieces.n && i + 1 == text.n;
       if (text.p[i] != '.' || !(first || last || (i + 1 < text.n && text.p[i + 1] == '.'))) continue;
       uint32_t at = scope->pieces.at[k].span.begin + (uint32_t)i;
-      scope_mistake(x, at, at + 1, "a part without a name");
+      describe_scope(x, diag_at(x->l, lex_span(x, at, at + 1), syntax_scope_part));
       return;
     }
   }
@@ -69,11 +69,12 @@ static bool scope_at(lexer *x, ast_scope *scope) {
   bool blank_or_end = at >= x->end || strchr(" \t\r\n,", x->p[at]);
   if (!blank_or_end) {
     uint32_t n = (uint32_t)utf8_length((str){x->p + at, x->end - at});
-    scope_mistake(x, at, at + n, str_fmt(x->a, "`%.*s`", (int)n, x->p + at));
+    const char *found = str_dup(x->a, (str){x->p + at, n});
+    describe_scope(x, diag_at(x->l, lex_span(x, at, at + n), syntax_scope, found));
     return false;
   }
   if (!scope->pieces.n) {
-    scope_mistake(x, scope->span.begin, scope->span.end, "nothing");
+    describe_scope(x, diag_at(x->l, scope->span, syntax_expected, "a scope after `@`", "nothing"));
     return false;
   }
   scope->own = scope->pieces.n == 1 && str_is(scope->pieces.at[0].text, ".");

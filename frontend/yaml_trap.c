@@ -84,20 +84,35 @@ static yaml_mask value_mask(str t, uint32_t at) {
   return (yaml_mask){begin, end, 'x'};
 }
 
+static uint32_t next_written_line(str t, uint32_t at) {
+  uint32_t i = line_end(t, at);
+  while (i < t.n && strchr(" \r\n", t.p[i])) i++;
+  return i;
+}
+
+// Is the line of `at` a key whose value is the lines below: deeper ones, or a list in the column of the key?
+static bool holds_lines(str t, uint32_t at) {
+  uint32_t key = content_begin(t, at), next = next_written_line(t, at);
+  if (next >= t.n) return false;
+  uint32_t key_column = key - line_begin(t, key), column = next - line_begin(t, next);
+  return column > key_column || (column == key_column && t.p[next] == '-');
+}
+
 typedef struct yaml_mark_text {
   char c;
   const char *begins, *note;
 } yaml_mark_text;
 
 static const yaml_mark_text mark_texts[] = {
-    {'&', "an anchor", "there are no anchors: name a value under `let`; the logical operator is `and`"},
-    {'*', "an alias", "there are no aliases: name a value under `let`"},
+    {'&', "an anchor",
+     "anchors are not read: write the value out, or name it under `let`; the logical operator is `and`"},
+    {'*', "an alias", "aliases are not read: write the value out, or name it under `let`"},
     {'!', "a tag", "negation is `not`"},
     {'|', "a block of text", "an expression goes on in the next line, indented; the logical operator is `or`"},
     {'>', "a block of text", "an expression goes on in the next line, indented"},
     {'?', "a complex key", "write `key: value`"},
-    {'%', "a directive", "there are no directives: leave the line out"},
-    {'<', "a merge", "there is no `<<`: use `let`, or `include` another file"},
+    {'%', "a directive", "directives are not read: leave the line out"},
+    {'<', "a merge", "maps are not merged: write the keys out"},
 };
 
 yaml_mask yaml_reject_mark(diag_list *l, uint32_t file, uint32_t at) {
@@ -111,9 +126,11 @@ yaml_mask yaml_reject_mark(diag_list *l, uint32_t file, uint32_t at) {
   diag *d = diag_at(l, ((diag_span){file, at, at + n}), yaml_mark, shown, m->begins);
   diag_note_to(l, d, "%s", m->note);
   if (m->c == '%') return (yaml_mask){at, line_end(t, at), ' '};
+  if (m->c == '<') return (yaml_mask){at, at + n, 'x'};
+  if (m->c == '?' && at == content_begin(t, at)) return no_mask;
   uint32_t word_end = at;
   while (word_end < t.n && !strchr(" \t\r\n", t.p[word_end])) word_end++;
-  bool alone = content_end(t, at) == word_end; // on a section or a list: what is under it can still be read
+  bool alone = content_end(t, at) == word_end && holds_lines(t, at); // what is under it can still be read
   if (alone && (m->c == '&' || m->c == '!')) return (yaml_mask){at, word_end, ' '};
   return value_mask(t, at);
 }
@@ -143,7 +160,8 @@ static yaml_mask colon(diag_list *l, uint32_t file, const yaml_problem *p) {
   uint32_t at = find_colon(t, content_begin(t, p->at), line_end(t, p->at), true);
   if (at > p->at) at = p->at;
   diag *d = diag_at(l, ((diag_span){file, at, at + 1}), yaml_colon);
-  diag_note_to(l, d, "YAML takes colon-space as a key; write slices without spaces, `x[a:b]`, and check the indentation");
+  diag_note_to(l, d,
+               "YAML takes colon-space as a key; write slices without spaces, `x[a:b]`, and check the indentation");
   return value_mask(t, p->at);
 }
 
@@ -158,7 +176,10 @@ static yaml_mask flow(diag_list *l, uint32_t file, const yaml_problem *p) {
   }
   diag *d = diag_at(l, ((diag_span){file, p->at, p->at + 1}), yaml_flow_broken, p->open == '{' ? "{}" : "[]",
                     p->open == '{' ? "map" : "list");
-  diag_note_to(l, d, "types and expressions hold commas and brackets: write the section in block style, one entry a line");
+  if (p->data) diag_note_to(l, d, "a comma or a bracket is missing, or one too many");
+  else
+    diag_note_to(l, d,
+                 "types and expressions hold commas and brackets: write the section in block style, one entry a line");
   return no_mask;
 }
 
@@ -241,6 +262,11 @@ yaml_mask yaml_explain(diag_list *l, uint32_t file, const yaml_problem *p) {
   }
   if (strstr(p->problem, "expected ':'")) return no_pair(l, file, p->context_at);
   if (strstr(p->problem, "expected key") || strstr(p->problem, "'-' indicator")) return no_key(l, file, p);
+  if (strstr(p->problem, "document start")) {
+    diag *d = diag_at(l, ((diag_span){file, p->at, p->at + 1}), yaml_document);
+    diag_note_to(l, d, "one file holds one model");
+    return no_mask;
+  }
   if (strstr(p->problem, "node content") && p->at < t.n) {
     diag_at(l, ((diag_span){file, p->at, p->at + 1}), syntax_character, str_fmt(l->a, "%.*s", 1, t.p + p->at));
     return value_mask(t, p->at);

@@ -6,6 +6,7 @@
 
 // A mistake as the YAML parser reports it, its marks as byte offsets.
 typedef struct yaml_problem {
+  bool data;                     // the file is not a model
   const char *problem, *context; // libyaml's words; never NULL
   uint32_t at, context_at;
   uint32_t scalar_begin, scalar_end; // the last plain scalar before it

@@ -22,8 +22,8 @@ typedef struct events {
 
 typedef struct frame {
   ynode *node;
-  ynode *key;  // of a map: waits for its value
-  map *seen;   // of a map: key text -> ynode *
+  ynode *key; // of a map: waits for its value
+  map *seen;  // of a map: key text -> ynode *
 } frame;
 
 typedef struct duplicate {
@@ -34,6 +34,7 @@ typedef struct reader {
   arena *a;
   diag_list *l;
   uint32_t file;
+  bool data;
   const char *p; // the file's text, or a copy with masks
   uint32_t size;
   events *ev;
@@ -69,10 +70,9 @@ static uint32_t byte_of(reader *r, yaml_mark_t mark) {
   return r->cursor_byte;
 }
 
-static bool is_masked(const reader *r, diag_span s) {
+static bool is_masked(const reader *r, uint32_t begin, uint32_t end) {
   for (size_t i = 0; i < r->masks.n; i++) {
-    yaml_mask m = r->masks.at[i];
-    if (m.fill != ' ' && s.begin < m.end && m.begin < s.end) return true;
+    if (begin < r->masks.at[i].end && r->masks.at[i].begin < end) return true;
   }
   return false;
 }
@@ -158,7 +158,7 @@ static outcome scalar(reader *r, const yaml_event_t *e, uint32_t begin, uint32_t
   if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE) n->quote = '\'';
   else if (style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) n->quote = '"';
   else r->scalar_begin = begin, r->scalar_end = end;
-  if (is_masked(r, n->span)) n->kind = YN_broken;
+  if (is_masked(r, begin, end)) n->kind = YN_broken;
   else if (!n->quote && is_map_key(r) && str_is(n->text, "<<")) return mask(r, yaml_reject_mark(r->l, r->file, begin));
   attach(r, n);
   return READ_on;
@@ -178,7 +178,8 @@ static outcome take_event(reader *r, const yaml_event_t *e) {
   const yaml_char_t *anchor = NULL, *tag = NULL;
   bool begins_node = true;
   if (e->type == YAML_SCALAR_EVENT) anchor = e->data.scalar.anchor, tag = e->data.scalar.tag;
-  else if (e->type == YAML_SEQUENCE_START_EVENT) anchor = e->data.sequence_start.anchor, tag = e->data.sequence_start.tag;
+  else if (e->type == YAML_SEQUENCE_START_EVENT)
+    anchor = e->data.sequence_start.anchor, tag = e->data.sequence_start.tag;
   else if (e->type == YAML_MAPPING_START_EVENT) anchor = e->data.mapping_start.anchor, tag = e->data.mapping_start.tag;
   else begins_node = e->type == YAML_ALIAS_EVENT;
   if (anchor || tag || e->type == YAML_ALIAS_EVENT) return mask(r, yaml_reject_mark(r->l, r->file, begin));
@@ -216,7 +217,7 @@ static outcome take_event(reader *r, const yaml_event_t *e) {
 static outcome explain(reader *r) {
   const yaml_parser_t *y = &r->ev->parser;
   if (y->error == YAML_MEMORY_ERROR) arena_unwind(r->a, 1);
-  yaml_problem p = {.problem = y->problem ? y->problem : "", .context = y->context ? y->context : ""};
+  yaml_problem p = {.data = r->data, .problem = y->problem ? y->problem : "", .context = y->context ? y->context : ""};
   p.at = byte_of(r, y->problem_mark);
   p.context_at = y->context ? byte_of(r, y->context_mark) : p.at;
   p.scalar_begin = r->scalar_begin;
@@ -228,7 +229,7 @@ static outcome explain(reader *r) {
   }
   // What comes before a mask was read already: a problem there is the mask's own doing.
   if (r->masks.n && p.at < vec_last(&r->masks).end) return READ_stop;
-  if (is_masked(r, (diag_span){r->file, p.at, p.at + 1})) return READ_stop;
+  if (is_masked(r, p.at, p.at + 1)) return READ_stop;
   return mask(r, yaml_explain(r->l, r->file, &p));
 }
 
@@ -270,10 +271,15 @@ static void apply_mask(reader *r) {
   r->p = copy;
 }
 
-// After a stop: the last scalar was cut off by the mistake, and keys without a value are gone with their frames.
+// After a stop: the last scalar was cut off by the mistake, as was a map or list in brackets; keys without a value are
+// gone with their frames.
 static void cut_off(ynode *n) {
   while (n) {
     ynode *last = NULL;
+    if (n->flow) {
+      n->kind = YN_broken;
+      return;
+    }
     if (n->kind == YN_list && n->items.n) last = vec_last(&n->items);
     if (n->kind == YN_map && n->pairs.n) last = vec_last(&n->pairs).value;
     if (!last && n->kind != YN_map) n->kind = YN_broken;
@@ -281,11 +287,12 @@ static void cut_off(ynode *n) {
   }
 }
 
-ytree yaml_read(arena *a, diag_list *l, uint32_t file, bool tabs) {
+ytree yaml_read(arena *a, diag_list *l, uint32_t file, bool data) {
   str text = l->files.at[file - 1].text;
-  if (!yaml_check_bytes(l, file, tabs)) return (ytree){NULL, false};
+  if (!yaml_check_bytes(l, file, data)) return (ytree){NULL, false};
   reader *r = ARENA_NEW(a, reader);
-  *r = (reader){.a = a, .l = l, .file = file, .p = text.p, .size = (uint32_t)text.n, .ev = ARENA_NEW(a, events)};
+  *r = (reader){
+      .a = a, .l = l, .file = file, .data = data, .p = text.p, .size = (uint32_t)text.n, .ev = ARENA_NEW(a, events)};
   arena_defer(a, events_release, r->ev);
   outcome o = READ_again;
   for (int pass = 0; pass < MAX_PASSES && o == READ_again; pass++) {

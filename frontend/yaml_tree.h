@@ -34,7 +34,7 @@ typedef struct ytree {
   bool complete; // false: reading stopped at a mistake, and what follows it is missing
 } ytree;
 
-// Reads the text of file `file`. `tabs`: tabs may indent (JSON). Mistakes go to `l`.
-ytree yaml_read(arena *a, diag_list *l, uint32_t file, bool tabs);
+// Reads the text of file `file`. `data`: not a model but a published config; tabs may indent. Mistakes go to `l`.
+ytree yaml_read(arena *a, diag_list *l, uint32_t file, bool data);
 
 #endif
