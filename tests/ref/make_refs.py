@@ -19,7 +19,7 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
                   case has weights, so that they are named m.WEIGHT; several outputs are a step `y0, y1: ...`
             c.tol              how close each result must be, one of
               exact            the same bits; any NaN matches any NaN
-              ulp:N            within N units in the last place of the result's dtype; NaN, inf as expected
+              ulp:N            within N units in the last place; NaN, inf and the sign of zero as expected
               T (a number)     |got - expected| <= T * max|finite expected|; NaN and inf as expected
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
