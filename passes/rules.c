@@ -36,7 +36,7 @@ static uint32_t variable(rule_parser *x) {
     if (x->vars[i] == name) return i;
   BUG_IF(x->l, x->r->n_vars == RULE_MAX_VARS, "rule %s has too many variables", x->r->name);
   x->vars[x->r->n_vars] = name;
-  x->r->is_const[x->r->n_vars] = name == 'c' && !strstr(x->r->text, "where(?c");
+  x->r->is_const[x->r->n_vars] = name == 'c';
   return x->r->n_vars++;
 }
 
