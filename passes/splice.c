@@ -48,7 +48,11 @@ static const idx *translate_atom(lower_group *g, const atom *t, uint32_t n, cons
     return dim_symbol(g, t->symbol);
   }
   const idx *a = translate(g, t->a, n, bound);
-  if (t->kind == ATOM_read) return idx_read(c, lower_in(g, form_read_value(g->form, t->buffer))->name, a);
+  if (t->kind == ATOM_read) { // conditions are evaluated for lanes past the end too: the place that is read stays inside
+    kir_buffer *buf = lower_in(g, form_read_value(g->form, t->buffer));
+    if (idx_mentions(a, g->k->r) || idx_mentions(a, g->k->c)) a = idx_min(c, a, idx_addi(c, buf->dim[0], -1));
+    return idx_read(c, buf->name, a);
+  }
   const idx *b = translate(g, t->b, n, bound);
   switch ((int)t->kind) {
   case ATOM_floordiv: return idx_floordiv(c, a, b);

@@ -1,0 +1,149 @@
+// The engines: see engines.h.
+#include "engines.h"
+#include <stdlib.h>
+#include <string.h>
+
+const char *engines_messages(engines *e) {
+  strbuf b;
+  sb_init(&b, e->job.a);
+  diag_render_all(&e->job.diags, false, &b);
+  return sb_cstr(&b);
+}
+
+static ir_module *parse_copy(engines *e, arena *a, const ir_module *m) {
+  strbuf text;
+  sb_init(&text, a);
+  graph_print(&text, m, false);
+  ir_module *copy = graph_parse(a, &e->job.diags, diag_add_file(&e->job.diags, "graph", sb_str(&text)));
+  for (size_t i = 0; copy && i < m->weights.n; i++) ir_weight_find(copy, m->weights.at[i]->name)->data = m->weights.at[i]->data;
+  return copy;
+}
+
+bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
+  memset(e, 0, sizeof *e);
+  compile_job *j = &e->job;
+  if (!compile_begin(j, a, "graph", NULL, cpu)) return false;
+  j->passes.round_trip = true;
+  e->plain = parse_copy(e, a, m);
+  j->source = j->m = parse_copy(e, a, m);
+  if (!e->plain || !j->m || !compile_passes(j) || !compile_lower(j)) return false;
+  j->llvm = nnc_llvm_backend();
+  if (!compile_object(j) || !compile_load(j, &e->kernels)) return false;
+  e->block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
+  arena_defer(a, free, e->block);
+  e->constants = ARENA_ARRAY(a, const void *, j->set->constants.n + 1);
+  return compile_prepare(j, e->kernels, false, e->block, e->constants);
+}
+
+bool engines_interpret(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {
+  return interp_run(a, e->plain->graphs.at[0], in, out, NULL);
+}
+
+typedef struct dim_env {
+  const ir_module *m;
+  int64_t value[64];
+} dim_env;
+
+static int64_t dim_value(void *user, const sym *s) {
+  const dim_env *env = user;
+  for (size_t i = 0; i < env->m->dims.n; i++)
+    if (env->m->dims.at[i]->symbol == s) return env->value[i];
+  return 0;
+}
+
+// Dims named alone by an input take its size; the others their lowest value.
+static dim_env bind_dims(const ir_module *m, const ir_tensor *const *in) {
+  dim_env env = {.m = m};
+  const ir_region *body = m->graphs.at[0]->body;
+  for (size_t i = 0; i < m->dims.n; i++) {
+    env.value[i] = m->dims.at[i]->lo;
+    for (uint32_t p = 0; p < body->n_params; p++)
+      for (uint32_t d = 0; d < body->params[p].type.rank; d++)
+        if (idx_is_symbol(body->params[p].type.dim[d]) == m->dims.at[i]->symbol) env.value[i] = in[p]->dim[d];
+  }
+  return env;
+}
+
+static int64_t value_of(const idx *e, dim_env *env) {
+  int64_t v = -1;
+  idx_env x = {dim_value, NULL, env};
+  return idx_eval(e, &x, &v) ? v : -1;
+}
+
+// Runs one program's steps on the kernel interpreter over buffers laid out one by one.
+static bool run_program(engines *e, arena *a, const program *p, dim_env *env, void *const *memory) {
+  const program_set *set = e->job.set;
+  for (size_t i = 0; i < p->steps.n; i++) {
+    const prog_step *s = &p->steps.at[i];
+    void **buffers = ARENA_ARRAY(a, void *, s->n_buffers + 1);
+    int64_t *symbols = ARENA_ARRAY(a, int64_t, s->n_symbols + 1), fault = 0;
+    for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = memory[s->buffers[k]];
+    for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], env);
+    if (!kir_run(a, set->kernels.at[s->kernel], &e->job.diags, buffers, symbols, &fault)) return false;
+  }
+  return true;
+}
+
+static ir_tensor **output_tensors(engines *e, arena *a, dim_env *env, ir_tensor **out) {
+  const ir_region *body = e->job.m->graphs.at[0]->body;
+  for (uint32_t i = 0; i < body->n_yields; i++) {
+    ir_type t = body->yields[i]->type;
+    int64_t dim[IR_MAX_RANK];
+    for (uint32_t d = 0; d < t.rank; d++) dim[d] = value_of(t.dim[d], env);
+    out[i] = ir_tensor_new(a, t.dt, t.rank, dim);
+  }
+  return out;
+}
+
+bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {
+  const program_set *set = e->job.set;
+  const program *entry = set->entries.at[0], *prepare = &set->prepare;
+  dim_env env = bind_dims(e->job.m, in);
+  void **constants = ARENA_ARRAY(a, void *, set->constants.n + 1);
+  for (size_t i = 0; i < set->constants.n; i++) // computed ones get fresh memory, plain ones lie where the module has them
+    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64) : (void *)(uintptr_t)e->constants[i];
+  void **memory = ARENA_ARRAY(a, void *, prepare->buffers.n + 1);
+  for (size_t i = 0; i < prepare->buffers.n; i++) {
+    const prog_buffer *b = &prepare->buffers.at[i];
+    memory[i] = constants[b->cls == PROG_input ? set->sources.at[b->index] : b->index];
+  }
+  if (!run_program(e, a, prepare, &env, memory)) return false;
+  output_tensors(e, a, &env, out);
+  memory = ARENA_ARRAY(a, void *, entry->buffers.n + 1);
+  for (size_t i = 0; i < entry->buffers.n; i++) {
+    const prog_buffer *b = &entry->buffers.at[i];
+    switch (b->cls) {
+    case PROG_input: memory[i] = in[b->index]->data; break;
+    case PROG_output: memory[i] = out[b->index]->data; break;
+    case PROG_constant: memory[i] = constants[b->index]; break;
+    case PROG_arena:
+    default: memory[i] = arena_alloc(a, (size_t)value_of(b->count, &env) * dtype_size(b->dt) + 64);
+    }
+  }
+  return run_program(e, a, entry, &env, memory);
+}
+
+static rt_tensor as_rt(const ir_tensor *t) {
+  rt_tensor r = {.dtype = (rt_dtype)t->dt, .rank = t->rank, .data = t->data};
+  memcpy(r.dim, t->dim, t->rank * sizeof *r.dim);
+  return r;
+}
+
+bool engines_run_jit(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out, unsigned threads) {
+  const ir_region *body = e->job.m->graphs.at[0]->body;
+  dim_env env = bind_dims(e->job.m, in);
+  output_tensors(e, a, &env, out);
+  rt_tensor *ins = ARENA_ARRAY(a, rt_tensor, body->n_params + 1), *outs = ARENA_ARRAY(a, rt_tensor, body->n_yields + 1);
+  for (uint32_t i = 0; i < body->n_params; i++) ins[i] = as_rt(in[i]);
+  for (uint32_t i = 0; i < body->n_yields; i++) outs[i] = as_rt(out[i]);
+  rt_module m = {(const rt_plan *)(const void *)e->job.plan.blob.p, e->kernels, e->constants};
+  rt_pool *pool = threads == 1 ? NULL : rt_pool_new(threads);
+  rt_session *s;
+  rt_error err;
+  rt_status status = rt_session_new(&s, &m, pool, 0, &err);
+  if (!status) status = rt_run(s, 1, ins, outs, &err);
+  if (status) diag_at(&e->job.diags, NO_SPAN, plan_refused, "run", err.text);
+  rt_session_free(s);
+  rt_pool_free(pool);
+  return status == RT_OK;
+}

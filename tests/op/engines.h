@@ -1,0 +1,26 @@
+// The engines that must agree on a graph: the graph interpreter, the kernel interpreter (passes, schedules and lowering included), and machine code.
+#ifndef NNC_TESTS_OP_ENGINES_H
+#define NNC_TESTS_OP_ENGINES_H
+
+#include "api/compile.h"
+
+typedef struct engines {
+  compile_job job;          // job.m: the module under test, as it was given
+  ir_module *plain;         // parsed again from text: stays unfused, for the interpreter
+  rt_kernel *kernels;
+  const void **constants;
+  char *block;
+} engines;
+
+// Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). false: job.diags says why.
+bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu);
+
+// Runs entry 0 on three engines. Inputs in parameter order; outputs are allocated in `a`.
+bool engines_interpret(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out);
+bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out);
+bool engines_run_jit(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out, unsigned threads);
+
+// All messages of the job, for assertions.
+const char *engines_messages(engines *e);
+
+#endif
