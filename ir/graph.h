@@ -88,7 +88,7 @@ struct ir_graph {
 
 typedef struct ir_dim {
   sym *symbol;
-  int64_t lo, hi, step;  // declared range, in the symbol's own units (see graph-ir section 8)
+  int64_t lo, hi, step;  // declared range of the dim itself (64..1024 step 8); hi is the largest value when symbol->hi is an expression
   diag_span span;
 } ir_dim;
 
@@ -120,6 +120,8 @@ struct ir_module {
   VEC(ir_state *) states;
   VEC(ir_graph *) graphs;
   map *weight_by_name;      // name -> ir_weight *
+  map *node_maps;           // ir_node * -> its parsed ir_map: labels are unique to a node
+  map *node_elems;          // const ir_node * -> its elements, once asked for
   uint32_t next_value_id;
 };
 
@@ -146,7 +148,8 @@ typedef struct ir_builder {
   ir_region *region;
   const char *scope;
   ir_spans spans;
-  map *cse;      // by structural key; owned
+  map *cse;      // by structural key; owned; NULL: equal nodes are not merged
+  map *checks;   // conditions (const idx *) already guarded by a `check` of this builder
 } ir_builder;
 
 ir_graph *ir_graph_new(ir_module *m, const char *name, bool add_to_module);
@@ -173,7 +176,7 @@ ir_value *ir_const_data(ir_builder *b, ir_type t, const void *data);      // cop
 ir_value *ir_weight_ref(ir_builder *b, const ir_weight *w);
 ir_value *ir_iota(ir_builder *b, uint32_t rank, const idx *const *dim, uint32_t axis);
 ir_value *ir_reduce(ir_builder *b, op_code op, ir_value *x, size_t n_axes, const int64_t *axes);
-ir_value *ir_contract(ir_builder *b, ir_value *x, ir_value *y, const char *map);
+ir_value *ir_contract(ir_builder *b, ir_value *x, ir_value *y, const char *labels);
 ir_value *ir_reshape(ir_builder *b, ir_value *x, uint32_t rank, const idx *const *dim);
 ir_value *ir_transpose(ir_builder *b, ir_value *x, const int64_t *perm);
 ir_value *ir_broadcast(ir_builder *b, ir_value *x, uint32_t rank, const idx *const *dim); // x itself when equal
@@ -205,8 +208,9 @@ bool ir_is_splat(const ir_value *v, scalar *out);
 const void *ir_const_elems(ir_module *m, const ir_value *v);
 
 // -- copying: rebuild passes --
-// Copies one node into a builder with operands given; attributes, scope and spans are kept. Regions are copied with `map`
-// (old ir_value * -> new ir_value *), which must already hold every outer value they use.
+// Copies one node into a builder with operands given; attributes, scope and spans are kept. Regions are copied with `values`
+// (old ir_value * -> new ir_value *), which must already hold every outer value they use; the results are put into it.
+// NULL after a diagnostic.
 ir_node *ir_copy_node(ir_builder *b, const ir_node *n, ir_value *const *in, map *values);
 // A new graph with the same name, parameters and outputs, into which `f` copies each node in order. f maps n's results in `values`;
 // the default (f returns false) is a plain copy.
