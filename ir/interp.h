@@ -168,6 +168,7 @@ EVALUATOR(call);
 EVALUATOR(custom);
 EVALUATOR(update);
 EVALUATOR(check);
+EVALUATOR(bind);
 EVALUATOR(group);
 
 #endif
