@@ -1,0 +1,189 @@
+// Steps: bindings, `update`, `return`, and what the compiler decides itself: `for` and `if`.
+#include "frontend/elab.h"
+
+#include <string.h>
+
+// -- scopes --
+
+static bool scope_piece(elab *e, const ast_expr *x, strbuf *b) {
+  value v = elab_expr(e, x);
+  if (v.kind == V_int) sb_fmt(b, "%lld", (long long)v.v.i);
+  else if (v.kind == V_string) sb_bytes(b, v.v.s.p, v.v.s.n);
+  else if (!value_is_error(v)) elab_error(e, x->span, scope_kind, value_describe(e->a, v));
+  return v.kind == V_int || v.kind == V_string;
+}
+
+// The full scope that a step names; NULL after a diagnostic.
+static const char *step_scope(elab *e, const ast_scope *s) {
+  if (!s->present || s->own) return e->frame->scope;
+  strbuf b;
+  sb_init(&b, e->a);
+  if (*e->frame->scope) sb_fmt(&b, "%s.", e->frame->scope);
+  for (size_t i = 0; i < s->pieces.n; i++) {
+    if (!s->pieces.at[i].expr) sb_bytes(&b, s->pieces.at[i].text.p, s->pieces.at[i].text.n);
+    else if (!scope_piece(e, s->pieces.at[i].expr, &b)) return NULL;
+  }
+  return intern(e->m->names, sb_str(&b));
+}
+
+// The value of a step's expression, under the step's scope.
+static value step_value(elab *e, const ast_step *s) {
+  const char *scope = step_scope(e, &s->scope);
+  if (!scope) return value_error();
+  step_context ctx = {.step = s, .scope = scope};
+  step_context *outer = e->step;
+  const char *outer_scope = e->scope;
+  e->step = &ctx;
+  e->scope = scope;
+  value v = elab_expr(e, s->expr);
+  if (s->scope.present && ctx.n_weighted == 0 && !value_is_error(v) && !scan_weighted_call(e, s->expr))
+    elab_error(e, s->scope.span, scope_without_weights);
+  e->step = outer;
+  e->scope = outer_scope;
+  return v;
+}
+
+// -- binding --
+
+static const char *taken_by(elab *e, str name) {
+  unit *u = e->frame->u;
+  if (map_get(u->keys, name)) return "a config key";
+  if (map_get(u->lets, name)) return "a `let` name";
+  if (map_get(u->dims, name)) return "a dim";
+  return map_get(u->states, name) ? "a state" : NULL;
+}
+
+static void bind_name(elab *e, const ast_name *name, value v) {
+  if (str_is(name->text, "_")) return;
+  if (!elab_find_local(e->frame, name->text)) {
+    if (elab_set_dim(e, name->text, v, name->span)) return;
+    const char *what = taken_by(e, name->text);
+    if (what) {
+      diag *d = elab_error(e, name->span, name_taken, elab_text(e, name->text), what);
+      if (map_get(e->frame->u->states, name->text))
+        diag_note_to(e->l, d, "`update " STR_FMT ": ...` writes a state", STR_ARG(name->text));
+      return;
+    }
+  }
+  elab_bind(e->frame, e->a, name->text, v);
+}
+
+// Several names take a tuple apart.
+static void bind_names(elab *e, const ast_name *names, size_t n, value v, diag_span span) {
+  if (n == 1) {
+    bind_name(e, names, v);
+    return;
+  }
+  size_t have = v.kind == V_tuple ? v.v.tuple->n : v.kind == V_table ? v.v.table->n : 0;
+  if (have != n && !value_is_error(v)) elab_error(e, span, unpack_count, n, value_describe(e->a, v));
+  for (size_t i = 0; i < n; i++) {
+    value part = have != n ? value_error() : v.kind == V_tuple ? v.v.tuple->at[i] : value_table_at(v.v.table, i);
+    bind_name(e, &names[i], part);
+  }
+}
+
+// -- update --
+
+static void update_step(elab *e, const ast_step *s) {
+  const ast_name *name = &s->names.at[0];
+  value v = step_value(e, s);
+  if (s->target && !e->frame->u->is_prelude) e->at = &s->target->span;
+  const char *text = elab_text(e, name->text);
+  value *local = elab_find_local(e->frame, name->text);
+  state_slot *slot = local ? NULL : elab_state(e, e->frame->root_scope, e->frame->u, name->text);
+  if (!local && !slot) {
+    diag *d = elab_error(e, name->span, unknown_name, text);
+    elab_suggest(e, d, name->text, false);
+    return;
+  }
+  value target = local ? *local : value_tensor(elab_state_now(e, slot));
+  value next = elab_update(e, target, s->target, v, s->expr->span, text);
+  if (slot) {
+    if (next.kind == V_tensor) slot->now = next.v.tensor;
+  } else {
+    elab_bind(e->frame, e->a, name->text, next);
+  }
+}
+
+// -- for, if --
+
+enum { MAX_TURNS = 1 << 20 };
+
+static void for_step(elab *e, const ast_step *s) {
+  value rows = elab_expr(e, s->expr);
+  if (value_is_error(rows)) return;
+  if (rows.kind != V_tuple && rows.kind != V_table) {
+    diag *d = elab_error(e, s->expr->span, for_kind, value_describe(e->a, rows));
+    if (rows.kind == V_tensor || rows.kind == V_size) diag_note_to(e->l, d, "use `loop`");
+    return;
+  }
+  size_t n = rows.kind == V_tuple ? rows.v.tuple->n : rows.v.table->n;
+  if (n > MAX_TURNS) {
+    elab_error(e, s->expr->span, for_too_long, n);
+    return;
+  }
+  for (size_t i = 0; i < n && !e->frame->returned && e->steps_left; i++) {
+    value row = rows.kind == V_tuple ? rows.v.tuple->at[i] : value_table_at(rows.v.table, i);
+    bind_names(e, s->names.at, s->names.n, row, s->expr->span);
+    elab_steps(e, &s->body);
+  }
+}
+
+static void if_step(elab *e, const ast_step *s) {
+  bool c;
+  if (!elab_condition(e, s->expr, "if", &c)) return;
+  if (c) {
+    elab_steps(e, &s->body);
+    return;
+  }
+  for (size_t i = 0; i < s->elifs.n; i++) {
+    if (!elab_condition(e, s->elifs.at[i].cond, "elif", &c)) return;
+    if (c) {
+      elab_steps(e, &s->elifs.at[i].body);
+      return;
+    }
+  }
+  if (s->has_else) elab_steps(e, &s->otherwise);
+}
+
+static void return_step(elab *e, const ast_step *s) {
+  frame *f = e->frame;
+  value v = step_value(e, s);
+  if (f->is_entry) {
+    diag *d = elab_error(e, s->span, return_in_entry);
+    diag_note_to(e->l, d, "an entry gives what its `outputs:` name");
+  } else if (f->runtime_depth) {
+    elab_error(e, s->span, return_at_run_time);
+  }
+  f->result = v;
+  f->returned = true;
+}
+
+static void step(elab *e, const ast_step *s) {
+  switch (s->kind) {
+  case ST_bind: {
+    value v = step_value(e, s);
+    bind_names(e, s->names.at, s->names.n, v, s->expr->span);
+    break;
+  }
+  case ST_update: update_step(e, s); break;
+  case ST_return: return_step(e, s); break;
+  case ST_for: for_step(e, s); break;
+  case ST_if: if_step(e, s); break;
+  case ST_loop: elab_loop(e, s); break;
+  case ST_while: elab_while(e, s); break;
+  case ST_when: elab_when(e, s); break;
+  }
+}
+
+void elab_steps(elab *e, const ast_steps *steps) {
+  e->scope = e->frame->scope;
+  for (size_t i = 0; i < steps->n && !e->frame->returned; i++) {
+    if (e->steps_left == 0) return;
+    if (--e->steps_left == 0) {
+      elab_error(e, steps->at[i]->span, model_too_large);
+      return;
+    }
+    step(e, steps->at[i]);
+  }
+}
