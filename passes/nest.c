@@ -78,11 +78,22 @@ static void count_units(void *user, const sx *e) {
   if (e->kind == SX_load && is_unit(u->n, e->at, u->s)) u->score++;
 }
 
+// Does the store happen at every point of the domain, or once for all values of the reduced labels?
+static bool is_whole(const nest *n, const idx *store) {
+  bool any_reduced = false;
+  for (uint32_t i = 0; i < n->n_labels; i++) {
+    if (!n->label[i].reduced) continue;
+    any_reduced = true;
+    if (idx_mentions(store, n->label[i].s)) return true;
+  }
+  return !any_reduced;
+}
+
 int nest_unit_score(const nest *n, uint32_t i) {
   unit_count u = {n, n->label[i].s, 0};
   for (uint32_t k = 0; k < n->n_roots; k++) {
     form_walk(n->g->form, n->root[k], count_units, &u);
-    if (n->store[k] && is_unit(n, n->store[k], u.s)) u.score += 2;
+    if (n->store[k] && is_whole(n, n->store[k]) && is_unit(n, n->store[k], u.s)) u.score += 2;
   }
   return u.score;
 }

@@ -43,6 +43,7 @@ bool schedule_contract(lower_group *g);
 kir_buffer *lower_in(lower_group *g, const ir_value *v);                 // finds or adds an `in` parameter, flat
 kir_buffer *lower_out(lower_group *g, const ir_value *v);                // adds an `out` parameter, flat
 const idx *lower_dim_expr(lower_group *g, const idx *e);                 // an expression over dims only, in the kernel's context
+const idx *lower_grid(lower_group *g, const char *prefix, const idx *extent); // a new grid coordinate, or 0 where the extent is 1
 
 // -- the nest: labels of the domain after merging --
 enum { NEST_MAX_ROOTS = 16 };
@@ -63,7 +64,7 @@ typedef struct nest {
 
 // Joins neighbouring labels wherever every address treats them as one contiguous run: fewer loops, longer vectors.
 void nest_merge(nest *n);
-// How often label i is the unit-stride direction of an access; stores count double.
+// How often label i is the unit-stride direction of an access; stores of the whole domain count double.
 int nest_unit_score(const nest *n, uint32_t i);
 int64_t extent_hint(lower_group *g, const idx *e); // a typical value: constants as they are, else a guess inside the range
 int64_t extent_max(lower_group *g, const idx *e);  // upper bound, INT64_MAX when unknown

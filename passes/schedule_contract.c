@@ -49,7 +49,10 @@ static void choose_tile(contract *x) {
   uint32_t rows = (t->n_vector_regs - vectors - 1) / vectors;
   if (rows > 24) rows = 24;
   if (vectors == widest && rows > t->dot_rows) rows = t->dot_rows;
-  if ((int64_t)rows > m) rows = (uint32_t)m;
+  if (m < 4 * (int64_t)rows && m > 0) { // few rows: tiles of equal height, so that little is clamped
+    int64_t tiles = (m + rows - 1) / rows;
+    rows = (uint32_t)((m + tiles - 1) / tiles);
+  }
   x->rows = rows ? rows : 1;
   x->cols = x->col ? vectors * lanes : 1;
 }
@@ -409,14 +412,15 @@ bool schedule_contract(lower_group *g) {
   block blk = {.m = lower_dim_expr(g, x.m), .nn = lower_dim_expr(g, x.nn)};
   uint32_t n_outer = 0;
   for (uint32_t i = 0; i < x.n_batch && n_outer < 1; i++, n_outer++)
-    splice_bind(&s, x.batch[i].s, idx_of(kc, kir_grid(g->k, "b", lower_dim_expr(g, x.batch[i].extent))));
-  blk.m0 = idx_scale(kc, idx_of(kc, kir_grid(g->k, "gm", idx_ceildiv(kc, blk.m, x.mc))), x.mc);
+    splice_bind(&s, x.batch[i].s, lower_grid(g, "b", lower_dim_expr(g, x.batch[i].extent)));
+  blk.m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, blk.m, x.mc)), x.mc);
   blk.me = idx_min(kc, blk.m, idx_addi(kc, blk.m0, x.mc));
   int64_t per_block = x.nc / x.cols;
-  const idx *first = idx_scale(kc, idx_of(kc, kir_grid(g->k, "gn", idx_ceildiv(kc, blk.nn, x.nc))), per_block);
+  const idx *first = idx_scale(kc, lower_grid(g, "gn", idx_ceildiv(kc, blk.nn, x.nc)), per_block);
   const idx *last = idx_min(kc, idx_ceildiv(kc, blk.nn, x.cols), idx_addi(kc, first, per_block));
   if (x.packed_b) x.packed_buf = lower_in(g, x.packed_b);
 
+  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   kir_builder b = kir_begin(g->k);
   kir_stmt *loops[MAX_OUTER + 1];
   uint32_t n_loops = 0;

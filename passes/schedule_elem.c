@@ -68,8 +68,7 @@ bool schedule_elem(lower_group *g) {
   for (uint32_t i = 0; i < n.n_labels; i++) {
     if (i == vec) continue;
     if (n_grid < limit) {
-      const sym *x = kir_grid(g->k, "g", lower_dim_expr(g, n.label[i].extent));
-      splice_bind(&s, n.label[i].s, idx_of(kc, x));
+      splice_bind(&s, n.label[i].s, lower_grid(g, "g", lower_dim_expr(g, n.label[i].extent)));
       n_grid++;
     } else {
       serial[i] = true;
@@ -78,8 +77,7 @@ bool schedule_elem(lower_group *g) {
   }
   const idx *lo = idx_int(kc, 0), *hi = vec < n.n_labels ? lower_dim_expr(g, n.label[vec].extent) : idx_int(kc, 1);
   if (blocked) {
-    const sym *x = kir_grid(g->k, "block", idx_ceildiv(kc, hi, BLOCK));
-    lo = idx_scale(kc, idx_of(kc, x), BLOCK);
+    lo = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, hi, BLOCK)), BLOCK);
     hi = idx_min(kc, hi, idx_addi(kc, lo, BLOCK));
     cost *= BLOCK;
   } else if (vec < n.n_labels) {

@@ -302,7 +302,7 @@ bool schedule_row(lower_group *g) {
     const idx *extent = lower_dim_expr(g, r.n.label[i].extent);
     if (r.n.label[i].reduced) cost *= (double)extent_hint(g, r.n.label[i].extent);
     else if (i != r.vec && n_grid < limit) {
-      splice_bind(&s, r.n.label[i].s, idx_of(kc, kir_grid(g->k, "g", extent)));
+      splice_bind(&s, r.n.label[i].s, lower_grid(g, "g", extent));
       n_grid++;
     }
   }
@@ -311,7 +311,7 @@ bool schedule_row(lower_group *g) {
   if (vec_kept) { // each grid point reduces one tile of neighbouring columns
     shape = pick_cols(g, r.n.label[r.vec].extent);
     const idx *extent = lower_dim_expr(g, r.n.label[r.vec].extent);
-    block = idx_scale(kc, idx_of(kc, kir_grid(g->k, "block", idx_ceildiv(kc, extent, shape.cols))), shape.cols);
+    block = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, extent, shape.cols)), shape.cols);
     const idx *at = idx_add(kc, block, idx_of(kc, g->k->c));
     splice_bind(&s, r.n.label[r.vec].s, at);
     s.cols = shape.cols;

@@ -83,6 +83,10 @@ const idx *lower_dim_expr(lower_group *g, const idx *e) {
   return known;
 }
 
+const idx *lower_grid(lower_group *g, const char *prefix, const idx *extent) {
+  return idx_equals_int(extent, 1) ? idx_int(g->k->ix, 0) : idx_of(g->k->ix, kir_grid(g->k, prefix, extent));
+}
+
 void splice_bind(splice *s, const sym *label, const idx *at) { s->bound[s->n_bound++] = (label_binding){label, at}; }
 
 const idx *splice_index(splice *s, const idx *e) { return translate(s->g, e, s->n_bound, s->bound); }
