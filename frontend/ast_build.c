@@ -54,7 +54,6 @@ bool build_want(builder *b, const ynode *value, ynode_kind kind, const ynode *ke
     return false;
   }
   bool list = value->kind == YN_list;
-  // A block list begins at its first item, after the `- `.
   uint32_t at = value->span.begin;
   diag *d =
       diag_at(b->l, ((diag_span){b->file, at, at + 1}), syntax_expected, what, list ? "a YAML list" : "a YAML map");

@@ -196,6 +196,7 @@ static void read_name(lexer *x) {
 static void read_punctuation(lexer *x) {
   str rest = {x->p + x->at, x->end - x->at};
   for (size_t k = 0; k < COUNT(punctuation); k++) {
+    if (punctuation[k][0] != rest.p[0]) continue;
     str z = str_of(punctuation[k]);
     if (!str_starts(rest, z)) continue;
     x->now = (token){.kind = TK_punct, .span = lex_span(x, x->at, x->at + (uint32_t)z.n), .text = {rest.p, z.n}};
@@ -262,7 +263,8 @@ void lex_resume(lexer *x, uint32_t at) {
 }
 
 bool lex_is(const lexer *x, const char *z) {
-  return (x->now.kind == TK_punct || x->now.kind == TK_name) && str_is(x->now.text, z);
+  if (x->now.kind != TK_punct && x->now.kind != TK_name) return false;
+  return x->now.text.p[0] == z[0] && str_is(x->now.text, z);
 }
 
 bool lex_take(lexer *x, const char *z) {

@@ -23,7 +23,8 @@ struct ynode {
   ynode_kind kind;
   bool flow;      // list or map in brackets
   char quote;     // scalar: 0 plain, else its quote
-  diag_span span; // scalar: its raw bytes with quotes; flow: with brackets; block: first child to last child
+  diag_span span; // scalar: its raw bytes with quotes; flow: with brackets; block: first mark or key to the end of the
+                  // last child
   str text;       // scalar: YAML's reading: unquoted, escapes decoded, lines folded
   VEC(ynode *) items;
   VEC(ypair) pairs;
