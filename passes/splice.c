@@ -84,7 +84,10 @@ const idx *lower_dim_expr(lower_group *g, const idx *e) {
 }
 
 const idx *lower_grid(lower_group *g, const char *prefix, const idx *extent) {
-  return idx_equals_int(extent, 1) ? idx_int(g->k->ix, 0) : idx_of(g->k->ix, kir_grid(g->k, prefix, extent));
+  if (idx_equals_int(extent, 1)) return idx_int(g->k->ix, 0);
+  char name[24];
+  snprintf(name, sizeof name, "%s%u", prefix, g->k->n_grid);
+  return idx_of(g->k->ix, kir_grid(g->k, name, extent));
 }
 
 void splice_bind(splice *s, const sym *label, const idx *at) { s->bound[s->n_bound++] = (label_binding){label, at}; }
