@@ -1,0 +1,89 @@
+// copy: moves a rectangle from one place to another, padded where its conditions fail, through an optional elementwise
+// body.
+//
+// Small rectangles are straight-line code. Large ones are a loop over rows and, for long rows, one over column blocks;
+// the statements inside see one piece of the rectangle through `g->view`.
+#include "codegen/llvm/cg.h"
+
+enum { STRAIGHT_CHUNKS = 32, ROW_CHUNKS = 8 };
+
+// The piece that the view names, of part_rows x part_cols.
+static void piece(cg *g, const kir_stmt *s) {
+  uint32_t rows = s->rows, cols = s->cols;
+  cg_shape(g, &rows, &cols);
+  const cg_tile *x = cg_load(g, s->from, rows, cols, s->where, s->imm);
+  if (s->n_carry > 0) {
+    cg_set(g, s->carry[0], x);
+    cg_stmts(g, &s->body);
+    x = cg_get(g, s->yield[0]);
+  }
+  cg_store(g, s->acc, x, rows, cols, (kir_where){0, NULL});
+}
+
+typedef struct counted {
+  LLVMBasicBlockRef inside;
+  LLVMValueRef i;
+  const idx *var;
+} counted;
+
+// A loop 0, step, … below n (a positive multiple of step); the builder is in its body.
+static counted open_loop(cg *g, const char *name) {
+  LLVMBasicBlockRef before = LLVMGetInsertBlock(g->b), inside = cg_block(g, name);
+  cg_open_scope(g, LLVMBuildBr(g->b, inside));
+  LLVMPositionBuilderAtEnd(g->b, inside);
+  LLVMValueRef i = LLVMBuildPhi(g->b, g->i64, name), zero = cg_i64(g, 0);
+  LLVMAddIncoming(i, &zero, &before, 1);
+  sym *var = idx_fresh(g->k->ix, name);
+  var->lo = idx_int(g->k->ix, 0);
+  cg_bind(g, var, (cg_value){i, (uint32_t)g->scopes.n - 1});
+  return (counted){inside, i, idx_of(g->k->ix, var)};
+}
+
+static void close_loop(cg *g, counted c, int64_t step, int64_t n) {
+  LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->b), after = cg_block(g, "done");
+  LLVMValueRef next = LLVMBuildNSWAdd(g->b, c.i, cg_i64(g, step), "");
+  LLVMAddIncoming(c.i, &next, &latch, 1);
+  LLVMBuildCondBr(g->b, cg_icmp(g, LLVMIntSLT, next, cg_i64(g, n)), c.inside, after);
+  cg_close_scope(g);
+  LLVMPositionBuilderAtEnd(g->b, after);
+}
+
+static void set_columns(cg *g, const idx *col, uint32_t n) {
+  g->view.col = col;
+  g->view.part_cols = n;
+}
+
+static void row_pieces(cg *g, const kir_stmt *s) {
+  uint32_t block = g->vl * ROW_CHUNKS, whole = s->cols / block * block;
+  if (s->cols <= block) {
+    set_columns(g, NULL, s->cols);
+    piece(g, s);
+    return;
+  }
+  counted c = open_loop(g, "col");
+  set_columns(g, c.var, block);
+  piece(g, s);
+  close_loop(g, c, block, whole);
+  if (whole == s->cols) return;
+  set_columns(g, idx_int(g->k->ix, whole), s->cols - whole);
+  piece(g, s);
+}
+
+void cg_copy(cg *g, const kir_stmt *s) {
+  uint64_t n_chunks = (uint64_t)s->rows * cg_chunks(g, s->cols);
+  g->view = (cg_view){true, NULL, NULL, s->rows, s->cols, s->rows, s->cols};
+  if (n_chunks <= STRAIGHT_CHUNKS) {
+    piece(g, s);
+  } else {
+    counted r = {0};
+    bool many_rows = s->rows > 1;
+    if (many_rows) {
+      r = open_loop(g, "row");
+      g->view.row = r.var;
+      g->view.part_rows = 1;
+    }
+    row_pieces(g, s);
+    if (many_rows) close_loop(g, r, 1, s->rows);
+  }
+  g->view = (cg_view){0};
+}

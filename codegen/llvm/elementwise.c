@@ -1,0 +1,159 @@
+// Elementwise operators on values in registers, scalars and vectors alike.
+//
+// The meaning of each is in ir/ops.def and ir/scalar.c. f16 and bf16 compute in f32 (or what the function computes in)
+// and round once at the end. Deviation: min and max of -0 and +0 give either.
+#include "codegen/llvm/math.h"
+
+#include <math.h>
+
+// -- integers --
+
+static bool is_unsigned(dtype dt) { return dt == DT_u8; }
+
+static int64_t least(dtype dt) { return dt == DT_i8 ? INT8_MIN : dt == DT_i32 ? INT32_MIN : INT64_MIN; }
+
+// Rounded towards -inf; 0 for a divisor 0. The division instruction traps at 0 and at MIN / -1: both divide by 1
+// instead.
+static LLVMValueRef int_divide(cg *g, op_code op, dtype dt, LLVMValueRef x, LLVMValueRef y) {
+  LLVMValueRef zero = cg_int(g, x, 0), one = cg_int(g, x, 1), by_zero = cg_icmp(g, LLVMIntEQ, y, zero);
+  if (is_unsigned(dt)) {
+    LLVMValueRef d = cg_select(g, by_zero, one, y);
+    if (op == OP_mod) return LLVMBuildURem(g->b, x, d, ""); // x % 1 is 0
+    return cg_select(g, by_zero, zero, LLVMBuildUDiv(g->b, x, d, ""));
+  }
+  LLVMValueRef wraps =
+      cg_and(g, cg_icmp(g, LLVMIntEQ, x, cg_int(g, x, least(dt))), cg_icmp(g, LLVMIntEQ, y, cg_int(g, y, -1)));
+  LLVMValueRef d = cg_select(g, cg_or(g, by_zero, wraps), one, y); // MIN / 1 is what MIN / -1 wraps to
+  LLVMValueRef q = LLVMBuildSDiv(g->b, x, d, ""), r = cg_sub(g, x, cg_mul(g, q, d));
+  LLVMValueRef crossed = cg_icmp(g, LLVMIntSLT, LLVMBuildXor(g->b, r, d, ""), zero);
+  crossed = cg_and(g, crossed, cg_icmp(g, LLVMIntNE, r, zero));
+  if (op == OP_mod) return cg_select(g, crossed, cg_add(g, r, d), r);
+  q = cg_select(g, crossed, cg_sub(g, q, one), q);
+  return cg_select(g, by_zero, zero, q);
+}
+
+static LLVMValueRef int_op(cg *g, op_code op, dtype dt, LLVMValueRef *x) {
+  bool u = is_unsigned(dt);
+  LLVMValueRef zero = cg_int(g, x[0], 0);
+  switch ((int)op) {
+  case OP_neg: return cg_neg(g, x[0]);
+  case OP_abs: return u ? x[0] : cg_select(g, cg_icmp(g, LLVMIntSLT, x[0], zero), cg_neg(g, x[0]), x[0]);
+  case OP_sign: {
+    LLVMValueRef some = cg_select(g, cg_icmp(g, LLVMIntNE, x[0], zero), cg_int(g, zero, 1), zero);
+    return u ? some : cg_select(g, cg_icmp(g, LLVMIntSLT, x[0], zero), cg_int(g, zero, -1), some);
+  }
+  case OP_add: return cg_add(g, x[0], x[1]);
+  case OP_sub: return cg_sub(g, x[0], x[1]);
+  case OP_mul: return cg_mul(g, x[0], x[1]);
+  case OP_floordiv:
+  case OP_mod: return int_divide(g, op, dt, x[0], x[1]);
+  case OP_min: return cg_select(g, cg_icmp(g, u ? LLVMIntULT : LLVMIntSLT, x[0], x[1]), x[0], x[1]);
+  case OP_max: return cg_select(g, cg_icmp(g, u ? LLVMIntUGT : LLVMIntSGT, x[0], x[1]), x[0], x[1]);
+  case OP_eq: return cg_icmp(g, LLVMIntEQ, x[0], x[1]);
+  case OP_lt: return cg_icmp(g, u ? LLVMIntULT : LLVMIntSLT, x[0], x[1]);
+  case OP_le: return cg_icmp(g, u ? LLVMIntULE : LLVMIntSLE, x[0], x[1]);
+  default: return NULL;
+  }
+}
+
+static LLVMValueRef bool_op(cg *g, op_code op, LLVMValueRef *x) {
+  switch ((int)op) {
+  case OP_not: return LLVMBuildNot(g->b, x[0], "");
+  case OP_and: return cg_and(g, x[0], x[1]);
+  case OP_or: return cg_or(g, x[0], x[1]);
+  case OP_eq: return cg_icmp(g, LLVMIntEQ, x[0], x[1]);
+  default: return NULL;
+  }
+}
+
+// -- floats: f32 and f64 --
+
+static bool is_number(LLVMValueRef x) { // a constant splat that is no NaN
+  if (!LLVMIsConstant(x)) return false;
+  LLVMValueRef one = cg_lanes(x) == 1 ? x : LLVMGetAggregateElement(x, 0);
+  LLVMBool lossy;
+  return one != NULL && LLVMIsAConstantFP(one) != NULL && !isnan(LLVMConstRealGetDouble(one, &lossy));
+}
+
+// NaN if either is. `x < y ? x : y` is one instruction, which gives y when either is NaN.
+static LLVMValueRef float_min_max(cg *g, op_code op, LLVMValueRef x, LLVMValueRef y) {
+  if (is_number(y)) { // then x must come second
+    LLVMValueRef swap = x;
+    x = y;
+    y = swap;
+  }
+  LLVMValueRef v = cg_select(g, cg_fcmp(g, op == OP_min ? LLVMRealOLT : LLVMRealOGT, x, y), x, y);
+  return is_number(x) ? v : cg_select(g, cg_fcmp(g, LLVMRealUNO, x, x), x, v);
+}
+
+static LLVMValueRef float_sign(cg *g, LLVMValueRef x) {
+  LLVMValueRef zero = cg_real(g, x, 0);
+  LLVMValueRef v = cg_select(g, cg_fcmp(g, LLVMRealOLT, x, zero), cg_real(g, x, -1), x);
+  return cg_select(g, cg_fcmp(g, LLVMRealOGT, x, zero), cg_real(g, x, 1), v);
+}
+
+static LLVMValueRef transcendental(cg *g, op_code op, LLVMValueRef x, LLVMValueRef y) {
+  if (cg_is_double(g, x)) return cg_libm(g, op, x, y);
+  switch ((int)op) {
+  case OP_exp: return cg_exp(g, x);
+  case OP_expm1: return cg_expm1(g, x);
+  case OP_log: return cg_log(g, x);
+  case OP_log1p: return cg_log1p(g, x);
+  case OP_sin:
+  case OP_cos:
+  case OP_tan: return cg_trig(g, op, x);
+  case OP_atan: return cg_atan(g, x);
+  case OP_tanh: return cg_tanh(g, x);
+  case OP_sigmoid: return cg_sigmoid(g, x);
+  case OP_erf: return cg_erf(g, x);
+  case OP_erfinv: return cg_erfinv(g, x);
+  case OP_pow: return cg_pow(g, x, y);
+  default: return NULL;
+  }
+}
+
+static LLVMValueRef float_op(cg *g, op_code op, LLVMValueRef *x) {
+  switch ((int)op) {
+  case OP_neg: return cg_neg(g, x[0]);
+  case OP_abs: return cg_abs(g, x[0]);
+  case OP_sign: return float_sign(g, x[0]);
+  case OP_floor:
+  case OP_ceil:
+  case OP_round_even:
+  case OP_round_away: return cg_rounding(g, op, x[0]);
+  case OP_sqrt: return cg_sqrt(g, x[0]);
+  case OP_rsqrt: return cg_div(g, cg_real(g, x[0], 1), cg_sqrt(g, x[0]));
+  case OP_isnan: return cg_fcmp(g, LLVMRealUNO, x[0], x[0]);
+  case OP_isinf: return cg_fcmp(g, LLVMRealOEQ, cg_abs(g, x[0]), cg_real(g, x[0], HUGE_VAL));
+  case OP_add: return cg_add(g, x[0], x[1]);
+  case OP_sub: return cg_sub(g, x[0], x[1]);
+  case OP_mul: return cg_mul(g, x[0], x[1]);
+  case OP_div: return cg_div(g, x[0], x[1]);
+  case OP_floordiv:
+  case OP_mod: return cg_quotient(g, op, x[0], x[1]);
+  case OP_min:
+  case OP_max: return float_min_max(g, op, x[0], x[1]);
+  case OP_eq: return cg_fcmp(g, LLVMRealOEQ, x[0], x[1]);
+  case OP_lt: return cg_fcmp(g, LLVMRealOLT, x[0], x[1]);
+  case OP_le: return cg_fcmp(g, LLVMRealOLE, x[0], x[1]);
+  default: return transcendental(g, op, x[0], x[1]);
+  }
+}
+
+// -- all --
+
+LLVMValueRef cg_elementwise(cg *g, op_code op, dtype in, dtype out, LLVMValueRef *x) {
+  if (op == OP_cast) return cg_convert(g, in, out, x[0]);
+  if (op == OP_where) return cg_select(g, x[0], x[1], x[2]);
+  if (in == DT_bool) return bool_op(g, op, x);
+  if (dtype_is_int(in)) return int_op(g, op, in, x);
+  bool binary = op_get(op)->cls == OPC_binary;
+  LLVMValueRef wide[2] = {cg_widen(g, in, x[0]), binary ? cg_widen(g, in, x[1]) : NULL};
+  LLVMValueRef v = float_op(g, op, wide);
+  return out == DT_bool ? v : cg_round(g, out, v);
+}
+
+LLVMValueRef cg_multiply_add(cg *g, dtype dt, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z) {
+  if (!dtype_is_float(dt)) return cg_add(g, cg_mul(g, x, y), z);
+  return cg_round(g, dt, cg_fma(g, cg_widen(g, dt, x), cg_widen(g, dt, y), cg_widen(g, dt, z)));
+}

@@ -1,0 +1,155 @@
+// Statements, one after another; loops and copies have files of their own.
+#include "codegen/llvm/cg.h"
+
+static void emit_let(cg *g, const kir_stmt *s) {
+  if (idx_mentions_read(s->index)) { // its value now: the memory may change
+    cg_bind(g, s->var, cg_index(g, cg_subst(g, s->index)));
+  } else {
+    vec_push(g->a, &g->bound, ((idx_binding){s->var, cg_subst(g, s->index)}));
+  }
+}
+
+static void emit_load(cg *g, const kir_stmt *s) {
+  uint32_t rows = s->out->rows, cols = s->out->cols;
+  cg_shape(g, &rows, &cols);
+  cg_set(g, s->out, cg_load(g, s->acc, rows, cols, s->where, s->imm));
+}
+
+static void emit_const(cg *g, const kir_stmt *s) {
+  uint32_t rows = s->out->rows, cols = s->out->cols;
+  cg_shape(g, &rows, &cols);
+  cg_tile *out = cg_tile_new(g, s->out->dt, rows, cols);
+  LLVMValueRef v = cg_scalar(g, s->imm);
+  for (uint32_t i = 0; i < rows * out->n_chunks; i++) {
+    out->v[i] = cg_splat_const(v, cg_chunk_lanes(g, cols, i % out->n_chunks));
+  }
+  cg_set(g, s->out, out);
+}
+
+// Lanes first, first+1, … of an index expression.
+static LLVMValueRef index_lanes(cg *g, const idx *e, LLVMTypeRef type, uint32_t first, uint32_t lanes) {
+  const idx *coef, *rest;
+  int64_t k;
+  if (lanes == 1) return LLVMBuildTruncOrBitCast(g->b, cg_index(g, cg_at_col(g, e, first)).v, type, "");
+  if (idx_linear(g->k->ix, e, g->k->c, &coef, &rest) && idx_is_const(coef, &k)) {
+    LLVMValueRef start = LLVMBuildTruncOrBitCast(g->b, cg_index(g, rest).v, type, "");
+    LLVMValueRef c = LLVMBuildIntCast2(g->b, cg_lane_numbers(g, first, lanes), cg_vec(type, lanes), false, "");
+    return cg_add(g, cg_splat(g, start, lanes), cg_mul(g, c, cg_int(g, c, k)));
+  }
+  LLVMValueRef v = LLVMGetPoison(cg_vec(type, lanes));
+  for (uint32_t i = 0; i < lanes; i++) v = cg_insert(g, v, index_lanes(g, e, type, first + i, 1), i);
+  return v;
+}
+
+static void emit_index(cg *g, const kir_stmt *s) {
+  uint32_t rows = s->out->rows, cols = s->out->cols;
+  cg_shape(g, &rows, &cols);
+  cg_tile *out = cg_tile_new(g, s->out->dt, rows, cols);
+  LLVMTypeRef type = cg_reg_type(g, s->out->dt);
+  for (uint32_t i = 0; i < rows * out->n_chunks; i++) {
+    uint32_t j = i % out->n_chunks;
+    const idx *e = cg_at_row(g, s->index, i / out->n_chunks);
+    out->v[i] = index_lanes(g, e, type, j * g->vl, cg_chunk_lanes(g, cols, j));
+  }
+  cg_set(g, s->out, out);
+}
+
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static void emit_elementwise(cg *g, const kir_stmt *s) {
+  const cg_tile *in[3] = {NULL, NULL, NULL};
+  uint32_t rows = 1, cols = 1;
+  for (uint32_t i = 0; i < s->n_in; i++) {
+    in[i] = cg_get(g, s->in[i]);
+    rows = larger(rows, in[i]->rows);
+    cols = larger(cols, in[i]->cols);
+  }
+  dtype from = in[s->kind == KIR_op && s->op == OP_where]->dt;
+  cg_tile *out = cg_tile_new(g, s->out->dt, rows, cols);
+  for (uint32_t i = 0; i < rows * out->n_chunks; i++) {
+    LLVMValueRef x[3] = {NULL, NULL, NULL};
+    for (uint32_t p = 0; p < s->n_in; p++) x[p] = cg_part(g, in[p], i / out->n_chunks, i % out->n_chunks, cols);
+    out->v[i] =
+        s->kind == KIR_fma ? cg_multiply_add(g, from, x[0], x[1], x[2]) : cg_elementwise(g, s->op, from, s->out->dt, x);
+  }
+  cg_set(g, s->out, out);
+}
+
+static void emit_select(cg *g, const kir_stmt *s) {
+  const cg_tile *x = cg_get(g, s->in[0]);
+  cg_tile *out = cg_tile_new(g, x->dt, x->rows, x->cols);
+  LLVMValueRef otherwise = cg_scalar(g, s->imm);
+  for (uint32_t r = 0; r < x->rows; r++) {
+    cg_cond w = cg_where(g, s->where, r, x->cols);
+    for (uint32_t j = 0; j < x->n_chunks; j++) {
+      size_t at = (size_t)r * x->n_chunks + j;
+      uint32_t lanes = cg_chunk_lanes(g, x->cols, j);
+      LLVMValueRef mask = cg_lanewise(&w) ? cg_lane_mask(g, &w, j * g->vl, lanes) : w.row;
+      out->v[at] = mask == NULL ? x->v[at] : cg_select(g, mask, x->v[at], cg_splat_const(otherwise, lanes));
+    }
+  }
+  cg_set(g, s->out, out);
+}
+
+static void emit_store(cg *g, const kir_stmt *s) {
+  uint32_t rows = s->rows, cols = s->cols;
+  cg_shape(g, &rows, &cols);
+  cg_store(g, s->acc, cg_get(g, s->in[0]), rows, cols, s->where);
+}
+
+static void emit_prefetch(cg *g, const kir_stmt *s) {
+  LLVMValueRef at = cg_address(g, s->acc.buf, cg_at_col(g, cg_at_row(g, cg_offset(g, s->acc), 0), 0));
+  LLVMValueRef read = LLVMConstInt(g->i32, 0, false), keep = LLVMConstInt(g->i32, 3, false);
+  LLVMValueRef data = LLVMConstInt(g->i32, 1, false);
+  (void)cg_intrinsic(g, "llvm.prefetch", 1, &g->ptr, 4, (LLVMValueRef[]){at, read, keep, data});
+}
+
+// The conditions hold somewhere: the fault word gets site + 1. Workers may write it at once: the store is atomic, any
+// of them may stay.
+static void emit_fault(cg *g, const kir_stmt *s) {
+  LLVMValueRef any = NULL;
+  for (uint32_t r = 0; r < s->rows; r++) {
+    cg_cond w = cg_where(g, s->where, r, s->cols);
+    for (uint32_t j = 0; j < cg_chunks(g, s->cols); j++) {
+      LLVMValueRef here =
+          cg_lanewise(&w) ? cg_any(g, cg_lane_mask(g, &w, j * g->vl, cg_chunk_lanes(g, s->cols, j))) : w.row;
+      if (here == NULL) here = LLVMConstInt(g->i1, 1, false);
+      any = any == NULL ? here : cg_or(g, any, here);
+    }
+  }
+  LLVMBasicBlockRef found = cg_block(g, "fault"), after = cg_block(g, "checked");
+  LLVMBuildCondBr(g->b, any, found, after);
+  LLVMPositionBuilderAtEnd(g->b, found);
+  LLVMValueRef store = LLVMBuildStore(g->b, cg_i64(g, s->site + 1), g->arg[ARG_fault]);
+  LLVMSetAlignment(store, 8);
+  LLVMSetOrdering(store, LLVMAtomicOrderingMonotonic);
+  LLVMBuildBr(g->b, after);
+  LLVMPositionBuilderAtEnd(g->b, after);
+}
+
+static void emit(cg *g, const kir_stmt *s) {
+  switch (s->kind) {
+  case KIR_let: emit_let(g, s); break;
+  case KIR_load: emit_load(g, s); break;
+  case KIR_const: emit_const(g, s); break;
+  case KIR_index: emit_index(g, s); break;
+  case KIR_dot: cg_dot(g, s); break;
+  case KIR_op:
+  case KIR_fma: emit_elementwise(g, s); break;
+  case KIR_select: emit_select(g, s); break;
+  case KIR_reduce: cg_reduce(g, s); break;
+  case KIR_store: emit_store(g, s); break;
+  case KIR_copy: cg_copy(g, s); break;
+  case KIR_prefetch: emit_prefetch(g, s); break;
+  case KIR_barrier: break; // one worker
+  case KIR_fault: emit_fault(g, s); break;
+  case KIR_for: cg_for(g, s); break;
+  case KIR_if: cg_if(g, s); break;
+  }
+}
+
+void cg_stmts(cg *g, const kir_block *b) {
+  size_t outer = g->bound.n;
+  for (const kir_stmt *s = b->first; s != NULL; s = s->next) emit(g, s);
+  g->bound.n = outer;
+}
