@@ -28,6 +28,10 @@ def round_away(x):
   return np.copysign(np.floor(np.abs(x) + 0.5), x)  # exact for f32 and halves in f64
 
 
+def erfinv(x):
+  return np.copysign(scipy.special.erfinv(x), x)  # scipy loses the sign of zero
+
+
 # operator: (function in f64, sampler of ordinary operands, bound); the nasty operands are the same for all
 UNARY = {
   "neg": (np.negative, lambda g, n: 10 * g.normal(size=n), "exact"),
@@ -50,7 +54,7 @@ UNARY = {
   "tanh": (np.tanh, lambda g, n: g.choice([1e-3, 0.3, 3], n) * g.normal(size=n), "ulp:2"),
   "sigmoid": (scipy.special.expit, lambda g, n: g.uniform(-20, 20, n), "ulp:2"),
   "erf": (scipy.special.erf, lambda g, n: g.choice([1e-3, 0.3, 2], n) * g.normal(size=n), "ulp:2"),
-  "erfinv": (scipy.special.erfinv, lambda g, n: g.uniform(-0.999, 0.999, n), "ulp:4"),
+  "erfinv": (erfinv, lambda g, n: g.uniform(-0.999, 0.999, n), "ulp:4"),
   "isnan": (np.isnan, lambda g, n: g.choice([1.0, np.nan, np.inf, 0.0], n), "exact"),
   "isinf": (np.isinf, lambda g, n: g.choice([1.0, np.nan, np.inf, -np.inf], n), "exact"),
 }
