@@ -11,8 +11,7 @@ typedef struct term { // text of a partial expression, and how tightly it binds:
 
 static const char *at_least(arena *a, term t, int binds) { return t.binds >= binds ? t.text : str_fmt(a, "(%s)", t.text); }
 
-// Postfix code as infix text, such as `2*batch+1`.
-static const char *expr_text(arena *a, const rt_plan *p, uint32_t expr) {
+const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr) {
   const int64_t *c = PLAN_ARRAY(p, int64_t, code) + expr;
   term stack[34];
   size_t n = 0;
@@ -41,7 +40,7 @@ void module_describe(nnc_module *m) {
     strbuf shape;
     sb_init(&shape, m->a);
     sb_char(&shape, '[');
-    for (uint32_t d = 0; d < t[i].rank; d++) sb_fmt(&shape, "%s%s", d ? ", " : "", expr_text(m->a, p, words[t[i].dims + d]));
+    for (uint32_t d = 0; d < t[i].rank; d++) sb_fmt(&shape, "%s%s", d ? ", " : "", plan_expr_text(m->a, p, words[t[i].dims + d]));
     sb_char(&shape, ']');
     m->tensors[i] = (nnc_tensor_info){rt_string(p, t[i].name), (nnc_dtype)t[i].dtype, t[i].rank, sb_cstr(&shape), (t[i].flags & RT_OPTIONAL) != 0};
   }

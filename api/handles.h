@@ -21,6 +21,8 @@ void diagnostics_bridge(arena *a, diag_list *l, void (*sink)(void *user, const n
 
 // Fills m->tensors and m->dims from the plan.
 void module_describe(nnc_module *m);
+// An expression of a plan as infix text, such as `2*batch+1`.
+const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr);
 // Finds entry `e`'s program; NULL out of range.
 const rt_program *module_program(const nnc_module *m, size_t e);
 
