@@ -41,7 +41,6 @@ typedef struct interp_slot {
 typedef struct interp_work {
   ir_tensor **in, **out;
   interp_slot *dead; // values read here for the last time
-  const ir_map *map;
 } interp_work;
 
 static interp_slot *slot_of(interp *it, const ir_value *v) {
@@ -58,12 +57,6 @@ static interp_work *work_of(interp *it, const ir_node *n) {
   w->out = ARENA_ARRAY(it->a, ir_tensor *, n->n_out);
   map_put_ptr(it->work, n, w);
   return w;
-}
-
-const ir_map *interp_parsed_map(interp *it, const ir_node *n) {
-  interp_work *w = work_of(it, n);
-  if (!w->map) w->map = ir_map_of(it->m, n);
-  return w->map;
 }
 
 // -- last uses --
@@ -125,27 +118,29 @@ static bool make_results(interp *it, const ir_node *n, ir_tensor **out) {
   return true;
 }
 
+// The tensor has the declared type, seen with the frame's dims.
+static bool fits_type(interp *it, const ir_node *at, const ir_tensor *t, ir_type type) {
+  int64_t dim[IR_MAX_RANK];
+  if (t->dt != type.dt) return interp_malformed(it, at, "a value has another dtype than declared");
+  return interp_type_dims(it, at, type, dim) && interp_expect(it, at, t, type.rank, dim);
+}
+
 static bool run_node(interp *it, const ir_node *n) {
   interp_work *w = work_of(it, n);
   for (uint32_t i = 0; i < n->n_in; i++) {
     w->in[i] = slot_of(it, n->in[i])->t;
     if (!w->in[i]) return interp_malformed(it, n, "it reads a value that is not computed yet");
   }
-  if (op_get(n->op)->cls != OPC_control && !make_results(it, n, w->out)) return false;
+  bool control = op_get(n->op)->cls == OPC_control; // its results come from regions and graphs
+  if (!control && !make_results(it, n, w->out)) return false;
   if (!evaluators[n->op](it, n, w->in, w->out)) return false;
   for (uint32_t i = 0; i < n->n_out; i++) {
+    if (control && !fits_type(it, n, w->out[i], n->out[i].type)) return false;
     set_slot(it, slot_of(it, &n->out[i]), w->out[i]);
     if (it->opt && it->opt->watch) it->opt->watch(it->opt->user, &n->out[i], w->out[i]);
   }
   for (interp_slot *s = w->dead; s; s = s->next_dead) set_slot(it, s, NULL);
   return true;
-}
-
-// The tensor has the declared type, seen with the frame's dims.
-static bool fits_type(interp *it, const ir_node *at, const ir_tensor *t, ir_type type) {
-  int64_t dim[IR_MAX_RANK];
-  if (t->dt != type.dt) return interp_malformed(it, at, "a value has another dtype than declared");
-  return interp_type_dims(it, at, type, dim) && interp_expect(it, at, t, type.rank, dim);
 }
 
 static bool run_region(interp *it, const ir_node *at, ir_region *r, ir_tensor *const *args, ir_tensor **yields) {

@@ -63,7 +63,6 @@ void interp_narrow(const ir_tensor *wide, ir_tensor *out);
 bool interp_region(interp *it, const ir_node *at, ir_region *r, uint32_t n_args, ir_tensor *const *args,
                    ir_tensor **yields);
 bool interp_graph(interp *it, const ir_node *at, ir_graph *g, ir_tensor *const *args, ir_tensor **out);
-const ir_map *interp_parsed_map(interp *it, const ir_node *n); // parsed once a run; NULL after a diagnostic
 
 // -- dims --
 // Binds the frame's dims from the shapes of its parameters and from the options, and checks ranges, steps and the other

@@ -37,7 +37,7 @@ static bool bind_access(interp *it, const ir_node *n, const ir_map *parsed, uint
 }
 
 bool interp_map_bind(interp *it, const ir_node *n, ir_tensor *const *in, const ir_tensor *out, interp_map *im) {
-  const ir_map *m = interp_parsed_map(it, n);
+  const ir_map *m = ir_map_of(it->m, n);
   if (!m) return false;
   *im = (interp_map){.n_labels = m->n_labels, .n_out = m->out_rank};
   if (m->n_labels >= INTERP_MAX_LABELS || m->out_rank > IR_MAX_RANK || m->n_operands != n->n_in)

@@ -48,8 +48,7 @@ static bool sort_lines(interp *it, const ir_node *n, const ir_tensor *x, ir_tens
   for (uint32_t i = 0; i < x->rank; i++) dim[i] = x->dim[i];
   if (out[0]->rank == x->rank) dim[axis] = out[0]->dim[axis];
   if (!interp_expect(it, n, out[0], x->rank, dim) || !interp_expect(it, n, out[1], x->rank, dim)) return false;
-  if (dim[axis] > x->dim[axis])
-    return interp_error(it, n, interp_too_few, interp_op_name(n), (long long)dim[axis], (long long)x->dim[axis]);
+  if (dim[axis] > x->dim[axis]) return interp_malformed(it, n, "it wants more elements than there are");
   interp_lines from = interp_lines_of(x, axis), to = interp_lines_of(out[0], axis);
   entry *e;
   ir_tensor *room = entries_new(it, from.n, &e);

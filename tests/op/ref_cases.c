@@ -112,7 +112,7 @@ ir_module *ref_module(arena *a, diag_list *l, const ref_case *c) {
   sb_init(&b, a);
   sb_z(&b, "graph forward(");
   for (uint32_t i = 0; i < c->n_in; i++) {
-    sb_fmt(&b, "%s%%%u: ", i ? ", " : "", i);
+    sb_fmt(&b, "%s%%%u x%u: ", i ? ", " : "", i, i);
     print_type(&b, c->in[i]);
   }
   sb_z(&b, ") {\n  ");

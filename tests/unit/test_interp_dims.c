@@ -16,7 +16,7 @@ static ir_tensor *blank(scratch *s, uint32_t rank, const int64_t *dim) {
 static void binds_and_checks(void **state) {
   scratch *s = *state;
   static const char text[] = "dim n in 1..8\n"
-                             "graph forward(%0: f32[2*n+1], %1: f32[n,3]) {\n"
+                             "graph forward(%0 a: f32[2*n+1], %1 b: f32[n,3]) {\n"
                              "  %2 = iota() {axis=0} : i32[n]\n"
                              "  return y: %2\n"
                              "}\n";
@@ -46,7 +46,7 @@ static void steps_and_late_bindings(void **state) {
   // The first input is linear in w only once h is known.
   static const char text[] = "dim h in 8..64 step 8\n"
                              "dim w in 1..9\n"
-                             "graph forward(%0: f32[h*w], %1: f32[h]) {\n"
+                             "graph forward(%0 a: f32[h*w], %1 b: f32[h]) {\n"
                              "  %2 = iota() {axis=0} : i32[w]\n"
                              "  return y: %2\n"
                              "}\n";
@@ -61,7 +61,7 @@ static void options_and_ranges(void **state) {
   scratch *s = *state;
   static const char text[] = "dim n in 1..8\n"
                              "dim fixed in 2..2\n"
-                             "graph forward(%0: f32[fixed]) {\n"
+                             "graph forward(%0 a: f32[fixed]) {\n"
                              "  %1 = iota() {axis=0} : i32[n+fixed]\n"
                              "  return y: %1\n"
                              "}\n";
@@ -86,7 +86,7 @@ static void options_and_ranges(void **state) {
 static void defaults_of_inputs(void **state) {
   scratch *s = *state;
   ir_module *m = module_of(s, "dim n in 1..8\n"
-                              "graph forward(%0: f32[n], %1: f32[n]) {\n"
+                              "graph forward(%0 a: f32[n], %1 b: f32[n]) {\n"
                               "  %2 = add(%0, %1) : f32[n]\n"
                               "  return y: %2\n"
                               "}\n");
@@ -100,7 +100,7 @@ static void defaults_of_inputs(void **state) {
 static void sizes_at_run_time(void **state) {
   scratch *s = *state;
   static const char negative[] = "dim n in 0..8\n"
-                                 "graph forward(%0: f32[n]) {\n"
+                                 "graph forward(%0 a: f32[n]) {\n"
                                  "  %1 = iota() {axis=0} : i32[n-2]\n"
                                  "  return y: %1\n"
                                  "}\n";
@@ -108,7 +108,7 @@ static void sizes_at_run_time(void **state) {
   assert_null(run_text(s, negative, 1, TENSORS(blank(s, 1, DIMS(1)))));
   scratch_expect(s, DIAG_ID_interp_size, "`n-2` is negative");
   static const char guarded[] = "dim n in 0..8\n"
-                                "graph forward(%0: f32[n]) {\n"
+                                "graph forward(%0 a: f32[n]) {\n"
                                 "  check() {cond=n-2, text=\"n is at least 2\"}\n"
                                 "  return y: %0\n"
                                 "}\n";

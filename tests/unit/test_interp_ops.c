@@ -12,7 +12,7 @@
 
 static void contractions(void **state) {
   scratch *s = *state;
-  static const char matmul[] = "graph forward(%0: i8[2,3], %1: i8[3,2]) {\n"
+  static const char matmul[] = "graph forward(%0 a: i8[2,3], %1 b: i8[3,2]) {\n"
                                "  %2 = contract(%0, %1) {map=\"m k, k n -> m n\"} : i8[2,2]\n"
                                "  return y: %2\n"
                                "}\n";
@@ -22,7 +22,7 @@ static void contractions(void **state) {
                 VALUES(14, -116, 88, 112)); // 600, 6000 wrap
 
   // A window that hangs over both ends, and one that runs backwards.
-  static const char conv[] = "graph forward(%0: f32[4], %1: f32[3]) {\n"
+  static const char conv[] = "graph forward(%0 a: f32[4], %1 b: f32[3]) {\n"
                              "  %2 = contract(%0, %1) {map=\"(x+k-1), k -> x; x = 4\"} : f32[4]\n"
                              "  %3 = contract(%0, %1) {map=\"(x-k), k -> x; x = 6\"} : f32[6]\n"
                              "  %4 = contract(%0, %1) {map=\"((x-k)/2), k -> x; x = 9\"} : f32[9]\n"
@@ -38,7 +38,7 @@ static void contractions(void **state) {
   expect_vector(out[2], DT_f32, 9, VALUES(1, 10, 102, 20, 203, 30, 304, 40, 400));
 
   static const char empty[] = "dim k in 0..4\n"
-                              "graph forward(%0: f32[2,k], %1: f32[k]) {\n"
+                              "graph forward(%0 a: f32[2,k], %1 b: f32[k]) {\n"
                               "  %2 = contract(%0, %1) {map=\"m k, k -> m\"} : f32[2]\n"
                               "  return y: %2\n"
                               "}\n";
@@ -48,7 +48,7 @@ static void contractions(void **state) {
 
 static void reductions(void **state) {
   scratch *s = *state;
-  static const char pools[] = "graph forward(%0: f32[5]) {\n"
+  static const char pools[] = "graph forward(%0 a: f32[5]) {\n"
                               "  %1 = amax(%0) {map=\"(x*2+k-1) -> x; x = 3, k = 3\", else=-inf} : f32[3]\n"
                               "  %2 = amax(%0) {map=\"(x*2+k-1) -> x; x = 3, k = 3\"} : f32[3]\n"
                               "  %3 = sum(%0) {map=\"(x*2+k-1) -> x; x = 3, k = 3\", else=10} : f32[3]\n"
@@ -62,7 +62,7 @@ static void reductions(void **state) {
   expect_vector(out[2], DT_f32, 3, VALUES(1, -9, 7));
 
   static const char empty[] = "dim n in 0..4\n"
-                              "graph forward(%0: f32[n], %1: i32[n]) {\n"
+                              "graph forward(%0 a: f32[n], %1 b: i32[n]) {\n"
                               "  %2 = sum(%0) {axes=[0]} : f32[]\n"
                               "  %3 = prod(%0) {axes=[0]} : f32[]\n"
                               "  %4 = amax(%0) {axes=[0]} : f32[]\n"
@@ -76,7 +76,7 @@ static void reductions(void **state) {
   for (int i = 0; i < 5; i++) expect_tensor(out[i], i == 4 ? DT_i32 : DT_f32, 0, NULL, &expected[i]);
 
   static const char best[] = "dim n in 0..4\n"
-                             "graph forward(%0: f32[n]) {\n"
+                             "graph forward(%0 a: f32[n]) {\n"
                              "  %1 = argmax(%0) {axes=[0]} : i32[]\n"
                              "  return y: %1\n"
                              "}\n";
@@ -88,7 +88,7 @@ static void reductions(void **state) {
 
 static void data_errors(void **state) {
   scratch *s = *state;
-  static const char gather[] = "graph forward(%0: f32[3], %1: i32[2]) {\n"
+  static const char gather[] = "graph forward(%0 a: f32[3], %1 b: i32[2]) {\n"
                                "  %2 = gather(%0, %1) {axis=0} : f32[2]\n"
                                "  return y: %2\n"
                                "}\n";
@@ -99,7 +99,7 @@ static void data_errors(void **state) {
   assert_null(run_text(s, gather, 2, TENSORS(x, vector_of(s, DT_i32, 2, VALUES(-1, 0)))));
   scratch_expect(s, DIAG_ID_interp_index, "index -1");
 
-  static const char scatter[] = "graph forward(%0: f32[3], %1: i32[2], %2: f32[2]) {\n"
+  static const char scatter[] = "graph forward(%0 a: f32[3], %1 b: i32[2], %2 c: f32[2]) {\n"
                                 "  %3 = scatter(%0, %1, %2) {axis=0, mode=\"set\"} : f32[3]\n"
                                 "  return y: %3\n"
                                 "}\n";
@@ -109,7 +109,7 @@ static void data_errors(void **state) {
   assert_null(run_text(s, scatter, 3, TENSORS(x, vector_of(s, DT_i32, 2, VALUES(1, 7)), v)));
   scratch_expect(s, DIAG_ID_interp_index, "`scatter`: index 7");
 
-  static const char slice[] = "graph forward(%0: f32[3], %1: i32[]) {\n"
+  static const char slice[] = "graph forward(%0 a: f32[3], %1 b: i32[]) {\n"
                               "  %2 = slice(%0, %1) {axis=0, size=2} : f32[2]\n"
                               "  return y: %2\n"
                               "}\n";
@@ -120,35 +120,38 @@ static void data_errors(void **state) {
   scratch_expect(s, DIAG_ID_interp_index, "`slice`: index -1");
 
   static const char topk[] = "dim n in 0..4\n"
-                             "graph forward(%0: f32[n]) {\n"
+                             "graph forward(%0 a: f32[n]) {\n"
                              "  %1, %2 = topk(%0) {k=2, axis=0} : f32[2], i32[2]\n"
                              "  return y: %1\n"
                              "}\n";
   expect_vector(run_text(s, topk, 1, TENSORS(x)), DT_f32, 2, VALUES(30, 20));
   assert_null(run_text(s, topk, 1, TENSORS(vector_of(s, DT_f32, 1, VALUES(1)))));
-  scratch_expect(s, DIAG_ID_interp_too_few, "`topk` wants 2 elements of 1");
+  scratch_expect(s, DIAG_ID_interp_check, "2 exceeds n"); // the builder's guard
 }
 
-// What is only known at run time: shapes that the type rules cannot tell apart, but these dims do.
+// What the types of one graph cannot tell: the callee's dims are its own.
 static void shapes_at_run_time(void **state) {
   scratch *s = *state;
-  static const char text[] = "dim h in 1..9\n"
-                             "graph forward(%0: f32[h]) {\n"
-                             "  %1 = reshape(%0) {shape=[h//2,2]} : f32[h//2,2]\n"
+  static const char text[] = "dim n in 1..9\n"
+                             "dim m in 1..9\n"
+                             "graph twice(%0 a: f32[n]) {\n"
+                             "  %1 = concat(%0, %0) {axis=0} : f32[2*n]\n"
                              "  return y: %1\n"
+                             "}\n"
+                             "graph forward(%0 a: f32[n], %1 b: f32[m]) {\n"
+                             "  %2 = call(%0) {graph=\"twice\"} : f32[m]\n"
+                             "  %3 = add(%1, %2) : f32[m]\n"
+                             "  return y: %3\n"
                              "}\n";
-  ir_module *m = graph_parse(s->a, &s->l, diag_add_file(&s->l, "r", STR(text)));
-  assert_non_null(m);
-  ir_tensor *out[1];
   const double x[] = {1, 2, 3, 4, 5};
-  assert_true(interp_run(s->a, m->graphs.at[0], TENSORS(vector_of(s, DT_f32, 4, x)), out, NULL));
-  expect_tensor(out[0], DT_f32, 2, DIMS(2, 2), x);
-  assert_false(interp_run(s->a, m->graphs.at[0], TENSORS(vector_of(s, DT_f32, 5, x)), out, NULL));
-  scratch_expect(s, DIAG_ID_interp_shape, "`reshape` met a shape [5] where [2,2] was expected");
+  const ir_tensor *two = vector_of(s, DT_f32, 2, x);
+  expect_vector(run_text(s, text, 2, TENSORS(two, vector_of(s, DT_f32, 4, x))), DT_f32, 4, VALUES(2, 4, 4, 6));
+  assert_null(run_text(s, text, 2, TENSORS(two, vector_of(s, DT_f32, 5, x))));
+  scratch_expect(s, DIAG_ID_interp_shape, "`call` met a shape [4] where [5] was expected");
 }
 
 static const char mixed[] = "dim n in 1..8\n"
-                            "graph forward(%0: f32[n,n], %1: i32[]) {\n"
+                            "graph forward(%0 a: f32[n,n], %1 b: i32[]) {\n"
                             "  %2 = contract(%0, %0) {map=\"m k, k n -> m n\"} : f32[n,n]\n"
                             "  %3, %4 = lu(%2) : f32[n,n], i32[n]\n"
                             "  %5, %6 = sort(%3) {axis=1} : f32[n,n], i32[n,n]\n"
