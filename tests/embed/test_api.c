@@ -1,0 +1,198 @@
+// The public API on the digits model: numbers, sizes, threads, sessions, and every kind of wrong call.
+#include "digits_case.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+// f32 against the framework's f64 forward pass: some thirty dependent operations, each within a few ulp (6e-8).
+static const double BOUND = 1e-5;
+
+static void agrees_with_the_framework(void **state) {
+  (void)state;
+  static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
+  digits_case d;
+  digits_case_open(&d);
+  for (size_t i = 0; i < 3; i++) {
+    if (!target_supported(target_find(levels[i]))) continue;
+    nnc_module *m = digits_module(levels[i]);
+    nnc_session *s;
+    float logits[DIGITS_CASES * DIGITS_CLASSES], probabilities[DIGITS_CASES * DIGITS_CLASSES];
+    assert_int_equal(nnc_session_new(&s, m, NULL), NNC_OK);
+    assert_int_equal(digits_run(s, DIGITS_CASES, d.images, logits, probabilities), NNC_OK);
+    assert_true(relative_error(logits, d.logits, DIGITS_CASES * DIGITS_CLASSES) < BOUND);
+    assert_true(relative_error(probabilities, d.probabilities, DIGITS_CASES * DIGITS_CLASSES) < BOUND);
+    nnc_session_free(s);
+    nnc_module_free(m);
+  }
+  digits_case_close(&d);
+}
+
+// One compiled model serves batch 1..64, with the same bits for each image whatever its neighbours and the number of threads.
+static void serves_every_batch(void **state) {
+  (void)state;
+  digits_case d;
+  digits_case_open(&d);
+  nnc_module *m = digits_module(NULL);
+  float images[64 * DIGITS_PIXELS], alone[64 * 10], probabilities[64 * 10], logits[64 * 10], again[64 * 10];
+  for (size_t i = 0; i < 64; i++) memcpy(images + i * 64, d.images + i % DIGITS_CASES * 64, 64 * sizeof(float));
+  nnc_session_options one = NNC_SESSION_OPTIONS_INIT, two = NNC_SESSION_OPTIONS_INIT;
+  one.threads = 1;
+  two.threads = 2;
+  nnc_session *s1, *s2;
+  assert_int_equal(nnc_session_new(&s1, m, &one), NNC_OK);
+  assert_int_equal(nnc_session_new(&s2, m, &two), NNC_OK);
+  for (int64_t i = 0; i < 64; i++) assert_int_equal(digits_run(s1, 1, images + i * 64, alone + i * 10, probabilities), NNC_OK);
+  for (int64_t batch = 1; batch <= 64; batch++) {
+    assert_int_equal(digits_run(s1, batch, images, logits, probabilities), NNC_OK);
+    assert_memory_equal(logits, alone, (size_t)batch * 10 * sizeof(float));
+    assert_int_equal(digits_run(s2, batch, images, again, probabilities), NNC_OK);
+    assert_memory_equal(again, logits, (size_t)batch * 10 * sizeof(float));
+  }
+  nnc_session_free(s1);
+  nnc_session_free(s2);
+  nnc_module_free(m);
+  digits_case_close(&d);
+}
+
+typedef struct worker {
+  const nnc_module *m;
+  const digits_case *d;
+  float logits[DIGITS_CASES * 10];
+  nnc_status status;
+} worker;
+
+static void *run_worker(void *p) {
+  worker *w = p;
+  nnc_session *s = NULL;
+  float probabilities[DIGITS_CASES * 10];
+  w->status = nnc_session_new(&s, w->m, NULL);
+  for (int i = 0; i < 50 && !w->status; i++) w->status = digits_run(s, DIGITS_CASES, w->d->images, w->logits, probabilities);
+  nnc_session_free(s);
+  return NULL;
+}
+
+static void sessions_in_two_threads_agree(void **state) {
+  (void)state;
+  digits_case d;
+  digits_case_open(&d);
+  nnc_module *m = digits_module(NULL);
+  worker w[2] = {{.m = m, .d = &d}, {.m = m, .d = &d}};
+  pthread_t t[2];
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&t[i], NULL, run_worker, &w[i]), 0);
+  for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
+  assert_int_equal(w[0].status, NNC_OK);
+  assert_int_equal(w[1].status, NNC_OK);
+  assert_memory_equal(w[0].logits, w[1].logits, sizeof w[0].logits);
+  assert_true(relative_error(w[0].logits, d.logits, DIGITS_CASES * 10) < BOUND);
+  nnc_module_free(m);
+  digits_case_close(&d);
+}
+
+static void describes_itself(void **state) {
+  (void)state;
+  nnc_module *m = digits_module(NULL);
+  nnc_tensor_info info;
+  nnc_dim_info dim;
+  nnc_module_stats stats;
+  assert_string_equal(nnc_module_name(m), "digits");
+  assert_int_equal(nnc_module_entry_count(m), 1);
+  assert_string_equal(nnc_module_entry_name(m, 0), "forward");
+  assert_null(nnc_module_entry_name(m, 1));
+  assert_int_equal(nnc_module_input_count(m, 0), 1);
+  assert_int_equal(nnc_module_output_count(m, 0), 2);
+  assert_int_equal(nnc_module_input(m, 0, 0, &info), NNC_OK);
+  assert_string_equal(info.name, "image");
+  assert_string_equal(info.shape, "[batch, 8, 8]");
+  assert_int_equal(info.dtype, NNC_F32);
+  assert_int_equal(nnc_module_output(m, 0, 1, &info), NNC_OK);
+  assert_string_equal(info.name, "probabilities");
+  assert_int_equal(nnc_module_output(m, 0, 2, &info), NNC_E_ARGUMENT);
+  assert_int_equal(nnc_module_dim_count(m), 1);
+  assert_int_equal(nnc_module_dim(m, 0, &dim), NNC_OK);
+  assert_int_equal(dim.lo, 1);
+  assert_int_equal(dim.hi, 64);
+  assert_int_equal(nnc_module_get_stats(m, &stats), NNC_OK);
+  assert_int_equal(stats.parameters, 69066);
+  assert_true(stats.kernels > 0 && stats.code_bytes > 0 && stats.total_ms > 0);
+  nnc_module_free(m);
+}
+
+static void refuses_wrong_calls(void **state) {
+  (void)state;
+  nnc_module *m = digits_module(NULL);
+  nnc_session *s;
+  float images[65 * 64] = {0}, logits[65 * 10], probabilities[65 * 10];
+  assert_int_equal(nnc_session_new(&s, m, NULL), NNC_OK);
+  nnc_tensor in = nnc_tensor_of(NNC_F32, images, 3, (const int64_t[]){65, 8, 8}), out[2] = {0};
+  assert_int_equal(nnc_shapes(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  assert_non_null(strstr(nnc_session_error(s), "batch"));
+  assert_non_null(strstr(nnc_session_error(s), "1..64"));
+  in.dim[0] = 2, in.dim[1] = 9;
+  assert_int_equal(nnc_shapes(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  in.dim[1] = 8, in.dtype = NNC_F64;
+  assert_int_equal(nnc_shapes(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  in.dtype = NNC_F32, in.rank = 2;
+  assert_int_equal(nnc_shapes(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  in.rank = 3;
+  assert_int_equal(nnc_shapes(s, 0, &in, 1, out, 2), NNC_OK);
+  assert_int_equal(out[0].dim[0], 2);
+  assert_int_equal(out[1].dim[1], 10);
+  assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL); // no memory for outputs
+  out[0].data = logits, out[1].data = probabilities;
+  assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_OK);
+  assert_int_equal(nnc_run(s, 1, &in, 1, out, 2), NNC_E_ARGUMENT);
+  assert_int_equal(nnc_run(s, 0, &in, 0, out, 2), NNC_E_ARGUMENT);
+  assert_int_equal(nnc_run(s, 0, &in, 1, NULL, 2), NNC_E_ARGUMENT);
+  out[0].dim[0] = 3;
+  assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  in.data = NULL;
+  assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  assert_int_equal(nnc_session_set_dim(s, "batch", 65), NNC_E_MODEL);
+  assert_int_equal(nnc_session_set_dim(s, "nothing", 1), NNC_E_MODEL);
+  assert_int_equal(nnc_run(NULL, 0, &in, 1, out, 2), NNC_E_ARGUMENT);
+  nnc_session_free(s);
+  nnc_session_options tight = NNC_SESSION_OPTIONS_INIT;
+  tight.max_arena_bytes = 16;
+  assert_int_equal(nnc_session_new(&s, m, &tight), NNC_OK);
+  assert_int_equal(digits_run(s, 1, images, logits, probabilities), NNC_E_ENVIRONMENT);
+  nnc_session_free(s);
+  nnc_module_free(m);
+}
+
+static void reports_model_errors(void **state) {
+  (void)state;
+  static const char text[] = "nnc: 1\nname: bad\ninputs:\n  x: f32[3]\nsteps:\n- y: relu(z)\noutputs:\n  y: y\n";
+  nnc_module *m;
+  nnc_diagnostics *d;
+  assert_int_equal(nnc_module_compile(&m, text, sizeof text - 1, "bad.yaml", NULL, &d), NNC_E_MODEL);
+  assert_null(m);
+  assert_int_equal(nnc_diagnostics_count(d), 1);
+  const nnc_diagnostic *e = nnc_diagnostics_get(d, 0);
+  assert_string_equal(e->id, "unknown_name");
+  assert_string_equal(e->file, "bad.yaml");
+  assert_int_equal(e->line, 6);
+  assert_int_equal(e->column, 11);
+  assert_null(nnc_diagnostics_get(d, 1));
+  nnc_diagnostics_free(d);
+  assert_int_equal(nnc_module_open(&m, NNC_SOURCE_DIR "/no such file.yaml", NULL, &d), NNC_E_ENVIRONMENT);
+  nnc_diagnostics_free(d);
+  assert_int_equal(nnc_module_open(&m, NNC_SOURCE_DIR "/no such file.so", NULL, &d), NNC_E_ENVIRONMENT);
+  nnc_diagnostics_free(d);
+  assert_int_equal(nnc_module_open(NULL, DIGITS_YAML, NULL, NULL), NNC_E_ARGUMENT);
+  nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
+  o.cpu = "z80";
+  assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
+  o.size = 3;
+  assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(agrees_with_the_framework), cmocka_unit_test(serves_every_batch), cmocka_unit_test(sessions_in_two_threads_agree),
+      cmocka_unit_test(describes_itself),          cmocka_unit_test(refuses_wrong_calls), cmocka_unit_test(reports_model_errors),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
