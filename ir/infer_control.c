@@ -1,4 +1,4 @@
-// Shape rules of control flow and effects: control (if, loop, while, group), call, custom, update, check.
+// Shape rules of control flow and effects: control (if, loop, while, group), call, custom, update, check, bind.
 //
 // Regions take and give what the operator says: `if`'s both take the operands after the condition and give the results;
 // `loop`'s takes an i32 index and the carried values; `while` has a condition region, giving one bool, and a body;
@@ -127,4 +127,11 @@ bool infer_update(infer *x) {
 bool infer_check(infer *x) {
   x->n_out = 0;
   return true;
+}
+
+bool infer_bind(infer *x) {
+  const idx *dim = ir_attr_idx(x->m, &x->n, "dim", NULL);
+  if (idx_is_symbol(dim) == NULL) return infer_attribute(x, "its `dim` is %s, not a dim", infer_idx_text(x, dim));
+  x->n_out = 0;
+  return infer_is_scalar(x, 0, DT_i32);
 }
