@@ -3,6 +3,7 @@
 #include "api/compile.h"
 #include "base/clock.h"
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double ms_since(int64_t start) { return (double)(clock_ns() - start) * 1e-6; }
@@ -160,4 +161,25 @@ bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, 
   if (status) diag_at(&j->diags, NO_SPAN, prepare_failed, err.text);
   j->prepare_ms += ms_since(start);
   return status == RT_OK;
+}
+
+bool compile_module(compile_job *j, rt_module *out) {
+  rt_kernel *kernels;
+  rt_error err;
+  if (!compile_object(j) || !compile_load(j, &kernels)) return false;
+  char *block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
+  if (!block) {
+    diag_at(&j->diags, NO_SPAN, out_of_memory);
+    return false;
+  }
+  arena_defer(j->a, free, block);
+  const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
+  if (!compile_prepare(j, kernels, false, block, constants)) return false;
+  const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
+  if (rt_plan_check(plan, j->plan.blob.n, &err)) {
+    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, err.text);
+    return false;
+  }
+  *out = (rt_module){plan, kernels, constants};
+  return true;
 }

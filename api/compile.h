@@ -46,5 +46,6 @@ const llvm_backend *compile_open_llvm(compile_job *j);
 // Loads j->object into the process: a jit (released with the arena) and one function a kernel.
 bool compile_load(compile_job *j, rt_kernel **kernels);
 
-// Interpreter view of a job's graphs (for `verify`): see ir/graph.h.
+// The last steps in one: object, load, prepare. What *out points to lives as long as the arena.
+bool compile_module(compile_job *j, rt_module *out);
 #endif

@@ -10,7 +10,6 @@ struct nnc_module {
   rt_module rt;
   nnc_module_stats stats;
   compile_job *job;          // NULL for a loaded library
-  char *block;               // constants made here; heap, released with the arena
   nnc_tensor_info *tensors;  // [plan tensors]: the plan's, with shapes as text
   nnc_dim_info *dims;        // [plan dims]
 };

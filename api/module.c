@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "runtime/aot.h"
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 static nnc_status status_of(const diag_list *l) {
@@ -34,29 +33,12 @@ static frontend_options front_options(const nnc_compile_options *o) {
 _Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passed on as they are");
 
 // One attempt at opening a module, on an arena whose guard is set.
-static bool compile_module(nnc_module *m, compile_job *j, const str *text) {
+static bool compile_text(nnc_module *m, compile_job *j, const str *text) {
   int64_t start = clock_ns();
-  rt_kernel *kernels;
-  rt_error err;
-  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_load(j, &kernels))
-    return false;
-  m->block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
-  if (!m->block) {
-    diag_at(&j->diags, NO_SPAN, out_of_memory);
-    return false;
-  }
-  arena_defer(m->a, free, m->block);
-  const void **constants = ARENA_ARRAY(m->a, const void *, j->set->constants.n + 1);
-  if (!compile_prepare(j, kernels, false, m->block, constants)) return false;
-  const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
-  if (rt_plan_check(plan, j->plan.blob.n, &err)) {
-    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, err.text);
-    return false;
-  }
-  m->rt = (rt_module){plan, kernels, constants};
+  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) || !compile_module(j, &m->rt)) return false;
   m->job = j;
   m->stats = (nnc_module_stats){j->frontend_ms, j->passes_ms, j->codegen_ms, j->prepare_ms, (double)(clock_ns() - start) * 1e-6,
-                                j->set->kernels.n, j->object.bytes.n, plan->constants_bytes, frontend_parameter_count(j->source)};
+                                j->set->kernels.n, j->object.bytes.n, m->rt.plan->constants_bytes, frontend_parameter_count(j->source)};
   return true;
 }
 
@@ -114,7 +96,7 @@ static nnc_status open_module(nnc_module **out, const char *path, const str *tex
   m->a = a;
   bool ok = compile_begin(j, a, str_dup(a, str_of(path)), &front, o ? o->cpu : NULL);
   if (o) diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
-  if (ok) ok = !text && is_library(path) ? load_library(m, &j->diags, path) : compile_module(m, j, text);
+  if (ok) ok = !text && is_library(path) ? load_library(m, &j->diags, path) : compile_text(m, j, text);
   if (ok) module_describe(m);
   diag_flush(&j->diags);
   nnc_status status = ok ? NNC_OK : status_of(&j->diags);
