@@ -1,18 +1,11 @@
 // `bind`: a dim that no input has takes the value of an i32 scalar computed in the graph (a count of kept boxes, a cache's
 // length). From this node on, sizes and index expressions that mention the dim have that value; it is used by no node before,
 // and inside a loop it is bound anew in each turn.
-#include "ir/infer.h"
 #include "ir/interp.h"
 
 static const sym *bound_dim(ir_module *m, const ir_node *n) {
   const idx *dim = ir_attr_idx(m, n, "dim", NULL);
   return dim == NULL ? NULL : idx_is_symbol(dim);
-}
-
-bool infer_bind(infer *x) {
-  x->n_out = 0;
-  if (!infer_is_scalar(x, 0, DT_i32)) return false;
-  return bound_dim(x->m, &x->n) != NULL || infer_attribute(x, "its `dim` is not one dim");
 }
 
 EVALUATOR(bind) {
