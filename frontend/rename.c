@@ -104,40 +104,36 @@ const name_piece *name_pattern_find(const name_pattern *p, str capture_name) {
 
 // -- matching --
 
-typedef struct matcher {
-  const name_pattern *p;
-  str name;
-  str *captured;
-  bool *failed; // [pieces + 1][name.n + 1]
-} matcher;
-
-static bool match_from(matcher *m, size_t piece, size_t at) {
-  if (piece == m->p->n) return at == m->name.n;
-  bool *failed = &m->failed[piece * (m->name.n + 1) + at];
+static bool match_from(name_matcher *m, const name_pattern *p, str name, size_t piece, size_t at) {
+  if (piece == p->n) return at == name.n;
+  bool *failed = &m->failed.at[piece * (name.n + 1) + at];
   if (*failed) return false;
-  const name_piece *q = &m->p->at[piece];
-  str rest = {m->name.p + at, m->name.n - at};
+  const name_piece *q = &p->at[piece];
+  str rest = {name.p + at, name.n - at};
   if (!q->capture.n) {
-    if (str_starts(rest, q->text) && match_from(m, piece + 1, at + q->text.n)) return true;
+    if (str_starts(rest, q->text) && match_from(m, p, name, piece + 1, at + q->text.n)) return true;
   } else {
     size_t longest = 0;
     while (longest < rest.n && (q->dots || rest.p[longest] != '.')) longest++;
     for (size_t n = longest; n > 0; n--) {
-      m->captured[piece] = (str){rest.p, n};
-      if (match_from(m, piece + 1, at + n)) return true;
+      m->captured.at[piece] = (str){rest.p, n};
+      if (match_from(m, p, name, piece + 1, at + n)) return true;
     }
   }
   *failed = true;
   return false;
 }
 
-bool name_pattern_match(arena *a, const name_pattern *p, str name, str *captured) {
+bool name_pattern_match(arena *a, name_matcher *m, const name_pattern *p, str name) {
   enum { LONGEST = 4096 }; // of a weight's name; a longer one is matched by nothing
   if (name.n > LONGEST) return false;
   // Most rules fail at their first text; only the others need the table.
   if (p->n && !p->at[0].capture.n && !str_starts(name, p->at[0].text)) return false;
-  matcher m = {p, name, captured, ARENA_ARRAY(a, bool, (p->n + 1) * (name.n + 1))};
-  return match_from(&m, 0, 0);
+  size_t cells = p->n * (name.n + 1);
+  vec_reserve(a, &m->captured, p->n);
+  vec_reserve(a, &m->failed, cells);
+  memset(m->failed.at, 0, cells);
+  return match_from(m, p, name, 0, 0);
 }
 
 bool name_pattern_expand(const name_pattern *target, const name_pattern *source, const str *captured, strbuf *out) {

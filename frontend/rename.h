@@ -19,8 +19,14 @@ typedef VEC(name_piece) name_pattern;
 
 // Reads the bytes of `at`; false after a report. `target`: captures may count, and may not say `..`.
 bool name_pattern_parse(arena *a, diag_list *l, diag_span at, bool target, name_pattern *out);
-// captured[i]: what piece i matched. `name` with every `/` as `.`.
-bool name_pattern_match(arena *a, const name_pattern *p, str name, str *captured);
+// Room for matching, used again for every name: what piece i captured, and which attempts have failed.
+typedef struct name_matcher {
+  VEC(str) captured;
+  VEC(bool) failed;
+} name_matcher;
+
+// Matches the whole name (every `/` already a `.`); then m->captured.at[i] is what piece i took.
+bool name_pattern_match(arena *a, name_matcher *m, const name_pattern *p, str name);
 // Appends the target's name; false where a counted capture is no number, or falls below 0.
 bool name_pattern_expand(const name_pattern *target, const name_pattern *source, const str *captured, strbuf *out);
 const name_piece *name_pattern_find(const name_pattern *p, str capture); // NULL when absent
