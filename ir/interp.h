@@ -68,6 +68,7 @@ bool interp_graph(interp *it, const ir_node *at, ir_graph *g, ir_tensor *const *
 // Binds the frame's dims from the shapes of its parameters and from the options, and checks ranges, steps and the other
 // dims.
 bool interp_bind_dims(interp *it, const ir_node *call);
+bool interp_bind_dim(interp *it, const ir_node *n, const sym *s, int64_t value); // anew; its range is checked
 bool interp_index(interp *it, const ir_node *n, const idx *e, int64_t *out);     // evaluates over the frame's dims
 bool interp_type_dims(interp *it, const ir_node *n, ir_type type, int64_t *dim); // dim[IR_MAX_RANK]; none is negative
 

@@ -100,6 +100,16 @@ EVALUATOR(check) {
   return v >= 0 ? true : interp_error(it, n, interp_check, ir_attr_str(n, "text", ""));
 }
 
+// From here on, sizes that mention the dim have the scalar's value; inside a loop it is bound anew in each turn.
+EVALUATOR(bind) {
+  (void)out;
+  int64_t v;
+  const idx *dim = ir_attr_idx(it->m, n, "dim", NULL);
+  const sym *s = dim ? idx_is_symbol(dim) : NULL;
+  if (!s) return interp_malformed(it, n, "its `dim` is not one dim");
+  return scalar_operand(it, n, in[0], &v) && interp_bind_dim(it, n, s, v);
+}
+
 // -- update --
 
 // Element [k...] of the value goes to element [start + k*step...] of the new version; axes not listed run over their

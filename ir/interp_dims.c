@@ -133,15 +133,26 @@ static void bind_from_ranges(interp *it) {
   }
 }
 
+static bool check_range(interp *it, const ir_node *at, size_t slot) {
+  const ir_dim *d = it->m->dims.at[slot];
+  int64_t v = it->frame->dim_value[slot];
+  if (v >= d->lo && v <= d->hi && (d->step <= 1 || v % d->step == 0)) return true;
+  return interp_error(it, at, interp_dim_range, d->symbol->name, (long long)v, (long long)d->lo, (long long)d->hi,
+                      (long long)(d->step > 1 ? d->step : 1));
+}
+
 static bool check_ranges(interp *it, const ir_node *call) {
-  for (size_t i = 0; i < it->m->dims.n; i++) {
-    const ir_dim *d = it->m->dims.at[i];
-    int64_t v = it->frame->dim_value[i];
-    if (!it->frame->dim_bound[i] || (v >= d->lo && v <= d->hi && (d->step <= 1 || v % d->step == 0))) continue;
-    return interp_error(it, call, interp_dim_range, d->symbol->name, (long long)v, (long long)d->lo, (long long)d->hi,
-                        (long long)(d->step > 1 ? d->step : 1));
-  }
+  for (size_t i = 0; i < it->m->dims.n; i++)
+    if (it->frame->dim_bound[i] && !check_range(it, call, i)) return false;
   return true;
+}
+
+bool interp_bind_dim(interp *it, const ir_node *n, const sym *s, int64_t value) {
+  size_t slot = dim_slot(it, s);
+  if (slot == it->m->dims.n) return interp_malformed(it, n, "its dim is not one of the module's");
+  it->frame->dim_value[slot] = value;
+  it->frame->dim_bound[slot] = true;
+  return check_range(it, n, slot);
 }
 
 static bool check_input_type(interp *it, const ir_node *call, uint32_t p) {

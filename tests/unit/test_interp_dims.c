@@ -117,11 +117,27 @@ static void sizes_at_run_time(void **state) {
   scratch_expect(s, DIAG_ID_interp_check, "a check on dims fails: n is at least 2");
 }
 
+static void dims_from_values(void **state) {
+  scratch *s = *state;
+  static const char text[] = "dim kept in 1..3\n"
+                             "graph forward(%0 mask: bool[4]) {\n"
+                             "  %1 = sum(%0) {axes=[0]} : i32[]\n"
+                             "  bind(%1) {dim=kept}\n"
+                             "  %2 = iota() {axis=0} : i32[2*kept]\n"
+                             "  return y: %2\n"
+                             "}\n";
+  const ir_tensor *two = vector_of(s, DT_bool, 4, VALUES(1, 0, 1, 0)),
+                  *four = vector_of(s, DT_bool, 4, VALUES(1, 1, 1, 1));
+  expect_vector(run_text(s, text, 1, TENSORS(two)), DT_i32, 4, VALUES(0, 1, 2, 3));
+  assert_null(run_text(s, text, 1, TENSORS(four)));
+  scratch_expect(s, DIAG_ID_interp_dim_range, "dim `kept` is 4; its range is 1..3");
+}
+
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
   const struct CMUnitTest tests[] = {
-      CASE(binds_and_checks),   CASE(steps_and_late_bindings), CASE(options_and_ranges),
-      CASE(defaults_of_inputs), CASE(sizes_at_run_time),
+      CASE(binds_and_checks), CASE(steps_and_late_bindings), CASE(options_and_ranges),
+      CASE(dims_from_values), CASE(defaults_of_inputs),      CASE(sizes_at_run_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
