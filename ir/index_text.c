@@ -85,9 +85,17 @@ static void print_term(strbuf *b, const monomial *t, bool first) {
   }
 }
 
+// Terms with a positive coefficient first: `seq-m-1`, not `-m+seq-1`.
 void idx_print(strbuf *b, const idx *e) {
-  if (e->n_terms == 0) sb_char(b, '0');
-  for (uint32_t i = 0; i < e->n_terms; i++) print_term(b, &e->terms[i], i == 0);
+  bool first = true;
+  for (int negative = 0; negative <= 1; negative++) {
+    for (uint32_t i = 0; i < e->n_terms; i++) {
+      if ((e->terms[i].coef < 0) != (negative == 1)) continue;
+      print_term(b, &e->terms[i], first);
+      first = false;
+    }
+  }
+  if (first) sb_char(b, '0');
 }
 
 // -- parsing --

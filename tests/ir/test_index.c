@@ -369,9 +369,9 @@ static void printed(void **state) {
                                          {"height//4", "height//4"},
                                          {"3*(height//8)", "3*(height//8)"},
                                          {"height*seq", "height*seq"},
-                                         {"seq*batch+1-m", "batch*seq-m+1"},
+                                         {"seq*batch+1-m", "batch*seq+1-m"},
                                          {"free%3%2", "free%3%2"},
-                                         {"1-free%(seq+1)", "-(free%(seq+1))+1"},
+                                         {"1-free%(seq+1)", "1-free%(seq+1)"},
                                          {"0", "0"},
                                          {"5//seq", "5//seq"},
                                          {"(height//4+1)//2", "height//8"}};
