@@ -125,8 +125,10 @@ static void bind_by_name(binder *w) {
     const ast_arg *a = &w->x->named.at[i];
     value v = elab_expr(w->e, a->value);
     size_t k = 0;
-    while (k < b->n && (b->at[k].variadic || !str_eq(b->at[k].name, a->name))) k++;
-    if (k == b->n) {
+    while (k < b->n && !str_eq(b->at[k].name, a->name)) k++;
+    if (k < b->n && b->at[k].variadic) {
+      wrong_call(w, elab_error(w->e, a->name_span, argument_by_place, b->fn->name, elab_text(w->e, a->name)));
+    } else if (k == b->n) {
       diag *d = elab_error(w->e, a->name_span, argument_unknown, b->fn->name, elab_text(w->e, a->name));
       const char *names[MAX_PARAMS];
       for (size_t j = 0; j < b->n; j++) names[j] = elab_text(w->e, b->at[j].name);

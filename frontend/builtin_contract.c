@@ -18,12 +18,7 @@ static bool two_operands(call *c, size_t i, size_t k, ir_value **a, ir_value **b
 }
 
 static value extent_error(call *c, const idx *x, const idx *y, const char *where) {
-  strbuf p, q;
-  sb_init(&p, c->e->a);
-  sb_init(&q, c->e->a);
-  idx_print(&p, x);
-  idx_print(&q, y);
-  return call_fail(c, "%s: %s against %s", where, sb_cstr(&p), sb_cstr(&q));
+  return call_fail(c, "%s: %s against %s", where, value_idx_text(c->e->a, x), value_idx_text(c->e->a, y));
 }
 
 // Axis `k` of b seen with the extent of axis `i` of a. NULL after a diagnostic.

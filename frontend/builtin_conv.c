@@ -35,12 +35,8 @@ static bool read_ints(window *w, size_t arg, int64_t least, int64_t *out) {
 static bool out_is_positive(window *w, uint32_t i) {
   idx_ctx *ix = w->c->e->m->ix;
   const idx *room = idx_addi(ix, w->out[i], -1);
-  if (idx_nonneg(ix, room) == TRI_no) {
-    strbuf b;
-    sb_init(&b, w->c->e->a);
-    idx_print(&b, w->in[i]);
-    return call_fail(w->c, "the window does not fit an extent of %s", sb_cstr(&b)), false;
-  }
+  if (idx_nonneg(ix, room) == TRI_no)
+    return call_fail(w->c, "the window does not fit an extent of %s", value_idx_text(w->c->e->a, w->in[i])), false;
   elab_check(w->c->e, room, "a window fits");
   return true;
 }
@@ -112,20 +108,12 @@ static ir_value *drop_axis(call *c, ir_value *x, uint32_t axis) {
 
 static bool divides(call *c, int64_t groups, const idx *channels) {
   if (idx_divides(c->e->m->ix, groups, channels) == TRI_yes) return true;
-  strbuf b;
-  sb_init(&b, c->e->a);
-  idx_print(&b, channels);
-  return call_fail(c, "%lld groups do not divide %s channels", (long long)groups, sb_cstr(&b)), false;
+  return call_fail(c, "%lld groups do not divide %s channels", (long long)groups, value_idx_text(c->e->a, channels)), false;
 }
 
 static bool channels_agree(call *c, const idx *x, const idx *w) {
   if (elab_same_dim(c->e, x, w, "channels") != SAME_no) return true;
-  strbuf p, q;
-  sb_init(&p, c->e->a);
-  sb_init(&q, c->e->a);
-  idx_print(&p, x);
-  idx_print(&q, w);
-  return call_fail(c, "%s channels a group, and weights for %s", sb_cstr(&p), sb_cstr(&q)), false;
+  return call_fail(c, "%s channels a group, and weights for %s", value_idx_text(c->e->a, x), value_idx_text(c->e->a, w)), false;
 }
 
 // A convolution without a window is a matrix product over channels.

@@ -9,10 +9,7 @@ static bool constant_dims(call *c, const char *name, uint32_t rank, const idx *c
   for (uint32_t i = 0; i < rank; i++) {
     int64_t n;
     if (idx_is_const(dim[i], &n) && n >= 0) continue;
-    strbuf b;
-    sb_init(&b, c->e->a);
-    value_print_shape(&b, rank, dim);
-    elab_error(c->e, c->span, weight_dims, name, sb_cstr(&b));
+    elab_error(c->e, c->span, weight_dims, name, value_shape_text(c->e->a, rank, dim));
     return false;
   }
   return true;
@@ -23,14 +20,13 @@ static void weight_clash(call *c, const ir_weight *w, ir_type t) {
   strbuf now, before;
   sb_init(&now, e->a);
   sb_init(&before, e->a);
-  if (w->type.dt == t.dt) {
-    value_print_shape(&now, t.rank, t.dim);
-    value_print_shape(&before, w->type.rank, w->type.dim);
-  } else {
-    value_print_type(&now, t);
-    value_print_type(&before, w->type);
+  if (w->type.dt != t.dt) { // otherwise the shapes say it
+    sb_z(&now, dtype_name(t.dt));
+    sb_z(&before, dtype_name(w->type.dt));
   }
-  diag *d = elab_error(e, c->span, weight_clash, w->name, sb_cstr(&now), sb_cstr(&before));
+  value_print_shape(&now, t.rank, t.dim);
+  value_print_shape(&before, w->type.rank, w->type.dim);
+  diag *d = diag_at(e->l, elab_span(e, c->span), weight_clash, w->name, sb_cstr(&now), sb_cstr(&before));
   diag_note_to(e->l, d, "the same scope twice shares one weight; give this step its own scope");
 }
 

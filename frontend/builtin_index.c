@@ -120,7 +120,7 @@ value builtin_topk(call *c) {
   const idx *room = idx_sub(m->ix, x->type.dim[axis], k);
   if (idx_nonneg(m->ix, room) == TRI_no || idx_nonneg(m->ix, k) == TRI_no)
     return call_fail(c, "wants %s of %s", value_describe(c->e->a, c->arg[1]),
-                     value_describe(c->e->a, value_size(x->type.dim[axis])));
+                     value_idx_text(c->e->a, x->type.dim[axis]));
   elab_check(c->e, room, "topk: k elements exist");
   ir_attr attr[] = {attr_idx(m, "k", k), attr_int(m, "axis", axis)};
   return two_results(c, ir_build(elab_nodes(c->e), OP_topk, 1, &x, 2, attr, 0, NULL, 0, NULL));

@@ -14,13 +14,6 @@ ir_value *tensor_swap(elab *e, ir_value *x, uint32_t a, uint32_t b) {
 
 // -- reshape --
 
-static const char *shape_text(call *c, uint32_t rank, const idx *const *dim) {
-  strbuf b;
-  sb_init(&b, c->e->a);
-  value_print_shape(&b, rank, dim);
-  return sb_cstr(&b);
-}
-
 // The extent that -1 stands for.
 static const idx *missing_extent(call *c, const idx *total, const idx *rest) {
   idx_ctx *ix = c->e->m->ix;
@@ -40,7 +33,7 @@ value builtin_reshape(call *c) {
   idx_ctx *ix = c->e->m->ix;
   const idx *total = ir_type_count(c->e->m, x->type), *rest = idx_int(ix, 1);
   uint32_t free_axis = UINT32_MAX;
-  const char *from = shape_text(c, x->type.rank, x->type.dim), *to = shape_text(c, n, dim);
+  const char *from = value_shape_text(c->e->a, x->type.rank, x->type.dim), *to = value_shape_text(c->e->a, n, dim);
   for (uint32_t i = 0; i < n; i++) {
     if (!idx_equals_int(dim[i], -1)) {
       if (idx_nonneg(ix, dim[i]) == TRI_no) return call_fail(c, "%s has a negative extent", to);
@@ -157,7 +150,7 @@ value builtin_chunk(call *c) {
   const idx *whole = x->type.dim[axis];
   tri exact = idx_divides(ix, n, whole);
   if (exact == TRI_no || n > VALUE_TABLE_MAX)
-    return call_fail(c, "%s does not divide into %lld equal parts", value_describe(c->e->a, value_size(whole)), (long long)n);
+    return call_fail(c, "%s does not divide into %lld equal parts", value_idx_text(c->e->a, whole), (long long)n);
   if (exact == TRI_unknown) elab_check(c->e, idx_scale(ix, idx_mod(ix, whole, idx_int(ix, n)), -1), "chunk: equal parts");
   const idx **size = ARENA_ARRAY(c->e->a, const idx *, (size_t)n);
   for (int64_t i = 0; i < n; i++) size[i] = idx_floordiv(ix, whole, idx_int(ix, n));
@@ -178,8 +171,8 @@ value builtin_split(call *c) {
     sum = idx_add(ix, sum, size[i]);
   }
   if (elab_same_dim(c->e, x->type.dim[axis], sum, "split") == SAME_no)
-    return call_fail(c, "the sizes add up to %s, not %s", value_describe(c->e->a, value_size(sum)),
-                     value_describe(c->e->a, value_size(x->type.dim[axis])));
+    return call_fail(c, "the sizes add up to %s, not %s", value_idx_text(c->e->a, sum),
+                     value_idx_text(c->e->a, x->type.dim[axis]));
   return parts(c, x, axis, t->n, size);
 }
 
@@ -227,7 +220,7 @@ value builtin_expand(call *c) {
     if (idx_equals_int(dim[i], -1) && mine) dim[i] = mine;
     if (!mine || idx_equals_int(mine, 1)) continue;
     if (elab_same_dim(c->e, dim[i], mine, "expand") == SAME_no)
-      return call_fail(c, "%s does not expand to %s", value_describe(c->e->a, value_tensor(x)), shape_text(c, n, dim));
+      return call_fail(c, "%s does not expand to %s", value_describe(c->e->a, value_tensor(x)), value_shape_text(c->e->a, n, dim));
   }
   return value_tensor(elab_fit(c->e, x, n, dim));
 }

@@ -177,7 +177,7 @@ void elab_suggest(elab *e, diag *d, str word, bool calls) {
     add_keys(e, &v, u->dims);
   }
   const char *best = str_suggest(word, v.at, v.n);
-  if (best && best[0] != '_') diag_note_to(e->l, d, "did you mean `%s`?", best);
+  if (best && best[0] != '_' && !str_is(word, best)) diag_note_to(e->l, d, "did you mean `%s`?", best);
 }
 
 bool elab_default(elab *e, dim_env *env, const ast_type *t, scalar *out) {

@@ -228,6 +228,8 @@ bool elab_set_dim(elab *e, str name, value v, diag_span span); // a step that na
 
 // -- elab_step.c, elab_loop.c --
 void elab_steps(elab *e, const ast_steps *steps);
+void elab_poison(elab *e, const ast_steps *steps);    // what these steps bind is V_error: their own mistakes come later
+const char *elab_taken_by(elab *e, str name);         // "a dim": what the name means in this file; NULL: nothing
 void elab_loop(elab *e, const ast_step *s);
 void elab_while(elab *e, const ast_step *s);
 void elab_when(elab *e, const ast_step *s);

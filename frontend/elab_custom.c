@@ -15,6 +15,7 @@ static value refuse(elab *e, const ast_custom_op *op, diag_span at, const char *
 
 // The k-th name of "a, b"; false past the last.
 static bool nth_name(str list, size_t k, str *out) {
+  if (!list.n) return false;
   const char *p = list.p, *end = list.p + list.n;
   for (;; k--) {
     const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;

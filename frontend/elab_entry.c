@@ -16,10 +16,7 @@ static bool dim_in_range(elab *e, const unit_dim *d, const idx *v, diag_span spa
   const char *name = elab_text(e, d->ast->name.text);
   const idx *above = idx_addi(c, v, -d->lo), *below = idx_sub(c, idx_int(c, d->hi), v);
   if (idx_nonneg(c, above) == TRI_no || idx_nonneg(c, below) == TRI_no || idx_divides(c, d->step, v) == TRI_no) {
-    strbuf b;
-    sb_init(&b, e->a);
-    idx_print(&b, v);
-    elab_error(e, span, dim_outside, name, sb_cstr(&b), (long long)d->lo, (long long)d->hi, (long long)d->step);
+    elab_error(e, span, dim_outside, name, value_idx_text(e->a, v), (long long)d->lo, (long long)d->hi, (long long)d->step);
     return false;
   }
   const char *text = str_fmt(e->a, "dim %s within %lld..%lld step %lld", name, (long long)d->lo, (long long)d->hi,
@@ -78,7 +75,7 @@ static void entry_input(elab *e, const ast_decl *in) {
     has_default = elab_default(e, e->frame->dims, &in->type, &dflt);
     ok &= has_default;
   }
-  if (elab_find_local(e->frame, in->name.text) || map_get(e->frame->u->states, in->name.text)) {
+  if (elab_find_local(e->frame, in->name.text) || elab_taken_by(e, in->name.text)) {
     elab_error(e, in->name.span, name_twice, elab_text(e, in->name.text));
     ok = false;
   }
@@ -113,7 +110,6 @@ void elab_entry_graph(elab *e, const ast_entry *x) {
   for (size_t i = 0; i < x->inputs.n; i++) entry_input(e, &x->inputs.at[i]);
   elab_steps(e, &x->steps);
   for (size_t i = 0; i < x->outputs.n; i++) entry_output(e, &x->outputs.at[i]);
-  if (x->outputs.n == 0) elab_error(e, x->name.span, entry_without_outputs, elab_text(e, x->name.text));
   e->frame = NULL;
   e->region = e->body = e->scratch;
 }

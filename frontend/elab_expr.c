@@ -68,9 +68,8 @@ value elab_expr(elab *e, const ast_expr *x) {
   case EX_binary: return binary_expr(e, x);
   case EX_if: return choice_expr(e, x);
   case EX_slice:
-  case EX_ellipsis: break; // only inside an index
+  case EX_ellipsis: break; // the grammar has them inside an index only
   }
-  elab_error(e, x->span, index_outside);
   return value_error();
 }
 

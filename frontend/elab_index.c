@@ -39,13 +39,7 @@ static const idx *from_start(elab *e, const ast_expr *x, value v, const idx *n) 
 }
 
 static const char *within(elab *e, const idx *i, const idx *n) {
-  strbuf b;
-  sb_init(&b, e->a);
-  sb_z(&b, "index ");
-  idx_print(&b, i);
-  sb_z(&b, " within ");
-  idx_print(&b, n);
-  return sb_cstr(&b);
+  return str_fmt(e->a, "index %s within %s", value_idx_text(e->a, i), value_idx_text(e->a, n));
 }
 
 static bool select_one(elab *e, const ast_expr *x, const idx *n, selector *s) {
@@ -61,10 +55,7 @@ static bool select_one(elab *e, const ast_expr *x, const idx *n, selector *s) {
   if (!s->lo) return false;
   const idx *room = idx_addi(c, idx_sub(c, n, s->lo), -1);
   if (idx_nonneg(c, room) == TRI_no || idx_nonneg(c, s->lo) == TRI_no) {
-    strbuf b;
-    sb_init(&b, e->a);
-    idx_print(&b, n);
-    elab_error(e, x->span, index_range, value_describe(e->a, v), sb_cstr(&b));
+    elab_error(e, x->span, index_range, value_describe(e->a, v), value_idx_text(e->a, n));
     return false;
   }
   elab_check(e, room, within(e, s->lo, n));

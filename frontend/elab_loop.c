@@ -63,9 +63,9 @@ static value now(elab *e, const carried *c) {
   return c->slot ? value_tensor(c->slot->now) : *elab_find_local(e->frame, c->name);
 }
 
-static void carried_error(elab *e, const carried *c, value v, const char *word, diag_span span) {
+static void carried_error(elab *e, const carried *c, value v, diag_span span) {
   if (value_is_error(v)) return;
-  diag *d = elab_error(e, span, carried_type, elab_text(e, c->name), value_describe(e->a, c->before), word,
+  diag *d = elab_error(e, span, carried_type, elab_text(e, c->name), value_describe(e->a, c->before),
                        value_describe(e->a, v));
   if (c->before.kind == V_tensor)
     diag_note_to(e->l, d, "a value carried round a loop keeps its type; use another name for a different value");
@@ -97,14 +97,14 @@ static bool yield_like(elab *e, value like, value v, carry_set *out) {
 }
 
 // Yields every carried value from the current region; false after a diagnostic.
-static bool yield_all(elab *e, const carry_set *set, const char *word, diag_span span) {
+static bool yield_all(elab *e, const carry_set *set, diag_span span) {
   carry_set out = {0};
   bool ok = true;
   for (size_t i = 0; i < set->at.n; i++) {
     const carried *c = &set->at.at[i];
     value v = now(e, c);
     if (yield_like(e, c->before, v, &out)) continue;
-    carried_error(e, c, v, word, span);
+    carried_error(e, c, v, span);
     ok = false;
   }
   if (ok) ir_region_yield(e->region->region, (uint32_t)out.init.n, out.init.at);
@@ -161,6 +161,7 @@ static bool states_carried(elab *e, const body *b, const carry_set *set, diag_sp
 
 static void finish(elab *e, const carry_set *set, op_code op, size_t n_in, ir_value *const *in, size_t n_regions,
                    ir_region *const *regions, const ir_attr *attr, bool ok) {
+  if (!set->init.n) return; // the body leaves nothing behind
   ir_type *types = ARENA_ARRAY(e->a, ir_type, set->init.n);
   for (size_t i = 0; i < set->init.n; i++) types[i] = set->init.at[i]->type;
   ir_node *n = ok ? ir_build(elab_nodes(e), op, (uint32_t)n_in, in, attr ? 1 : 0, attr, (uint32_t)set->init.n, types,
@@ -179,9 +180,10 @@ typedef struct turns { // of `range(a, b, step)`
 } turns;
 
 static bool loop_turns(elab *e, const ast_step *s, turns *t) {
-  const ast_expr *x = s->expr;
-  if (x->kind != EX_call || !str_is(x->text, "range") || x->items.n < 1 || x->items.n > 3 || x->named.n) {
-    elab_error(e, x->span, loop_range);
+  const ast_expr *x = s->expr; // the grammar sees to `range(...)`
+  if (x->items.n < 1 || x->items.n > 3 || x->named.n) {
+    diag *d = elab_error(e, x->span, argument_count, "range", (size_t)3, x->items.n + x->named.n);
+    diag_note_to(e->l, d, "range(a, b=None, step=1)");
     return false;
   }
   value v[3];
@@ -211,7 +213,10 @@ static bool loop_turns(elab *e, const ast_step *s, turns *t) {
 
 void elab_loop(elab *e, const ast_step *s) {
   turns t;
-  if (!loop_turns(e, s, &t)) return;
+  if (!loop_turns(e, s, &t)) {
+    elab_poison(e, &s->body);
+    return;
+  }
   carry_set set = {0};
   collect(e, &s->body, &set);
   str name = s->names.at[0].text;
@@ -225,7 +230,7 @@ void elab_loop(elab *e, const ast_step *s) {
   if (!value_same(t.from, value_int(0))) i = elab_binary(e, AR_add, i, t.from, s->span);
   elab_bind(e->frame, e->a, name, i);
   elab_steps(e, &s->body);
-  bool ok = yield_all(e, &set, "after a turn", s->span) && states_carried(e, &b, &set, s->span);
+  bool ok = yield_all(e, &set, s->span) && states_carried(e, &b, &set, s->span);
   if (shadowed) elab_bind(e->frame, e->a, name, outer_value);
   leave(e, &b);
   ir_value **in = ARENA_ARRAY(e->a, ir_value *, set.init.n + 1);
@@ -249,6 +254,7 @@ void elab_while(elab *e, const ast_step *s) {
   value limit = elab_expr(e, s->limit);
   if (!value_is_integer(limit)) {
     if (!value_is_error(limit)) elab_error(e, s->limit->span, while_limit, value_describe(e->a, limit));
+    elab_poison(e, &s->body);
     return;
   }
   carry_set set = {0};
@@ -262,7 +268,7 @@ void elab_while(elab *e, const ast_step *s) {
   enter(e, &b[1], set.init.n);
   install(e, &set, add_params(e, &b[1], &set));
   elab_steps(e, &s->body);
-  bool ok = yield_all(e, &set, "after a turn", s->span) && states_carried(e, &b[1], &set, s->span) && c;
+  bool ok = yield_all(e, &set, s->span) && states_carried(e, &b[1], &set, s->span) && c;
   leave(e, &b[1]);
   ir_attr max = attr_idx(e->m, "max", value_idx(e->m->ix, limit));
   ir_region *regions[] = {b[0].region, b[1].region};
@@ -313,8 +319,9 @@ void elab_when(elab *e, const ast_step *s) {
     carry_set one = {0}, other = {0};
     flatten(e, x, &one);
     if (x.kind == V_none || y.kind == V_none || !one.init.n || !yield_like(e, x, y, &other)) {
-      carried name = {.name = names.at.at[i], .before = x};
-      if (was) carried_error(e, &name, y, "in the other branch", s->span), ok = false;
+      if (was && !value_is_error(x) && !value_is_error(y))
+        elab_error(e, s->span, branch_type, elab_text(e, names.at.at[i]), value_describe(e->a, x), value_describe(e->a, y));
+      if (was) *was = value_error();
       continue;
     }
     vec_push(e->a, &set.at, ((carried){.name = names.at.at[i], .before = x}));

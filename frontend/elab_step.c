@@ -45,7 +45,7 @@ static value step_value(elab *e, const ast_step *s) {
 
 // -- binding --
 
-static const char *taken_by(elab *e, str name) {
+const char *elab_taken_by(elab *e, str name) {
   unit *u = e->frame->u;
   if (map_get(u->keys, name)) return "a config key";
   if (map_get(u->lets, name)) return "a `let` name";
@@ -57,7 +57,7 @@ static void bind_name(elab *e, const ast_name *name, value v) {
   if (str_is(name->text, "_")) return;
   if (!elab_find_local(e->frame, name->text)) {
     if (elab_set_dim(e, name->text, v, name->span)) return;
-    const char *what = taken_by(e, name->text);
+    const char *what = elab_taken_by(e, name->text);
     if (what) {
       diag *d = elab_error(e, name->span, name_taken, elab_text(e, name->text), what);
       if (map_get(e->frame->u->states, name->text))
@@ -68,17 +68,29 @@ static void bind_name(elab *e, const ast_name *name, value v) {
   elab_bind(e->frame, e->a, name->text, v);
 }
 
-// Several names take a tuple apart.
-static void bind_names(elab *e, const ast_name *names, size_t n, value v, diag_span span) {
+// Several names take a tuple apart; false after a diagnostic.
+static bool bind_names(elab *e, const ast_name *names, size_t n, value v, const ast_expr *x) {
   if (n == 1) {
     bind_name(e, names, v);
-    return;
+    return true;
   }
   size_t have = v.kind == V_tuple ? v.v.tuple->n : v.kind == V_table ? v.v.table->n : 0;
-  if (have != n && !value_is_error(v)) elab_error(e, span, unpack_count, n, value_describe(e->a, v));
+  bool of_shape = v.kind == V_tuple && x->kind == EX_call && str_is(x->text, "shape");
+  if (have != n && of_shape) elab_error(e, x->span, shape_rank, n, have);
+  else if (have != n && !value_is_error(v)) elab_error(e, x->span, unpack_count, n, value_describe(e->a, v));
   for (size_t i = 0; i < n; i++) {
     value part = have != n ? value_error() : v.kind == V_tuple ? v.v.tuple->at[i] : value_table_at(v.v.table, i);
     bind_name(e, &names[i], part);
+  }
+  return have == n;
+}
+
+void elab_poison(elab *e, const ast_steps *steps) {
+  name_set names = {0};
+  scan_rebound(e, steps, &names);
+  for (size_t i = 0; i < names.at.n; i++) {
+    str name = names.at.at[i];
+    if (elab_find_local(e->frame, name) || !elab_taken_by(e, name)) elab_bind(e->frame, e->a, name, value_error());
   }
 }
 
@@ -91,6 +103,11 @@ static void update_step(elab *e, const ast_step *s) {
   const char *text = elab_text(e, name->text);
   value *local = elab_find_local(e->frame, name->text);
   state_slot *slot = local ? NULL : elab_state(e, e->frame->root_scope, e->frame->u, name->text);
+  const char *what = local || slot ? NULL : elab_taken_by(e, name->text);
+  if (what) {
+    elab_error(e, name->span, update_target, text, what);
+    return;
+  }
   if (!local && !slot) {
     diag *d = elab_error(e, name->span, unknown_name, text);
     elab_suggest(e, d, name->text, false);
@@ -111,39 +128,55 @@ enum { MAX_TURNS = 1 << 20 };
 
 static void for_step(elab *e, const ast_step *s) {
   value rows = elab_expr(e, s->expr);
-  if (value_is_error(rows)) return;
+  if (value_is_error(rows)) {
+    elab_poison(e, &s->body);
+    return;
+  }
   if (rows.kind != V_tuple && rows.kind != V_table) {
     diag *d = elab_error(e, s->expr->span, for_kind, value_describe(e->a, rows));
     if (rows.kind == V_tensor || rows.kind == V_size) diag_note_to(e->l, d, "use `loop`");
+    elab_poison(e, &s->body);
     return;
   }
   size_t n = rows.kind == V_tuple ? rows.v.tuple->n : rows.v.table->n;
   if (n > MAX_TURNS) {
     elab_error(e, s->expr->span, for_too_long, n);
+    elab_poison(e, &s->body);
     return;
   }
   for (size_t i = 0; i < n && !e->frame->returned && e->steps_left; i++) {
     value row = rows.kind == V_tuple ? rows.v.tuple->at[i] : value_table_at(rows.v.table, i);
-    bind_names(e, s->names.at, s->names.n, row, s->expr->span);
+    if (!bind_names(e, s->names.at, s->names.n, row, s->expr)) {
+      elab_poison(e, &s->body);
+      return;
+    }
     elab_steps(e, &s->body);
   }
 }
 
-static void if_step(elab *e, const ast_step *s) {
-  bool c;
-  if (!elab_condition(e, s->expr, "if", &c)) return;
-  if (c) {
-    elab_steps(e, &s->body);
-    return;
-  }
+// A wrong condition leaves open what any branch binds, and whether the block goes on.
+static void poison_branches(elab *e, const ast_step *s) {
+  elab_poison(e, &s->body);
+  elab_poison(e, &s->otherwise);
+  bool returns = scan_returns(&s->body) || scan_returns(&s->otherwise);
   for (size_t i = 0; i < s->elifs.n; i++) {
-    if (!elab_condition(e, s->elifs.at[i].cond, "elif", &c)) return;
-    if (c) {
-      elab_steps(e, &s->elifs.at[i].body);
-      return;
-    }
+    elab_poison(e, &s->elifs.at[i].body);
+    returns |= scan_returns(&s->elifs.at[i].body);
   }
-  if (s->has_else) elab_steps(e, &s->otherwise);
+  e->frame->returned |= returns;
+}
+
+static void if_step(elab *e, const ast_step *s) {
+  const ast_steps *taken = NULL;
+  bool c = false, known = elab_condition(e, s->expr, "if", &c);
+  if (c) taken = &s->body;
+  for (size_t i = 0; i < s->elifs.n && known && !c; i++) {
+    known = elab_condition(e, s->elifs.at[i].cond, "elif", &c);
+    if (c) taken = &s->elifs.at[i].body;
+  }
+  if (!known) poison_branches(e, s);
+  else if (taken) elab_steps(e, taken);
+  else elab_steps(e, &s->otherwise);
 }
 
 static void return_step(elab *e, const ast_step *s) {
@@ -163,7 +196,7 @@ static void step(elab *e, const ast_step *s) {
   switch (s->kind) {
   case ST_bind: {
     value v = step_value(e, s);
-    bind_names(e, s->names.at, s->names.n, v, s->expr->span);
+    bind_names(e, s->names.at, s->names.n, v, s->expr);
     break;
   }
   case ST_update: update_step(e, s); break;

@@ -174,14 +174,9 @@ same_dim elab_same_dim(elab *e, const idx *a, const idx *b, const char *what) {
   idx_ctx *c = e->m->ix;
   tri t = idx_equal(c, a, b);
   if (t != TRI_unknown) return t == TRI_yes ? SAME_yes : SAME_no;
-  strbuf text;
-  sb_init(&text, e->a);
-  sb_fmt(&text, "%s: ", what);
-  idx_print(&text, a);
-  sb_z(&text, " must equal ");
-  idx_print(&text, b);
-  elab_check(e, idx_sub(c, a, b), sb_cstr(&text));
-  elab_check(e, idx_sub(c, b, a), sb_cstr(&text));
+  const char *text = str_fmt(e->a, "%s: %s must equal %s", what, value_idx_text(e->a, a), value_idx_text(e->a, b));
+  elab_check(e, idx_sub(c, a, b), text);
+  elab_check(e, idx_sub(c, b, a), text);
   return SAME_checked;
 }
 
@@ -192,15 +187,9 @@ ir_value *elab_axis_as(elab *e, ir_value *x, uint32_t axis, const idx *dim) {
   return ir_broadcast(elab_nodes(e), x, x->type.rank, to);
 }
 
-static value shape_error(elab *e, ir_value *a, ir_value *b, const idx *x, const idx *y, int axis, diag_span span) {
-  strbuf s[4];
-  for (size_t i = 0; i < 4; i++) sb_init(&s[i], e->a);
-  value_print_shape(&s[0], a->type.rank, a->type.dim);
-  value_print_shape(&s[1], b->type.rank, b->type.dim);
-  idx_print(&s[2], x);
-  idx_print(&s[3], y);
-  elab_error(e, span, broadcast, sb_cstr(&s[0]), sb_cstr(&s[1]), sb_cstr(&s[2]), sb_cstr(&s[3]), axis);
-  return value_error();
+static void shape_error(elab *e, ir_type a, ir_type b, const idx *x, const idx *y, int axis, diag_span span) {
+  elab_error(e, span, broadcast, value_shape_text(e->a, a.rank, a.dim), value_shape_text(e->a, b.rank, b.dim),
+             value_idx_text(e->a, x), value_idx_text(e->a, y), axis);
 }
 
 bool elab_broadcast(elab *e, size_t n, ir_value *const *x, diag_span span, uint32_t *rank, const idx **dim) {
@@ -219,7 +208,7 @@ bool elab_broadcast(elab *e, size_t n, ir_value *const *x, diag_span span, uint3
       }
       if (idx_equals_int(mine, 1) || mine == d) continue;
       if (elab_same_dim(e, d, mine, "broadcast") == SAME_no) {
-        shape_error(e, from, x[i], d, mine, -(int)back, span);
+        shape_error(e, from->type, x[i]->type, d, mine, -(int)back, span);
         return false;
       }
     }

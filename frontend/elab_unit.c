@@ -15,9 +15,18 @@ static void declare(elab *e, map *m, ast_name name, void *what) {
   if (!map_add(m, name.text, what)) elab_error(e, name.span, name_twice, elab_text(e, name.text));
 }
 
+// Keys, `let` names, dims and states are one set of names.
+static void declare_value(elab *e, unit *u, map *m, ast_name name, void *what) {
+  const map *others[] = {u->keys, u->lets, u->dims, u->states};
+  for (size_t i = 0; i < 4; i++) {
+    if (others[i] != m && map_get(others[i], name.text)) elab_error(e, name.span, name_twice, elab_text(e, name.text));
+  }
+  declare(e, m, name, what);
+}
+
 static void check_block(elab *e, unit *u, const ast_block *b) {
   if (!u->is_prelude && (builtin_find(e, b->name) || elab_prelude_block(e, b->name)))
-    elab_error(e, b->span, name_in_prelude, "block", elab_text(e, b->name));
+    elab_error(e, b->span, name_in_prelude, "a block", elab_text(e, b->name));
   if (!scan_returns(&b->steps)) elab_error(e, b->span, block_without_return, elab_text(e, b->name));
   for (size_t i = 0; i < b->params.n; i++) {
     for (size_t j = 0; j < i; j++) {
@@ -32,15 +41,15 @@ static void declare_all(elab *e, unit *u) {
   for (size_t i = 0; i < m->config.n; i++) {
     unit_key *k = ARENA_NEW(e->a, unit_key);
     k->ast = &m->config.at[i];
-    declare(e, u->keys, k->ast->name, k);
+    declare_value(e, u, u->keys, k->ast->name, k);
   }
-  for (size_t i = 0; i < m->let.n; i++) declare(e, u->lets, m->let.at[i].name, (void *)(uintptr_t)(i + 1));
+  for (size_t i = 0; i < m->let.n; i++) declare_value(e, u, u->lets, m->let.at[i].name, (void *)(uintptr_t)(i + 1));
   u->dim = ARENA_ARRAY(e->a, unit_dim, m->dims.n);
   for (size_t i = 0; i < m->dims.n; i++) {
     u->dim[i].ast = &m->dims.at[i];
-    declare(e, u->dims, m->dims.at[i].name, &u->dim[i]);
+    declare_value(e, u, u->dims, m->dims.at[i].name, &u->dim[i]);
   }
-  for (size_t i = 0; i < m->states.n; i++) declare(e, u->states, m->states.at[i].name, &m->states.at[i]);
+  for (size_t i = 0; i < m->states.n; i++) declare_value(e, u, u->states, m->states.at[i].name, &m->states.at[i]);
   for (size_t i = 0; i < m->ops.n; i++) declare(e, u->ops, m->ops.at[i].name, &m->ops.at[i]);
   for (size_t i = 0; i < m->blocks.n; i++) {
     ast_block *b = &m->blocks.at[i];
@@ -51,7 +60,7 @@ static void declare_all(elab *e, unit *u) {
     ast_entry *x = &m->entries.at[i];
     declare(e, u->entries, x->name, x);
     if (!u->is_prelude && (builtin_find(e, x->name.text) || elab_prelude_block(e, x->name.text)))
-      elab_error(e, x->name.span, name_in_prelude, "entry", elab_text(e, x->name.text));
+      elab_error(e, x->name.span, name_in_prelude, "an entry", elab_text(e, x->name.text));
   }
 }
 

@@ -135,6 +135,20 @@ void value_print(strbuf *b, value v) {
   }
 }
 
+const char *value_idx_text(arena *a, const idx *e) {
+  strbuf b;
+  sb_init(&b, a);
+  idx_print(&b, e);
+  return sb_cstr(&b);
+}
+
+const char *value_shape_text(arena *a, uint32_t rank, const idx *const *dim) {
+  strbuf b;
+  sb_init(&b, a);
+  value_print_shape(&b, rank, dim);
+  return sb_cstr(&b);
+}
+
 const char *value_describe(arena *a, value v) {
   strbuf b;
   sb_init(&b, a);

@@ -71,6 +71,8 @@ bool value_same(value a, value b);
 void value_print(strbuf *b, value v);    // as written in the language: 3, 'gelu', (1, 2), f32[batch, 64]
 void value_print_shape(strbuf *b, uint32_t rank, const idx *const *dim);   // [batch, 64]
 void value_print_type(strbuf *b, ir_type t);                              // f32[batch, 64]; f32 for a scalar
+const char *value_idx_text(arena *a, const idx *e);
+const char *value_shape_text(arena *a, uint32_t rank, const idx *const *dim);
 // For messages: "f32[batch, 64]", "integer 3", "a tuple of 3", "size 2*seq", "None".
 const char *value_describe(arena *a, value v);
 
