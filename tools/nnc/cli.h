@@ -1,7 +1,7 @@
 // What the files of the command line share: the state of one invocation, its options, and how it reports.
 //
-// One invocation is one arena. A command gets a `cli` with its options read, and returns the exit status. Nothing here is used by the
-// library.
+// One invocation is one arena. A command gets a `cli` with its options read, and returns the exit status. Nothing here
+// is used by the library.
 #ifndef NNC_TOOLS_CLI_H
 #define NNC_TOOLS_CLI_H
 
@@ -33,7 +33,7 @@ typedef struct cli {
   diag_list diags; // of the command line and of the files it names; a model's own are in its compile job
   const command *cmd;
   cli_options opt;
-  const char *model; // the MODEL argument, or NULL
+  const char *model;          // the MODEL argument, or NULL
   const diag_list *job_diags; // of the compile job at work, or NULL
 } cli;
 
@@ -58,14 +58,14 @@ void options_help(const command *cmd, FILE *to); // the option list of a command
 void print_help(const command *cmd, FILE *to); // NULL: of the whole program
 
 // -- report.c --
-bool colour_on(FILE *to);                                      // a terminal that shows colours, and nobody asked for none
-void report_diagnostics(const diag_list *l);                   // on standard error
-exit_status failure_status(const diag_list *l);                // of a failed step: by the kind of its first error
-exit_status fail(cli *c);                                      // report_diagnostics and failure_status of c->diags
-json_t *json_new(cli *c);                                      // an object that the arena releases
-exit_status print_json(cli *c, const json_t *object);          // on standard output
-const char *with_separators(arena *a, uint64_t v);             // 69066 -> "69,066"
-const char *bytes_text(arena *a, uint64_t bytes);              // 1536 -> "1.5 KiB"
+bool colour_on(FILE *to);                             // a terminal that shows colours, and nobody asked for none
+void report_diagnostics(const diag_list *l);          // on standard error
+exit_status failure_status(const diag_list *l);       // of a failed step: by the kind of its first error
+exit_status fail(cli *c);                             // report_diagnostics and failure_status of c->diags
+json_t *json_new(cli *c);                             // an object that the arena releases
+exit_status print_json(cli *c, const json_t *object); // on standard output
+const char *with_separators(arena *a, uint64_t v);    // 69066 -> "69,066"
+const char *bytes_text(arena *a, uint64_t bytes);     // 1536 -> "1.5 KiB"
 // `file` with its folder dropped, its last extension replaced by `extension` (which may be empty).
 const char *file_stem(arena *a, const char *file, const char *extension);
 bool ends_with(const char *text, const char *tail);

@@ -1,6 +1,7 @@
 // nnc check: parse, infer, and say what the model is; or every problem at once.
 //
-// What the back end does not compile yet is learnt from lowering itself, so that this list and `nnc compile` never disagree.
+// What the back end does not compile yet is learnt from lowering itself, so that this list and `nnc compile` never
+// disagree.
 #include "tools/nnc/job.h"
 #include "tools/nnc/signature.h"
 
@@ -23,7 +24,8 @@ static json_t *shape_json(cli *c, uint32_t rank, const idx *const *dim) {
 }
 
 static json_t *tensor_json(cli *c, const sig_tensor *t) {
-  json_t *out = json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", dtype_name(t->dt), "shape", shape_json(c, t->rank, t->dim));
+  json_t *out = json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", dtype_name(t->dt), "shape",
+                          shape_json(c, t->rank, t->dim));
   if (t->optional) json_object_set_new(out, "optional", json_true());
   return out;
 }
@@ -43,8 +45,10 @@ static json_t *missing_json(const diag_list *l, const diag *d) {
   return json_pack("{s:s, s:s, s:i}", "message", d->text, "file", file ? file : "", "line", (int)line);
 }
 
-static exit_status print_as_json(cli *c, const compile_job *j, size_t n_graphs, ir_graph *const *graphs, const diag_list *missing) {
-  json_t *out = json_new(c), *entries = json_array(), *dims = json_array(), *weights = json_array(), *not_compiled = json_array();
+static exit_status print_as_json(cli *c, const compile_job *j, size_t n_graphs, ir_graph *const *graphs,
+                                 const diag_list *missing) {
+  json_t *out = json_new(c), *entries = json_array(), *dims = json_array(), *weights = json_array(),
+         *not_compiled = json_array();
   const ir_module *m = j->source;
   json_object_set_new(out, "name", json_string(m->name ? m->name : ""));
   json_object_set_new(out, "parameters", json_integer((json_int_t)frontend_parameter_count(m)));
@@ -55,15 +59,16 @@ static exit_status print_as_json(cli *c, const compile_job *j, size_t n_graphs, 
   for (size_t i = 0; i < n_graphs; i++) json_array_append_new(entries, entry_json(c, graphs[i], i));
   for (size_t i = 0; i < m->dims.n; i++) {
     const ir_dim *d = m->dims.at[i];
-    json_array_append_new(dims, json_pack("{s:s, s:I, s:I, s:I}", "name", d->symbol->name, "lo", (json_int_t)d->lo, "hi", (json_int_t)d->hi, "step",
-                                          (json_int_t)d->step));
+    json_array_append_new(dims, json_pack("{s:s, s:I, s:I, s:I}", "name", d->symbol->name, "lo", (json_int_t)d->lo,
+                                          "hi", (json_int_t)d->hi, "step", (json_int_t)d->step));
   }
   for (size_t i = 0; i < m->weights.n; i++) {
     const ir_weight *w = m->weights.at[i];
-    json_array_append_new(weights, json_pack("{s:s, s:s, s:o}", "name", w->name, "dtype", dtype_name(w->type.dt), "shape",
-                                             shape_json(c, w->type.rank, w->type.dim)));
+    json_array_append_new(weights, json_pack("{s:s, s:s, s:o}", "name", w->name, "dtype", dtype_name(w->type.dt),
+                                             "shape", shape_json(c, w->type.rank, w->type.dim)));
   }
-  for (size_t i = 0; i < missing->items.n; i++) json_array_append_new(not_compiled, missing_json(missing, missing->items.at[i]));
+  for (size_t i = 0; i < missing->items.n; i++)
+    json_array_append_new(not_compiled, missing_json(missing, missing->items.at[i]));
   return print_json(c, out);
 }
 
@@ -79,8 +84,10 @@ static const char *type_text(arena *a, ir_type t) {
 static void print_entry(cli *c, const ir_graph *g) {
   printf("\nentry %s\n", g->name);
   for (uint32_t i = 0; i < g->body->n_params; i++)
-    printf("  in   %-32s %s%s\n", g->param_names[i], type_text(c->a, g->body->params[i].type), g->param_defaults[i] ? ", optional" : "");
-  for (uint32_t i = 0; i < g->body->n_yields; i++) printf("  out  %-32s %s\n", g->output_names[i], type_text(c->a, g->body->yields[i]->type));
+    printf("  in   %-32s %s%s\n", g->param_names[i], type_text(c->a, g->body->params[i].type),
+           g->param_defaults[i] ? ", optional" : "");
+  for (uint32_t i = 0; i < g->body->n_yields; i++)
+    printf("  out  %-32s %s\n", g->output_names[i], type_text(c->a, g->body->yields[i]->type));
 }
 
 static void print_missing(const diag_list *l) {
@@ -96,9 +103,11 @@ static void print_missing(const diag_list *l) {
   }
 }
 
-static exit_status print_as_text(cli *c, const compile_job *j, size_t n_graphs, ir_graph *const *graphs, const diag_list *missing) {
+static exit_status print_as_text(cli *c, const compile_job *j, size_t n_graphs, ir_graph *const *graphs,
+                                 const diag_list *missing) {
   const ir_module *m = j->source;
-  printf("%s: %s parameters in %zu weights\n", m->name ? m->name : c->model, with_separators(c->a, frontend_parameter_count(m)), m->weights.n);
+  printf("%s: %s parameters in %zu weights\n", m->name ? m->name : c->model,
+         with_separators(c->a, frontend_parameter_count(m)), m->weights.n);
   for (size_t i = 0; i < n_graphs; i++) print_entry(c, graphs[i]);
   if (m->dims.n) printf("\ndims\n");
   for (size_t i = 0; i < m->dims.n; i++) {
@@ -108,7 +117,8 @@ static exit_status print_as_text(cli *c, const compile_job *j, size_t n_graphs, 
     putchar('\n');
   }
   if (m->states.n) printf("\nstate\n");
-  for (size_t i = 0; i < m->states.n; i++) printf("  %-37s %s\n", m->states.at[i]->name, type_text(c->a, m->states.at[i]->type));
+  for (size_t i = 0; i < m->states.n; i++)
+    printf("  %-37s %s\n", m->states.at[i]->name, type_text(c->a, m->states.at[i]->type));
   if (m->weights.n) printf("\nweights\n");
   for (size_t i = 0; i < m->weights.n; i++) {
     const ir_weight *w = m->weights.at[i];
@@ -120,7 +130,8 @@ static exit_status print_as_text(cli *c, const compile_job *j, size_t n_graphs, 
 
 // -- checking --
 
-// Lowers, and moves the messages about operators yet to come out of the job's list. false: there are others, and they are errors.
+// Lowers, and moves the messages about operators yet to come out of the job's list. false: there are others, and they
+// are errors.
 static bool find_missing(compile_job *j, diag_list *missing) {
   size_t before = j->diags.items.n, kept = before;
   *missing = (diag_list){.a = j->a, .files = j->diags.files};
@@ -141,7 +152,8 @@ static bool find_missing(compile_job *j, diag_list *missing) {
 exit_status cmd_check(cli *c) {
   exit_status status;
   if (job_is_library(c)) {
-    diag_at(&c->diags, NO_SPAN, cli_combination, "a .so is compiled already; `nnc show MODEL --stage plan` says what it holds");
+    diag_at(&c->diags, NO_SPAN, cli_combination,
+            "a .so is compiled already; `nnc show MODEL --stage plan` says what it holds");
     return fail(c);
   }
   compile_job *j = job_begin(c, &status);
@@ -155,5 +167,6 @@ exit_status cmd_check(cli *c) {
   diag_list missing;
   if (!find_missing(j, &missing)) return job_fail(c, j);
   job_report(c, j);
-  return c->opt.json ? print_as_json(c, j, n_graphs, graphs, &missing) : print_as_text(c, j, n_graphs, graphs, &missing);
+  return c->opt.json ? print_as_json(c, j, n_graphs, graphs, &missing)
+                     : print_as_text(c, j, n_graphs, graphs, &missing);
 }

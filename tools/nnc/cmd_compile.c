@@ -6,12 +6,22 @@
 
 #include <string.h>
 
-typedef enum emit_kind { EMIT_so, EMIT_obj, EMIT_graph, EMIT_kernel, EMIT_plan, EMIT_llvm, EMIT_asm, EMIT_KINDS } emit_kind;
+typedef enum emit_kind {
+  EMIT_so,
+  EMIT_obj,
+  EMIT_graph,
+  EMIT_kernel,
+  EMIT_plan,
+  EMIT_llvm,
+  EMIT_asm,
+  EMIT_KINDS
+} emit_kind;
 
 static const struct {
   const char *name, *extension; // the extension of the default file; NULL: standard output
-} emits[EMIT_KINDS] = {[EMIT_so] = {"so", ".so"},     [EMIT_obj] = {"obj", ".o"}, [EMIT_graph] = {"graph", NULL}, [EMIT_kernel] = {"kernel", NULL},
-                       [EMIT_plan] = {"plan", NULL}, [EMIT_llvm] = {"llvm", NULL}, [EMIT_asm] = {"asm", NULL}};
+} emits[EMIT_KINDS] = {[EMIT_so] = {"so", ".so"},        [EMIT_obj] = {"obj", ".o"},   [EMIT_graph] = {"graph", NULL},
+                       [EMIT_kernel] = {"kernel", NULL}, [EMIT_plan] = {"plan", NULL}, [EMIT_llvm] = {"llvm", NULL},
+                       [EMIT_asm] = {"asm", NULL}};
 
 static emit_kind kind_of(const cli *c) {
   for (int k = 0; c->opt.emit && k < EMIT_KINDS; k++)
@@ -24,7 +34,8 @@ static bool emit_library(compile_job *j, const char *path) {
   if (!compile_load(j, &kernels)) return false;
   char *block = arena_alloc(j->a, j->plan.constants_bytes + 1);
   const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
-  return compile_prepare(j, kernels, true, block, constants) && aot_write(j, (str){block, j->plan.constants_bytes}, path);
+  return compile_prepare(j, kernels, true, block, constants) &&
+         aot_write(j, (str){block, j->plan.constants_bytes}, path);
 }
 
 static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
@@ -35,7 +46,8 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
   case EMIT_llvm:
   case EMIT_asm: {
     const llvm_backend *llvm = compile_open_llvm(j);
-    return llvm && llvm->dump(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, kind == EMIT_asm, text);
+    return llvm &&
+           llvm->dump(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, kind == EMIT_asm, text);
   }
   case EMIT_so:
   case EMIT_obj:
@@ -94,7 +106,8 @@ exit_status cmd_compile(cli *c) {
     return fail(c);
   }
   if (c->opt.json && !path) {
-    diag_at(&c->diags, NO_SPAN, cli_combination, "--json and the text would both go to standard output; name a file with -o");
+    diag_at(&c->diags, NO_SPAN, cli_combination,
+            "--json and the text would both go to standard output; name a file with -o");
     return fail(c);
   }
   exit_status status;

@@ -11,9 +11,12 @@ exit_status cmd_ops(cli *c) {
     bool compiled = op_has(op, OPF_COMPILED);
     const char *yaml = info->yaml[0] ? info->yaml : info->name;
     if (c->opt.json)
-      json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "name", info->name, "class", op_class_name(info->cls), "yaml", yaml,
-                                            "compiled", compiled, "attributes", info->attrs, "doc", info->doc));
-    else printf("%-12s%-10s%-14s%-13s%s\n", info->name, op_class_name(info->cls), yaml, compiled ? "compiled" : "interpreted", info->doc);
+      json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "name", info->name, "class",
+                                            op_class_name(info->cls), "yaml", yaml, "compiled", compiled, "attributes",
+                                            info->attrs, "doc", info->doc));
+    else
+      printf("%-12s%-10s%-14s%-13s%s\n", info->name, op_class_name(info->cls), yaml,
+             compiled ? "compiled" : "interpreted", info->doc);
   }
   return c->opt.json ? print_json(c, out) : EXIT_done;
 }
@@ -35,7 +38,7 @@ exit_status cmd_version(cli *c) {
     json_object_set_new(out, "l2_bytes", json_integer(t->l2_bytes));
     return print_json(c, out);
   }
-  printf("nnc %s\nLLVM %s\ncpu %s, L1 %s, L2 %s\n", nnc_version(), llvm ? llvm->version : "not found", t->name, bytes_text(c->a, t->l1_bytes),
-         bytes_text(c->a, t->l2_bytes));
+  printf("nnc %s\nLLVM %s\ncpu %s, L1 %s, L2 %s\n", nnc_version(), llvm ? llvm->version : "not found", t->name,
+         bytes_text(c->a, t->l1_bytes), bytes_text(c->a, t->l2_bytes));
   return EXIT_done;
 }

@@ -16,7 +16,9 @@ static exit_status run_failure(cli *c, nnc_session *s, nnc_status status) {
 static nnc_tensor view(const ir_tensor *t) { return nnc_tensor_of((nnc_dtype)t->dt, t->data, t->rank, t->dim); }
 
 // An optional input that is not given: its type without data.
-static nnc_tensor absent(const sig_tensor *input) { return (nnc_tensor){.dtype = (nnc_dtype)input->dt, .rank = input->rank}; }
+static nnc_tensor absent(const sig_tensor *input) {
+  return (nnc_tensor){.dtype = (nnc_dtype)input->dt, .rank = input->rank};
+}
 
 static exit_status report(cli *c, const signature *s, ir_tensor *const *outputs, double run_ms) {
   if (!sinks_write(c, s, outputs, !c->opt.json)) return fail(c);
@@ -24,7 +26,8 @@ static exit_status report(cli *c, const signature *s, ir_tensor *const *outputs,
   json_t *out = json_new(c), *list = json_array();
   json_object_set_new(out, "entry", json_string(s->entry));
   json_object_set_new(out, "outputs", list);
-  for (size_t i = 0; i < s->outputs.n; i++) json_array_append_new(list, tensor_stats(s->outputs.at[i].name, outputs[i]));
+  for (size_t i = 0; i < s->outputs.n; i++)
+    json_array_append_new(list, tensor_stats(s->outputs.at[i].name, outputs[i]));
   json_object_set_new(out, "run_ms", json_real(run_ms));
   return print_json(c, out);
 }
@@ -45,7 +48,8 @@ exit_status cmd_run(cli *c) {
   arena_defer(c->a, close_session, session);
   for (size_t i = 0; i < s->dims.n && !st; i++)
     if (s->dims.at[i].bound) st = nnc_session_set_dim(session, s->dims.at[i].symbol->name, s->dims.at[i].value);
-  nnc_tensor *inputs = ARENA_ARRAY(c->a, nnc_tensor, s->inputs.n + 1), *outputs = ARENA_ARRAY(c->a, nnc_tensor, s->outputs.n + 1);
+  nnc_tensor *inputs = ARENA_ARRAY(c->a, nnc_tensor, s->inputs.n + 1),
+             *outputs = ARENA_ARRAY(c->a, nnc_tensor, s->outputs.n + 1);
   ir_tensor **results = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
   for (size_t i = 0; i < s->inputs.n; i++) inputs[i] = in[i] ? view(in[i]) : absent(&s->inputs.at[i]);
   if (!st) st = nnc_shapes(session, s->index, inputs, s->inputs.n, outputs, s->outputs.n);

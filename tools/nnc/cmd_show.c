@@ -17,7 +17,8 @@ static exit_status show_memory(cli *c, const rt_plan *plan, signature *s, bool s
   if (!s || !sig_bind_options(c, s, strict_dims)) return fail(c);
   sig_bind_rest(s);
   const rt_program *prepare = RT_ARRAY(plan, rt_program, programs);
-  rt_module m = {plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1), ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
+  rt_module m = {plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
+                 ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
   strbuf text;
   sb_init(&text, c->a);
   return stage_memory(c, &text, &m, s) ? print(&text) : fail(c);
@@ -43,7 +44,8 @@ static exit_status show_job(cli *c, compile_job *j, const char *stage) {
   sb_init(&text, c->a);
   bool dot = is(c->opt.format, "dot"), fused = !is(stage, "graph"), lowered = fused && !is(stage, "fused");
   bool planned = is(stage, "plan") || is(stage, "memory");
-  if (!compile_frontend(j, NULL) || (fused && !compile_passes(j)) || (lowered && !compile_lower(j)) || (planned && !compile_object(j)))
+  if (!compile_frontend(j, NULL) || (fused && !compile_passes(j)) || (lowered && !compile_lower(j)) ||
+      (planned && !compile_object(j)))
     return job_fail(c, j);
   job_report(c, j);
   const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;

@@ -1,7 +1,7 @@
 // All inputs of one entry, from --in, --dim and the entry's signature.
 //
-// Files are read first: their shapes bind dims. Then --dim, then the low end of each range. What takes its shape from the input is
-// made last. Everything that does not fit is one error, which ends with a list of what the entry expects.
+// Files are read first: their shapes bind dims. Then --dim, then the low end of each range. What takes its shape from
+// the input is made last. Everything that does not fit is one error, which ends with a list of what the entry expects.
 #include "tools/nnc/source.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@
 typedef struct gathering {
   cli *c;
   signature *s;
-  source *sources;        // [inputs]
-  bool *given;            // [inputs]
+  source *sources;         // [inputs]
+  bool *given;             // [inputs]
   VEC(const char *) wrong; // what does not fit
 } gathering;
 
@@ -65,7 +65,8 @@ static void bind_tensor(gathering *g, size_t i) {
     return;
   }
   if (sig_bind_shape(g->s, input, t->dim, str_fmt(g->c->a, "input `%s`", input->name), &clash)) return;
-  WRONG(g, "`%s` is %s: `%s` is %lld by %s", input->name, shape_text(g->c->a, t), clash->symbol->name, (long long)clash->value, clash->bound_by);
+  WRONG(g, "`%s` is %s: `%s` is %lld by %s", input->name, shape_text(g->c->a, t), clash->symbol->name,
+        (long long)clash->value, clash->bound_by);
 }
 
 static void check_tensor(gathering *g, size_t i) {
@@ -81,8 +82,8 @@ static void check_ranges(gathering *g) {
   for (size_t i = 0; i < g->s->dims.n; i++) {
     const sig_dim *d = &g->s->dims.at[i];
     if (!d->bound || (d->value >= d->lo && d->value <= d->hi && d->value % d->step == 0)) continue;
-    WRONG(g, "`%s` is %lld by %s; its range is %lld..%lld step %lld", d->symbol->name, (long long)d->value, d->bound_by, (long long)d->lo,
-          (long long)d->hi, (long long)d->step);
+    WRONG(g, "`%s` is %lld by %s; its range is %lld..%lld step %lld", d->symbol->name, (long long)d->value, d->bound_by,
+          (long long)d->lo, (long long)d->hi, (long long)d->step);
   }
 }
 
@@ -101,10 +102,11 @@ static void tell(gathering *g) {
   diag *d = diag_at(l, NO_SPAN, cli_inputs, s->entry);
   for (size_t i = 0; i < g->wrong.n; i++) diag_note_to(l, d, "%s", g->wrong.at[i]);
   for (size_t i = 0; i < s->inputs.n; i++)
-    diag_note_to(l, d, "input %s: %s%s", s->inputs.at[i].name, sig_type_text(g->c->a, &s->inputs.at[i]), s->inputs.at[i].optional ? ", optional" : "");
+    diag_note_to(l, d, "input %s: %s%s", s->inputs.at[i].name, sig_type_text(g->c->a, &s->inputs.at[i]),
+                 s->inputs.at[i].optional ? ", optional" : "");
   for (size_t i = 0; i < s->dims.n; i++)
-    diag_note_to(l, d, "dim %s: %lld..%lld step %lld", s->dims.at[i].symbol->name, (long long)s->dims.at[i].lo, (long long)s->dims.at[i].hi,
-                 (long long)s->dims.at[i].step);
+    diag_note_to(l, d, "dim %s: %lld..%lld step %lld", s->dims.at[i].symbol->name, (long long)s->dims.at[i].lo,
+                 (long long)s->dims.at[i].hi, (long long)s->dims.at[i].step);
 }
 
 ir_tensor **inputs_make(cli *c, signature *s, bool fill_missing, bool strict_dims) {

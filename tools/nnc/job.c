@@ -31,7 +31,8 @@ compile_job *job_begin(cli *c, exit_status *status) {
     return NULL;
   }
   compile_job *j = ARENA_NEW(c->a, compile_job);
-  frontend_options front = {o->configs.n, o->configs.at, o->sets.n, o->sets.at, o->dims.n, o->dims.at, o->weights.at, o->weights.n};
+  frontend_options front = {o->configs.n, o->configs.at, o->sets.n,     o->sets.at,
+                            o->dims.n,    o->dims.at,    o->weights.at, o->weights.n};
   bool ok = compile_begin(j, c->a, c->model, &front, o->cpu);
   c->job_diags = &j->diags;
   j->passes.print_after = o->print_after.at, j->passes.n_print_after = o->print_after.n;
@@ -70,7 +71,8 @@ exit_status job_fail(cli *c, compile_job *j) {
 // The text of a message, coloured as the job's own are: place, severity, message; what follows stays plain.
 static void print_message(void *user, const nnc_diagnostic *d) {
   ++*(size_t *)user;
-  static const char *const colours[] = {"\033[1;36m", "\033[1;35m", "\033[1;31m"}, *const words[] = {"note", "warning", "error"};
+  static const char *const colours[] = {"\033[1;36m", "\033[1;35m", "\033[1;31m"}, *const words[] = {"note", "warning",
+                                                                                                     "error"};
   const char *rest = strchr(d->text, '\n');
   if (!colour_on(stderr) || !rest) {
     fputs(d->text, stderr);
@@ -84,7 +86,8 @@ static void close_module(void *m) { nnc_module_free(m); }
 
 nnc_module *open_module(cli *c, exit_status *status) {
   const cli_options *o = &c->opt;
-  nnc_setting *sets = ARENA_ARRAY(c->a, nnc_setting, o->sets.n + 1), *dims = ARENA_ARRAY(c->a, nnc_setting, o->dims.n + 1);
+  nnc_setting *sets = ARENA_ARRAY(c->a, nnc_setting, o->sets.n + 1),
+              *dims = ARENA_ARRAY(c->a, nnc_setting, o->dims.n + 1);
   for (size_t i = 0; i < o->sets.n; i++) sets[i] = (nnc_setting){o->sets.at[i].key, o->sets.at[i].value};
   for (size_t i = 0; i < o->dims.n; i++) dims[i] = (nnc_setting){o->dims.at[i].key, o->dims.at[i].value};
   nnc_compile_options options = NNC_COMPILE_OPTIONS_INIT;
@@ -99,7 +102,8 @@ nnc_module *open_module(cli *c, exit_status *status) {
   if (!job_is_library(c)) {
     options.dims = dims, options.n_dims = o->dims.n;
   } else if (o->configs.n || o->sets.n || o->weights.n || o->cpu) {
-    diag_at(&c->diags, NO_SPAN, cli_combination, "--config, --set, --weights and --cpu change how a .yaml is compiled; a .so is compiled already");
+    diag_at(&c->diags, NO_SPAN, cli_combination,
+            "--config, --set, --weights and --cpu change how a .yaml is compiled; a .so is compiled already");
     *status = fail(c);
     return NULL;
   }

@@ -15,7 +15,8 @@ exit_status job_fail(cli *c, compile_job *j); // job_report and the status of th
 
 bool job_is_library(const cli *c); // MODEL is a .so
 
-// Opens MODEL through the public API, reporting diagnostics as they come; it is freed with the arena. NULL: reported, *status set.
+// Opens MODEL through the public API, reporting diagnostics as they come; it is freed with the arena. NULL: reported,
+// *status set.
 nnc_module *open_module(cli *c, exit_status *status);
 
 #endif

@@ -1,4 +1,5 @@
-// nnc: the command line. Finds the sub-command, reads its options, runs it, and turns what happened into an exit status.
+// nnc: the command line. Finds the sub-command, reads its options, runs it, and turns what happened into an exit
+// status.
 #include "tools/nnc/cli.h"
 
 #include <errno.h>
@@ -6,45 +7,54 @@
 
 const command commands[] = {
     {"compile", "MODEL", "compile a model into a shared library with a C header",
-     "MODEL is a .yaml file. The library holds the code, the weights and the small runtime; it needs libc, libm and libpthread\n"
+     "MODEL is a .yaml file. The library holds the code, the weights and the small runtime; it needs libc, libm and "
+     "libpthread\n"
      "only. Other kinds of output are intermediate forms, for looking at and for linking by hand.",
      "nnc compile models/vision/digits.yaml -o digits.so\n"
      "nnc compile models/vision/digits.yaml --emit asm --cpu x86-64-v3",
      cmd_compile},
     {"run", "MODEL", "run a model on given inputs",
-     "MODEL is a .yaml file, compiled in this process, or a .so that `nnc compile` wrote. Outputs without a --out are printed.\n"
+     "MODEL is a .yaml file, compiled in this process, or a .so that `nnc compile` wrote. Outputs without a --out are "
+     "printed.\n"
      "A dim that no file fixes is taken from --dim, else it is the low end of its range.",
      "nnc run models/vision/digits.yaml --in image=models/vision/digits/7_2.png --out probabilities=p.npy\n"
      "nnc run digits.so --in image=random:1 --dim batch=4",
      cmd_run},
     {"bench", "MODEL", "measure a model's speed",
-     "MODEL is a .yaml or a .so. Inputs that are not given are random:0. Printed are the median and the 10th and 90th percentile\n"
-     "of the time of a run, the arithmetic and memory rates that follow, and how much of this machine's measured peak that is.",
+     "MODEL is a .yaml or a .so. Inputs that are not given are random:0. Printed are the median and the 10th and 90th "
+     "percentile\n"
+     "of the time of a run, the arithmetic and memory rates that follow, and how much of this machine's measured peak "
+     "that is.",
      "nnc bench models/vision/digits.yaml --dim batch=8 --threads 2\n"
      "nnc bench digits.so --runs 1000 --json",
      cmd_bench},
     {"verify", "MODEL", "compare compiled code with the interpreter",
-     "MODEL is a .yaml. Every output of an entry is computed twice: by the interpreter, which is slow and obvious, and by compiled\n"
+     "MODEL is a .yaml. Every output of an entry is computed twice: by the interpreter, which is slow and obvious, and "
+     "by compiled\n"
      "code. On a difference, the first step that gives other values is named with its YAML line.",
      "nnc verify models/vision/digits.yaml --dim batch=3\n"
      "nnc verify models/vision/digits.yaml --bisect",
      cmd_verify},
     {"check", "MODEL", "list every problem of a model at once",
-     "Parses MODEL and infers every type, then prints entries, dims, weights and the exact number of parameters. Operators that\n"
-     "the back end does not compile yet are named; they are no errors. Weight files are read only where --weights is given.",
+     "Parses MODEL and infers every type, then prints entries, dims, weights and the exact number of parameters. "
+     "Operators that\n"
+     "the back end does not compile yet are named; they are no errors. Weight files are read only where --weights is "
+     "given.",
      "nnc check models/vision/digits.yaml\n"
      "nnc check models/vision/digits.yaml --set num_layers=12 --json",
      cmd_check},
     {"show", "MODEL", "show an intermediate form of a model",
-     "Stages: graph, as written; fused, after the passes; kernel, the loops of every kernel; plan, the steps that run; memory, where\n"
+     "Stages: graph, as written; fused, after the passes; kernel, the loops of every kernel; plan, the steps that run; "
+     "memory, where\n"
      "each buffer lies for given dims. MODEL may be a .so for the last two.",
      "nnc show models/vision/digits.yaml --stage fused\n"
      "nnc show models/vision/digits.yaml --format dot | dot -Tsvg -o digits.svg",
      cmd_show},
-    {"ops", "", "list the operators", "The operator table of the graph: name, class, what it means, and whether the back end compiles it.",
+    {"ops", "", "list the operators",
+     "The operator table of the graph: name, class, what it means, and whether the back end compiles it.",
      "nnc ops\nnnc ops --json", cmd_ops},
-    {"version", "", "print versions and the CPU level", "The versions of nnc and of LLVM, and the CPU level that `--cpu native` stands for.",
-     "nnc version", cmd_version},
+    {"version", "", "print versions and the CPU level",
+     "The versions of nnc and of LLVM, and the CPU level that `--cpu native` stands for.", "nnc version", cmd_version},
     {"help", "", "print this, or the help of a command", "", "nnc help run", cmd_help},
 };
 const size_t n_commands = sizeof commands / sizeof *commands;
@@ -59,20 +69,25 @@ static void print_examples(const char *examples, FILE *to) {
 
 void print_help(const command *cmd, FILE *to) {
   if (cmd) {
-    fprintf(to, "usage: nnc %s%s%s [options]\n\n%s\n\nOptions:\n", cmd->name, cmd->argument[0] ? " " : "", cmd->argument, cmd->details);
+    fprintf(to, "usage: nnc %s%s%s [options]\n\n%s\n\nOptions:\n", cmd->name, cmd->argument[0] ? " " : "",
+            cmd->argument, cmd->details);
     options_help(cmd, to);
     fputs("\nExamples:\n", to);
     print_examples(cmd->examples, to);
     return;
   }
-  fputs("nnc compiles neural networks, described in YAML, into native code, and runs them.\n\nusage: nnc COMMAND [MODEL] [options]\n\n"
-        "Commands:\n", to);
+  fputs("nnc compiles neural networks, described in YAML, into native code, and runs them.\n\nusage: nnc COMMAND "
+        "[MODEL] [options]\n\n"
+        "Commands:\n",
+        to);
   for (size_t i = 0; i < n_commands; i++) fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].doc);
   fputs("\n`nnc COMMAND --help` lists a command's options.\n\nExamples:\n"
         "  nnc run models/vision/digits.yaml --in image=models/vision/digits/7_2.png\n"
         "  nnc compile models/vision/digits.yaml -o digits.so\n\n"
-        "Exit status: 0 done; 1 the model or an input is wrong; 2 the command line is wrong; 3 a file, memory or the machine\n"
-        "failed.\n", to);
+        "Exit status: 0 done; 1 the model or an input is wrong; 2 the command line is wrong; 3 a file, memory or the "
+        "machine\n"
+        "failed.\n",
+        to);
 }
 
 static const command *find_command(const char *name) {

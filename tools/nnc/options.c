@@ -1,7 +1,8 @@
 // The option table, and reading a command line by it.
 //
-// One row an option: its name, how its value is read, where it goes in cli_options, and which commands offer it. getopt_long
-// does the GNU part (abbreviations, `--name=value`, options after arguments); everything it refuses becomes one diagnostic.
+// One row an option: its name, how its value is read, where it goes in cli_options, and which commands offer it.
+// getopt_long does the GNU part (abbreviations, `--name=value`, options after arguments); everything it refuses becomes
+// one diagnostic.
 #include "tools/nnc/cli.h"
 
 #include <getopt.h>
@@ -19,7 +20,14 @@ typedef enum option_kind {
 } option_kind;
 
 enum {
-  ON_compile = 1, ON_run = 2, ON_bench = 4, ON_verify = 8, ON_check = 16, ON_show = 32, ON_ops = 64, ON_version = 128,
+  ON_compile = 1,
+  ON_run = 2,
+  ON_bench = 4,
+  ON_verify = 8,
+  ON_check = 16,
+  ON_show = 32,
+  ON_ops = 64,
+  ON_version = 128,
   ON_MODEL = ON_compile | ON_run | ON_bench | ON_verify | ON_check | ON_show,
   ON_PASSES = ON_compile | ON_verify | ON_check | ON_show,
   ON_SESSION = ON_run | ON_bench | ON_verify,
@@ -30,7 +38,7 @@ typedef struct option_row {
   const char *name;
   char letter; // 0: none
   option_kind kind;
-  size_t at;            // offset in cli_options
+  size_t at; // offset in cli_options
   unsigned on;
   const char *argument; // what the help calls the value
   const char *choices;  // "a|b|c"
@@ -39,31 +47,47 @@ typedef struct option_row {
 
 #define FIELD(name) offsetof(cli_options, name)
 static const option_row rows[] = {
-    {"output", 'o', KIND_text, FIELD(output), ON_compile, "FILE", NULL, "where to write; its default is the model's name in this folder, or standard output for text"},
-    {"emit", 0, KIND_choice, FIELD(emit), ON_compile, "KIND", "so|obj|graph|kernel|plan|llvm|asm", "what to write; `so` writes a C header beside the library"},
-    {"stage", 0, KIND_choice, FIELD(stage), ON_show, "STAGE", "graph|fused|kernel|plan|memory", "what to show; default `graph`"},
-    {"format", 0, KIND_choice, FIELD(format), ON_show, "FORMAT", "text|dot", "`dot` draws the stages `graph` and `fused`"},
-    {"in", 0, KIND_pairs, FIELD(in), ON_SESSION, "NAME=SRC", NULL, "an input: a file (.npy, .npz:key, .safetensors:key, .png), a number, random[:seed], zeros, iota"},
-    {"out", 0, KIND_pairs, FIELD(out), ON_run, "NAME=DST", NULL, "where an output goes: .npy, .npz, .safetensors, .png, or - for text"},
+    {"output", 'o', KIND_text, FIELD(output), ON_compile, "FILE", NULL,
+     "where to write; its default is the model's name in this folder, or standard output for text"},
+    {"emit", 0, KIND_choice, FIELD(emit), ON_compile, "KIND", "so|obj|graph|kernel|plan|llvm|asm",
+     "what to write; `so` writes a C header beside the library"},
+    {"stage", 0, KIND_choice, FIELD(stage), ON_show, "STAGE", "graph|fused|kernel|plan|memory",
+     "what to show; default `graph`"},
+    {"format", 0, KIND_choice, FIELD(format), ON_show, "FORMAT", "text|dot",
+     "`dot` draws the stages `graph` and `fused`"},
+    {"in", 0, KIND_pairs, FIELD(in), ON_SESSION, "NAME=SRC", NULL,
+     "an input: a file (.npy, .npz:key, .safetensors:key, .png), a number, random[:seed], zeros, iota"},
+    {"out", 0, KIND_pairs, FIELD(out), ON_run, "NAME=DST", NULL,
+     "where an output goes: .npy, .npz, .safetensors, .png, or - for text"},
     {"entry", 0, KIND_text, FIELD(entry), ON_SESSION | ON_show, "NAME", NULL, "the entry; default `forward`"},
     {"runs", 0, KIND_count, FIELD(runs), ON_bench, "N", NULL, "timed runs; default: as many as fit in two seconds"},
     {"warmup", 0, KIND_count, FIELD(warmup), ON_bench, "N", NULL, "runs before them; default 3"},
-    {"bound", 0, KIND_real, FIELD(bound), ON_verify, "B", NULL, "largest error allowed, relative to the largest magnitude of the output; default 1e-5"},
-    {"bisect", 0, KIND_flag, FIELD(bisect), ON_verify, NULL, NULL, "name the pass after which the interpreted graph gives other values"},
-    {"config", 0, KIND_list, FIELD(configs), ON_MODEL, "FILE", NULL, "a config.json or YAML whose keys override the model's `config`; INCLUDE=FILE for an included model"},
+    {"bound", 0, KIND_real, FIELD(bound), ON_verify, "B", NULL,
+     "largest error allowed, relative to the largest magnitude of the output; default 1e-5"},
+    {"bisect", 0, KIND_flag, FIELD(bisect), ON_verify, NULL, NULL,
+     "name the pass after which the interpreted graph gives other values"},
+    {"config", 0, KIND_list, FIELD(configs), ON_MODEL, "FILE", NULL,
+     "a config.json or YAML whose keys override the model's `config`; INCLUDE=FILE for an included model"},
     {"set", 0, KIND_pairs, FIELD(sets), ON_MODEL, "KEY=EXPR", NULL, "overrides one key of `config`"},
-    {"dim", 0, KIND_pairs, FIELD(dims), ON_MODEL, "NAME=N", NULL, "pins a named dim; of a .so it binds it for this run"},
-    {"weights", 0, KIND_list, FIELD(weights), ON_MODEL, "FILE", NULL, "weights from safetensors files, or random[:SEED]; default: what the model names"},
+    {"dim", 0, KIND_pairs, FIELD(dims), ON_MODEL, "NAME=N", NULL,
+     "pins a named dim; of a .so it binds it for this run"},
+    {"weights", 0, KIND_list, FIELD(weights), ON_MODEL, "FILE", NULL,
+     "weights from safetensors files, or random[:SEED]; default: what the model names"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
-    {"threads", 0, KIND_count, FIELD(threads), ON_compile | ON_SESSION, "N", NULL, "threads to use; default: one a core"},
-    {"print-after", 0, KIND_list, FIELD(print_after), ON_PASSES, "PASS", NULL, "print the graph after a pass on standard error; `all` for every pass"},
+    {"threads", 0, KIND_count, FIELD(threads), ON_compile | ON_SESSION, "N", NULL,
+     "threads to use; default: one a core"},
+    {"print-after", 0, KIND_list, FIELD(print_after), ON_PASSES, "PASS", NULL,
+     "print the graph after a pass on standard error; `all` for every pass"},
     {"skip", 0, KIND_list, FIELD(skip), ON_PASSES, "PASS", NULL, "leave a pass out"},
     {"pass-limit", 0, KIND_count, FIELD(pass_limit), ON_PASSES, "N", NULL, "run the first N passes only"},
     {"stop-after", 0, KIND_text, FIELD(stop_after), ON_PASSES, "PASS", NULL, "run no pass after this one"},
     {"time-passes", 0, KIND_flag, FIELD(time_passes), ON_PASSES, NULL, NULL, "time of each pass on standard error"},
-    {"round-trip", 0, KIND_flag, FIELD(round_trip), ON_PASSES, NULL, NULL, "print and parse the graph after each pass, and compare"},
-    {"explain", 0, KIND_flag, FIELD(explain), ON_PASSES, NULL, NULL, "list rewrites that change rounding on standard error"},
-    {"json", 0, KIND_flag, FIELD(json), ON_ALL & ~(unsigned)ON_show, NULL, NULL, "the result as JSON on standard output"},
+    {"round-trip", 0, KIND_flag, FIELD(round_trip), ON_PASSES, NULL, NULL,
+     "print and parse the graph after each pass, and compare"},
+    {"explain", 0, KIND_flag, FIELD(explain), ON_PASSES, NULL, NULL,
+     "list rewrites that change rounding on standard error"},
+    {"json", 0, KIND_flag, FIELD(json), ON_ALL & ~(unsigned)ON_show, NULL, NULL,
+     "the result as JSON on standard output"},
     {"help", 'h', KIND_flag, FIELD(help), ON_ALL, NULL, NULL, "this text"},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows, LONG_BASE = 256 };

@@ -1,4 +1,5 @@
-// How the command line speaks: diagnostics on standard error, JSON on standard output, exit statuses, and a few number texts.
+// How the command line speaks: diagnostics on standard error, JSON on standard output, exit statuses, and a few number
+// texts.
 #include "tools/nnc/cli.h"
 
 #include <stdlib.h>

@@ -46,7 +46,8 @@ static bool parse_info(cli *c, signature *s, const nnc_tensor_info *info, sig_te
   return !error;
 }
 
-_Static_assert((int)NNC_F32 == (int)DT_f32 && (int)NNC_BF16 == (int)DT_bf16 && (int)NNC_BOOL == (int)DT_bool, "nnc_dtype follows ir/dtype.def");
+_Static_assert((int)NNC_F32 == (int)DT_f32 && (int)NNC_BF16 == (int)DT_bf16 && (int)NNC_BOOL == (int)DT_bool,
+               "nnc_dtype follows ir/dtype.def");
 
 signature *signature_of_module(cli *c, const nnc_module *m) {
   size_t n = nnc_module_entry_count(m);
@@ -59,7 +60,8 @@ signature *signature_of_module(cli *c, const nnc_module *m) {
   s->entry = names[entry];
   s->index = entry;
   nnc_dim_info dim;
-  for (size_t i = 0; nnc_module_dim(m, i, &dim) == NNC_OK; i++) add_dim(c, s, idx_symbol(s->ix, dim.name), dim.lo, dim.hi, dim.step);
+  for (size_t i = 0; nnc_module_dim(m, i, &dim) == NNC_OK; i++)
+    add_dim(c, s, idx_symbol(s->ix, dim.name), dim.lo, dim.hi, dim.step);
   nnc_tensor_info info;
   sig_tensor t;
   for (size_t i = 0; nnc_module_input(m, entry, i, &info) == NNC_OK; i++) {
@@ -94,7 +96,8 @@ signature *signature_of_graph(cli *c, const ir_graph *g, size_t index) {
   const ir_region *body = g->body;
   for (uint32_t i = 0; i < body->n_params; i++)
     vec_push(c->a, &s->inputs, of_type(g->param_names[i], body->params[i].type, g->param_defaults[i] != NULL));
-  for (uint32_t i = 0; i < body->n_yields; i++) vec_push(c->a, &s->outputs, of_type(g->output_names[i], body->yields[i]->type, false));
+  for (uint32_t i = 0; i < body->n_yields; i++)
+    vec_push(c->a, &s->outputs, of_type(g->output_names[i], body->yields[i]->type, false));
   return s;
 }
 
@@ -141,7 +144,8 @@ bool sig_bind_options(cli *c, signature *s, bool strict) {
       if (strcmp(s->dims.at[i].symbol->name, p.key) == 0) d = &s->dims.at[i];
     int64_t value;
     if (!parse_i64(str_of(p.value), &value)) {
-      diag_at(&c->diags, NO_SPAN, cli_option_value, "dim", str_fmt(c->a, "%s=%s", p.key, p.value), "NAME=N with a whole number N");
+      diag_at(&c->diags, NO_SPAN, cli_option_value, "dim", str_fmt(c->a, "%s=%s", p.key, p.value),
+              "NAME=N with a whole number N");
       return false;
     }
     if (!d && strict) {
@@ -150,7 +154,8 @@ bool sig_bind_options(cli *c, signature *s, bool strict) {
       return false;
     }
     if (d && (value < d->lo || value > d->hi || value % d->step != 0)) {
-      diag_at(&c->diags, NO_SPAN, interp_dim_range, p.key, (long long)value, (long long)d->lo, (long long)d->hi, (long long)d->step);
+      diag_at(&c->diags, NO_SPAN, interp_dim_range, p.key, (long long)value, (long long)d->lo, (long long)d->hi,
+              (long long)d->step);
       return false;
     }
     if (d) d->value = value, d->bound = true, d->bound_by = "--dim";

@@ -49,7 +49,9 @@ bool sinks_check(cli *c, const signature *s) {
     const sig_tensor *t = &s->outputs.at[output];
     if (kind == SINK_none) return bad_destination(c, p.value, "its name tells no known format");
     if (kind == SINK_png && ((t->dt != DT_f32 && t->dt != DT_u8) || t->rank < 2 || t->rank > 4))
-      return bad_destination(c, p.value, str_fmt(c->a, "`%s` is %s, and images are f32 or u8 with 2 to 4 axes", t->name, sig_type_text(c->a, t)));
+      return bad_destination(
+          c, p.value,
+          str_fmt(c->a, "`%s` is %s, and images are f32 or u8 with 2 to 4 axes", t->name, sig_type_text(c->a, t)));
     for (size_t k = 0; k < i; k++)
       if (strcmp(c->opt.out.at[k].value, p.value) == 0 && (kind == SINK_npy || kind == SINK_png))
         return bad_destination(c, p.value, "it holds one tensor, and two outputs go there");
@@ -117,10 +119,12 @@ json_t *tensor_stats(const char *name, const ir_tensor *t) {
     most = x > most ? x : most;
     sum += x;
   }
-  out = json_pack("{s:s, s:s, s:o, s:I}", "name", name, "dtype", dtype_name(t->dt), "shape", shape, "nan", (json_int_t)n_nan);
+  out = json_pack("{s:s, s:s, s:o, s:I}", "name", name, "dtype", dtype_name(t->dt), "shape", shape, "nan",
+                  (json_int_t)n_nan);
   const char *const keys[] = {"min", "max", "mean"};
   double values[] = {least, most, sum / (double)(n - n_nan)};
-  for (size_t i = 0; i < 3; i++) json_object_set_new(out, keys[i], isfinite(values[i]) ? json_real(values[i]) : json_null());
+  for (size_t i = 0; i < 3; i++)
+    json_object_set_new(out, keys[i], isfinite(values[i]) ? json_real(values[i]) : json_null());
   return out;
 }
 
@@ -160,7 +164,8 @@ static bool write_png(cli *c, const char *path, const ir_tensor *t) {
         for (int64_t k = 0; k < p.c; k++) {
           int64_t row = n / columns * p.h + y, column = n % columns * p.w + x;
           int64_t source = n * p.n_step + y * p.h_step + x * p.w_step + k * p.c_step;
-          memcpy((char *)image->data + (size_t)((row * columns * p.w + column) * p.c + k) * size, from + (size_t)source * size, size);
+          memcpy((char *)image->data + (size_t)((row * columns * p.w + column) * p.c + k) * size,
+                 from + (size_t)source * size, size);
         }
   return png_write(c->a, &c->diags, path, image);
 }

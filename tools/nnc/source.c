@@ -1,7 +1,8 @@
 // Sources of tensors: see source.h.
 //
-// random: normal deviates by Box and Muller 1958 over SplitMix64 (Steele, Lea, Flood 2014), so that a seed gives the same
-// numbers everywhere; integers and bools are 0 or 1. The input's name is mixed in, so that two inputs of one seed differ.
+// random: normal deviates by Box and Muller 1958 over SplitMix64 (Steele, Lea, Flood 2014), so that a seed gives the
+// same numbers everywhere; integers and bools are 0 or 1. The input's name is mixed in, so that two inputs of one seed
+// differ.
 #include "tools/nnc/source.h"
 #include "frontend/tensorfile.h"
 
@@ -10,7 +11,8 @@
 
 static bool bad_source(cli *c, const char *text, const char *why) {
   diag *d = diag_at(&c->diags, NO_SPAN, cli_source, text, why);
-  diag_note_to(&c->diags, d, "FILE.npy, FILE.npz:KEY, FILE.safetensors:KEY, FILE.png, a number, random[:SEED], zeros, iota");
+  diag_note_to(&c->diags, d,
+               "FILE.npy, FILE.npz:KEY, FILE.safetensors:KEY, FILE.png, a number, random[:SEED], zeros, iota");
   return false;
 }
 
@@ -99,6 +101,7 @@ ir_tensor *source_make(cli *c, const source *s, const sig_tensor *input, const i
   ir_tensor *t = ir_tensor_new(c->a, input->dt, input->rank, dim);
   uint64_t state = s->seed ^ hash_bytes(input->name, strlen(input->name), 0);
   int64_t n = ir_tensor_count(t);
-  for (int64_t i = 0; i < n; i++) scalar_store((char *)t->data + (size_t)i * dtype_size(t->dt), element(s, t->dt, i, &state));
+  for (int64_t i = 0; i < n; i++)
+    scalar_store((char *)t->data + (size_t)i * dtype_size(t->dt), element(s, t->dt, i, &state));
   return t;
 }

@@ -28,8 +28,8 @@ ir_tensor *source_make(cli *c, const source *s, const sig_tensor *input, const i
 ir_tensor *image_for_input(cli *c, const char *path, str options, const sig_tensor *input);
 
 // -- inputs.c --
-// All inputs of an entry, by --in and --dim: [inputs], NULL for an optional one that is not given. Missing ones are random:0 when
-// `fill_missing`. Binds the dims of `s`. NULL after a diagnostic that lists every input.
+// All inputs of an entry, by --in and --dim: [inputs], NULL for an optional one that is not given. Missing ones are
+// random:0 when `fill_missing`. Binds the dims of `s`. NULL after a diagnostic that lists every input.
 ir_tensor **inputs_make(cli *c, signature *s, bool fill_missing, bool strict_dims);
 
 #endif

@@ -1,8 +1,8 @@
 // An image as an input: channels made to fit, laid out, scaled.
 //
-// Grey or colour from 0 to 1 for float inputs, then (x - mean) / std by channel; 0 to 255 for integers. A colour image becomes
-// grey by luma (ITU-R BT.601), a grey one colour by repetition; alpha is kept only where the input has it. The size is never
-// changed: an image of another size does not fit.
+// Grey or colour from 0 to 1 for float inputs, then (x - mean) / std by channel; 0 to 255 for integers. A colour image
+// becomes grey by luma (ITU-R BT.601), a grey one colour by repetition; alpha is kept only where the input has it. The
+// size is never changed: an image of another size does not fit.
 #include "frontend/image.h"
 #include "tools/nnc/source.h"
 
@@ -46,7 +46,8 @@ static bool read_options(cli *c, const char *path, str text, const sig_tensor *i
     else if (str_starts(part, STR("layout="))) ok = (o->layout = str_dup(c->a, (str){part.p + 7, part.n - 7})) != NULL;
     if (!ok) {
       diag *d = diag_at(&c->diags, NO_SPAN, cli_source, str_dup(c->a, part), "it is no option of an image");
-      diag_note_to(&c->diags, d, "mean=M, std=S (one number, or one a channel: 0.485/0.456/0.406), layout=nchw|nhwc|chw|hwc|nhw|hw");
+      diag_note_to(&c->diags, d,
+                   "mean=M, std=S (one number, or one a channel: 0.485/0.456/0.406), layout=nchw|nhwc|chw|hwc|nhw|hw");
       return false;
     }
     text = comma ? (str){comma + 1, text.n - part.n - 1} : (str){"", 0};
@@ -121,7 +122,8 @@ ir_tensor *image_for_input(cli *c, const char *path, str options, const sig_tens
     for (int64_t x = 0; x < image->dim[1]; x++, pixel += have)
       for (uint32_t k = 0; k < want; k++) {
         int64_t place = y * step[0] + x * step[1] + k * step[2];
-        scalar_store((char *)t->data + (size_t)place * dtype_size(t->dt), pixel_value(t->dt, channel(pixel, have, want, k), &o, k));
+        scalar_store((char *)t->data + (size_t)place * dtype_size(t->dt),
+                     pixel_value(t->dt, channel(pixel, have, want, k), &o, k));
       }
   return t;
 }

@@ -1,5 +1,5 @@
-// A graph for Graphviz: a box an operator, an ellipse an input or output, a cluster a fused group. Constants of one value and weights
-// are written into the box that reads them, so that the picture shows the flow of data.
+// A graph for Graphviz: a box an operator, an ellipse an input or output, a cluster a fused group. Constants of one
+// value and weights are written into the box that reads them, so that the picture shows the flow of data.
 #include "tools/nnc/stage.h"
 
 #include <string.h>

@@ -20,7 +20,8 @@ static void print_tensors(strbuf *b, const rt_plan *p, uint32_t first, uint32_t 
   sb_char(b, '(');
   for (uint32_t i = 0; i < n; i++) {
     sb_fmt(b, "%s%s: %s", i ? ", " : "", rt_string(p, t[i].name), dtype_name((dtype)t[i].dtype));
-    for (uint32_t d = 0; d < t[i].rank; d++) sb_fmt(b, "%s%s", d ? ", " : "[", plan_expr_text(b->a, p, words[t[i].dims + d]));
+    for (uint32_t d = 0; d < t[i].rank; d++)
+      sb_fmt(b, "%s%s", d ? ", " : "[", plan_expr_text(b->a, p, words[t[i].dims + d]));
     if (t[i].rank) sb_char(b, ']');
   }
   sb_char(b, ')');
@@ -33,14 +34,16 @@ static void print_exprs(strbuf *b, const rt_plan *p, const char *name, uint32_t 
 }
 
 static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
-  static const char *const classes[] = {[RT_BUF_input] = "input", [RT_BUF_output] = "output", [RT_BUF_arena] = "arena", [RT_BUF_constant] = "constant"};
+  static const char *const classes[] = {
+      [RT_BUF_input] = "input", [RT_BUF_output] = "output", [RT_BUF_arena] = "arena", [RT_BUF_constant] = "constant"};
   const rt_buffer *buf = RT_ARRAY(p, rt_buffer, buffers) + g->first_buffer + i;
   const rt_tensor_info *t = RT_ARRAY(p, rt_tensor_info, tensors);
   const rt_program *prepare = RT_ARRAY(p, rt_program, programs);
   sb_fmt(b, "  buffer b%u %s", i, classes[buf->cls]);
   if (buf->cls == RT_BUF_input) sb_fmt(b, " %s", rt_string(p, t[g->first_input + buf->index].name));
   if (buf->cls == RT_BUF_output) sb_fmt(b, " %s", rt_string(p, t[g->first_output + buf->index].name));
-  if (buf->cls == RT_BUF_constant) sb_fmt(b, " %s at %" PRIu64, rt_string(p, t[prepare->first_output + buf->index].name), buf->offset);
+  if (buf->cls == RT_BUF_constant)
+    sb_fmt(b, " %s at %" PRIu64, rt_string(p, t[prepare->first_output + buf->index].name), buf->offset);
   if (buf->cls == RT_BUF_arena) sb_fmt(b, " live %u..%u", buf->first, buf->last);
   sb_fmt(b, ", bytes %s\n", plan_expr_text(b->a, p, buf->size));
 }
@@ -50,7 +53,8 @@ static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_
   const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + s->kernel;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   sb_fmt(b, "  step %u %s(", i, rt_string(p, k->name));
-  for (uint32_t q = 0; q < k->n_buffers; q++) sb_fmt(b, "%sb%u", q ? ", " : "", words[s->buffers + q] - g->first_buffer);
+  for (uint32_t q = 0; q < k->n_buffers; q++)
+    sb_fmt(b, "%sb%u", q ? ", " : "", words[s->buffers + q] - g->first_buffer);
   sb_char(b, ')');
   print_exprs(b, p, "grid", s->grid, k->n_grid);
   print_exprs(b, p, "symbols", s->symbols, k->n_symbols);
@@ -67,17 +71,19 @@ static void print_program(strbuf *b, const rt_plan *p, const rt_program *g) {
   sb_char(b, '\n');
   const rt_check *checks = RT_ARRAY(p, rt_check, checks) + g->first_check;
   for (uint32_t i = 0; i < g->n_checks; i++)
-    sb_fmt(b, "  check %s >= 0  // %s, line %u\n", plan_expr_text(b->a, p, checks[i].expr), rt_string(p, checks[i].text), checks[i].line);
+    sb_fmt(b, "  check %s >= 0  // %s, line %u\n", plan_expr_text(b->a, p, checks[i].expr),
+           rt_string(p, checks[i].text), checks[i].line);
   for (uint32_t i = 0; i < g->n_buffers; i++) print_buffer(b, p, g, i);
   for (uint32_t i = 0; i < g->n_steps; i++) print_step(b, p, g, i);
 }
 
 void stage_plan(strbuf *b, const rt_plan *p) {
-  sb_fmt(b, "plan %s: version %u, %" PRIu64 " bytes, constants %" PRIu64 " bytes, scratch %u bytes a thread\n", rt_string(p, p->name), p->version,
-         p->size_bytes, p->constants_bytes, p->scratch_bytes);
+  sb_fmt(b, "plan %s: version %u, %" PRIu64 " bytes, constants %" PRIu64 " bytes, scratch %u bytes a thread\n",
+         rt_string(p, p->name), p->version, p->size_bytes, p->constants_bytes, p->scratch_bytes);
   const rt_dim *dims = RT_ARRAY(p, rt_dim, dims);
   for (uint64_t i = 0; i < p->dims.count; i++)
-    sb_fmt(b, "dim %s in %" PRId64 "..%" PRId64 " step %" PRId64 "\n", rt_string(p, dims[i].name), dims[i].lo, dims[i].hi, dims[i].step);
+    sb_fmt(b, "dim %s in %" PRId64 "..%" PRId64 " step %" PRId64 "\n", rt_string(p, dims[i].name), dims[i].lo,
+           dims[i].hi, dims[i].step);
   for (uint64_t i = 0; i < p->programs.count; i++) print_program(b, p, RT_ARRAY(p, rt_program, programs) + i);
 }
 
@@ -99,7 +105,8 @@ static rt_session *bound_session(cli *c, const rt_module *m, const signature *s)
   }
   rt_status status = rt_session_new(&session, m, NULL, 0, &err);
   if (!status) arena_defer(c->a, free_session, session);
-  for (size_t i = 0; i < s->dims.n && !status; i++) status = rt_session_set_dim(session, s->dims.at[i].symbol->name, s->dims.at[i].value, &err);
+  for (size_t i = 0; i < s->dims.n && !status; i++)
+    status = rt_session_set_dim(session, s->dims.at[i].symbol->name, s->dims.at[i].value, &err);
   if (!status) status = rt_bind_inputs(session, entry, in, &err);
   if (!status) status = rt_bind_steps(session, entry, &err);
   if (!status) return session;
@@ -129,13 +136,13 @@ bool stage_memory(cli *c, strbuf *b, const rt_module *m, const signature *s) {
   const program_state *st = &session->programs[s->index + 1];
   sb_fmt(b, "entry %s", s->entry);
   for (size_t i = 0; i < s->dims.n; i++) sb_fmt(b, ", %s = %" PRId64, s->dims.at[i].symbol->name, s->dims.at[i].value);
-  sb_fmt(b, "\narena %" PRIu64 " bytes; no placement needs less than %" PRIu64 "\nconstants %" PRIu64 " bytes\n", st->arena_bytes,
-         lower_bound(g, buffers, st), p->constants_bytes);
+  sb_fmt(b, "\narena %" PRIu64 " bytes; no placement needs less than %" PRIu64 "\nconstants %" PRIu64 " bytes\n",
+         st->arena_bytes, lower_bound(g, buffers, st), p->constants_bytes);
   sb_z(b, "\n      offset       bytes  live      written by\n");
   for (uint32_t i = 0; i < g->n_buffers; i++) {
     if (buffers[i].cls != RT_BUF_arena) continue;
-    sb_fmt(b, "%12" PRIu64 "%12" PRIu64 "  %-10s%s\n", st->offset[i], st->size[i], str_fmt(c->a, "%u..%u", buffers[i].first, buffers[i].last),
-           rt_string(p, steps[buffers[i].first].label));
+    sb_fmt(b, "%12" PRIu64 "%12" PRIu64 "  %-10s%s\n", st->offset[i], st->size[i],
+           str_fmt(c->a, "%u..%u", buffers[i].first, buffers[i].last), rt_string(p, steps[buffers[i].first].label));
   }
   return true;
 }

@@ -1,0 +1,107 @@
+// nnc verify: the interpreter on the graph as written, against compiled code, on the same inputs.
+#include "tools/nnc/diverge.h"
+#include "tools/nnc/source.h"
+
+#include <math.h>
+
+typedef struct verdict {
+  const signature *s;
+  comparison *by; // [outputs]
+  bool ok;
+  divergence where;
+  const char *pass; // --bisect
+  unsigned threads;
+} verdict;
+
+static const char *where_text(cli *c, const divergence *d) {
+  return d->file ? str_fmt(c->a, "step %u, `%s`, %s:%u", d->step, d->label, d->file, d->line)
+                 : str_fmt(c->a, "step %u, `%s`", d->step, d->label);
+}
+
+static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_string("inf"); }
+
+static double relative(const comparison *by) { return by->max_abs == 0 ? 0 : by->max_abs / by->magnitude; }
+
+static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v) {
+  json_t *out = json_new(c), *list = json_array();
+  json_object_set_new(out, "entry", json_string(v->s->entry));
+  json_object_set_new(out, "ok", json_boolean(v->ok));
+  json_object_set_new(out, "bound", json_real(c->opt.bound));
+  json_object_set_new(out, "cpu", json_string(j->target->name));
+  json_object_set_new(out, "threads", json_integer(v->threads));
+  json_object_set_new(out, "outputs", list);
+  for (size_t i = 0; i < v->s->outputs.n; i++)
+    json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:b}", "name", v->s->outputs.at[i].name, "max_abs",
+                                          number(v->by[i].max_abs), "max_rel", number(relative(&v->by[i])), "cosine",
+                                          number(v->by[i].cosine), "ok", v->by[i].ok));
+  json_object_set_new(out, "first_difference", v->where.found ? json_string(where_text(c, &v->where)) : json_null());
+  if (c->opt.bisect) json_object_set_new(out, "pass", v->pass ? json_string(v->pass) : json_null());
+  exit_status status = print_json(c, out);
+  return status ? status : v->ok ? EXIT_done : EXIT_model;
+}
+
+static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v) {
+  printf("entry %s", v->s->entry);
+  for (size_t i = 0; i < v->s->dims.n; i++)
+    printf(", %s = %lld", v->s->dims.at[i].symbol->name, (long long)v->s->dims.at[i].value);
+  printf("; compiled for %s, %u thread%s, against the interpreter\n\n", j->target->name, v->threads,
+         v->threads == 1 ? "" : "s");
+  printf("  %-24s%12s%12s%12s\n", "output", "max error", "relative", "cosine");
+  for (size_t i = 0; i < v->s->outputs.n; i++) {
+    const comparison *by = &v->by[i];
+    printf("  %-24s%12.3g%12.3g%12.8f  %s\n", v->s->outputs.at[i].name, by->max_abs, relative(by), by->cosine,
+           by->ok ? "ok" : "DIFFERS");
+  }
+  printf("\n%s: every output within %g of the largest magnitude%s\n", v->ok ? "verified" : "FAILED", c->opt.bound,
+         v->ok ? "" : " was expected");
+  if (!v->ok && v->where.found)
+    printf("first difference: %s: error %.3g at element %lld, largest magnitude %.3g\n", where_text(c, &v->where),
+           v->where.by.max_abs, (long long)v->where.by.worst, v->where.by.magnitude);
+  else if (!v->ok)
+    printf("no single step is beyond the bound: the passes changed values (see --bisect), or the error grows over "
+           "steps\n");
+  if (c->opt.bisect && v->pass) printf("bisect: the graph gives other values after pass `%s`\n", v->pass);
+  else if (c->opt.bisect) printf("bisect: the interpreted graph gives the same values after every pass\n");
+  return v->ok ? EXIT_done : EXIT_model;
+}
+
+// Both runs, and the search where they differ. false after diagnostics of the job or the command line.
+static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *in, ir_tensor **want, verdict *v) {
+  rt_module m;
+  compiled_run r;
+  if (!interpret(c, s, j->m->graphs.at[s->index], in, want, NULL, NULL)) return false;
+  if (!compile_passes(j) || !compile_lower(j) || !compile_module(j, &m)) return false;
+  if (!run_prepare(c, &m, s, (ir_tensor *const *)(const void *)in, &r) || !run_once(c, &r)) return false;
+  *v = (verdict){
+      .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
+  for (size_t i = 0; i < s->outputs.n; i++) {
+    v->by[i] = tensors_compare(want[i], r.results[i]->data, c->opt.bound);
+    v->ok = v->ok && v->by[i].ok;
+  }
+  return v->ok || find_divergence(c, j, s, &r, in, &v->where);
+}
+
+exit_status cmd_verify(cli *c) {
+  exit_status status;
+  verdict v;
+  if (job_is_library(c)) {
+    diag_at(&c->diags, NO_SPAN, cli_combination, "`nnc verify` needs the .yaml: a .so holds no graph to interpret");
+    return fail(c);
+  }
+  compile_job *j = job_begin(c, &status);
+  if (!j) return status;
+  if (!compile_frontend(j, NULL) || !compile_weights(j)) return job_fail(c, j);
+  signature *s = signature_of_graphs(c, j->m);
+  ir_tensor **in = s ? inputs_make(c, s, true, false) : NULL;
+  if (!in) return fail(c);
+  ir_tensor **want = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
+  const ir_tensor *const *given = (const ir_tensor *const *)(const void *)in;
+  if (!judge(c, j, s, given, want, &v)) {
+    job_report(c, j);
+    report_diagnostics(&c->diags);
+    return failure_status(diag_failed(&j->diags) ? &j->diags : &c->diags);
+  }
+  job_report(c, j);
+  if (c->opt.bisect && !find_pass(c, s, given, want, &v.pass, &status)) return status;
+  return c->opt.json ? print_as_json(c, j, &v) : print_as_text(c, j, &v);
+}
