@@ -199,15 +199,20 @@ def softmaxes():
   return f
 
 
-def attention(q, k, v, mask=None, scale=None, causal=False):
-  """[b, h, m, d] x [b, g, n, d] x [b, g, n, e], h a multiple of g; rows without a visible key give 0. In f64."""
+def attention(q, k, v, mask=None, scale=None, causal=False, window=None):
+  """[b, h, m, d] x [b, g, n, d] x [b, g, n, e], h a multiple of g; rows without a visible key give 0. In f64.
+
+  Query i stands at key i + n - m; causal hides keys ahead of it, window those at a distance of `window` or more."""
   h, g, m, n = q.shape[1], k.shape[1], q.shape[2], k.shape[2]
   k, v = (np.repeat(t.astype(F64), h // g, 1) for t in (k, v))
   s = np.einsum("bhmd,bhnd->bhmn", q.astype(F64), k) * (q.shape[-1] ** -0.5 if scale is None else scale)
   if mask is not None:
     s = np.where(mask, s, -np.inf) if mask.dtype == BOOL else s + mask.astype(F64)
+  behind = np.arange(m)[:, None] + n - m - np.arange(n)
   if causal:
-    s = np.where(np.arange(m)[:, None] - np.arange(n) + n - m >= 0, s, -np.inf)
+    s = np.where(behind >= 0, s, -np.inf)
+  if window is not None:
+    s = np.where(np.abs(behind) < window, s, -np.inf)
   top = s.max(-1, keepdims=True)
   p = np.exp(s - np.where(np.isinf(top), 0, top))
   total = p.sum(-1, keepdims=True)
@@ -237,6 +242,9 @@ def attentions():
     ("mask_float_inf", (1, 2, 2, 4, 5, 4, 4), "", {}, "inf"),
     ("mask_causal", (1, 2, 2, 6, 6, 4, 4), ", causal=True", {"causal": True}, "padding"),
     ("long", (1, 1, 1, 3, 67, 8, 8), "", {}, None),
+    ("window", (1, 2, 2, 7, 7, 4, 4), ", window=3", {"window": 3}, None),
+    ("window_causal", (1, 2, 1, 7, 7, 4, 4), ", causal=True, window=3", {"causal": True, "window": 3}, None),
+    ("window_causal_decode", (1, 1, 1, 2, 9, 4, 4), ", causal=True, window=4", {"causal": True, "window": 4}, None),
   ):
     g = f.rng(name)
     q, k, v = (g.normal(size=s).astype(F32) for s in shapes(*sizes))
@@ -255,7 +263,8 @@ def attentions():
       given = np.where(g.random((1, 1, m, n)) < 0.3, F32.type(-np.inf), F32.type(0))
       given[..., 1] = 0
     y = attention(q, k, v, mask=given, **options)
-    if not ("causal" in options and m != n):  # the library aligns the first query with the first key
+    # the library has no window, and aligns the first query with the first key
+    if "window" not in options and not ("causal" in options and m != n):
       bias = [] if given is None else [np.broadcast_to(given, (*given.shape[:2], m, n))]
       attributes = {{"scale": "scale", "causal": "is_causal"}[key]: value for key, value in options.items()}
       if bias and "causal" in options:
@@ -291,6 +300,17 @@ def rope():
     table = np.broadcast_to(angle[:, :4], (2, 5, 4))
     agree(y, onnx_op("RotaryEmbedding", [x.astype(F64), np.cos(table), np.sin(table)], interleaved=interleaved)[0])
     f.case(name, f"prelude: rope(x0, x1{text})", [x, positions], [rounded(y, F32)], "5e-6")  # large angles in f32
+    if name == "half":
+      first, second, rest = x[..., 0:2].astype(F64), x[..., 2:4].astype(F64), x[..., 4:]
+      a = positions[:, None] * theta ** (-np.arange(0, 4, 2) / 4)
+      turned = [first * np.cos(a) - second * np.sin(a), first * np.sin(a) + second * np.cos(a)]
+      out = rounded(np.concatenate([*turned, rest], -1), F32)
+      f.case("dims", "prelude: rope(x0, x1, dims=4)", [x, positions], [out], "5e-6")
+      each = np.stack([positions, positions[::-1]])  # [batch, time]
+      angles = np.concatenate([each[:, None, :, None] * theta ** (-np.arange(0, 8, 2) / 8)] * 2, -1)
+      turned = np.concatenate([-x[..., 4:], x[..., :4]], -1).astype(F64)
+      out = rounded(x * np.cos(angles) + turned * np.sin(angles), F32)
+      f.case("batch_positions", "prelude: rope(x0, x1)", [x, each], [out], "5e-6")
   return f
 
 

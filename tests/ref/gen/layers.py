@@ -52,7 +52,8 @@ def norms():
     f.case(f"rms_norm_{name}", f"prelude: rms_norm(x0{text})", [x], [rounded(r, F32)], "1e-6", {"weight": w})
   far = (sample(f, "ln_far", (3, 64), F32) + F32.type(1000)).astype(F32)
   y = normalised(far.astype(F64), -1, 1e-5)
-  f.case("layer_norm_far", "prelude: layer_norm(x0, affine=False)", [far], [rounded(y, F32)], "5e-6")
+  # a mean of 1000 is itself rounded to f32: half a unit there is 3e-5 of the deviation
+  f.case("layer_norm_far", "prelude: layer_norm(x0, affine=False)", [far], [rounded(y, F32)], "5e-5")
   flat = np.full((2, 8), 3.5, F32)
   f.case("layer_norm_constant", "prelude: layer_norm(x0, affine=False)", [flat], [np.zeros((2, 8), F32)], "1e-6")
 
@@ -179,6 +180,33 @@ def convolutions():
   return f
 
 
+def recurrent():
+  """gru and lstm over [batch, time, width] from zeros, in torch's order of gates: (r, z, n) and (i, f, g, o)."""
+  f = Family("recurrent")
+  for kind, gates, order in (("gru", 3, (1, 0, 2)), ("lstm", 4, (0, 3, 1, 2))):  # order: the library's gates in torch's
+    for name, (batch, time, width, hidden), bias in (
+      ("plain", (2, 5, 4, 3), True),
+      ("one_step", (1, 1, 3, 2), True),
+      ("no_bias", (3, 4, 2, 5), False),
+    ):
+      x = sample(f, f"{kind}_{name}", (batch, time, width), F32)
+      shapes = {"weight_ih_l0": (gates * hidden, width), "weight_hh_l0": (gates * hidden, hidden)}
+      if bias:
+        shapes |= {"bias_ih_l0": (gates * hidden,), "bias_hh_l0": (gates * hidden,)}
+      weights = {w: sample(f, f"{kind}_{name}_{w}", s, F32) for w, s in shapes.items()}
+      swap = lambda w: w.astype(F64).reshape(gates, hidden, -1)[list(order)].reshape(1, *w.shape)
+      both = None
+      if bias:
+        both = np.concatenate([swap(weights["bias_ih_l0"]), swap(weights["bias_hh_l0"])], 1)
+      ins = [x.astype(F64).swapaxes(0, 1), swap(weights["weight_ih_l0"]), swap(weights["weight_hh_l0"]), both]
+      options = {"hidden_size": hidden} | ({"linear_before_reset": 1} if kind == "gru" else {})
+      sequence, *last = onnx_op(kind.upper(), ins, n_out=2 if kind == "gru" else 3, **options)
+      outs = [sequence[:, 0].swapaxes(0, 1), *(v[0] for v in last)]
+      text = f"prelude: {kind}(x0, {hidden}{'' if bias else ', bias=False'})"
+      f.case(f"{kind}_{name}", text, [x], [rounded(y, F32) for y in outs], "1e-6", weights)
+  return f
+
+
 def adaptive(x, size):
   """Mean over rows floor(i*h/n) .. ceil((i+1)*h/n), columns alike."""
   h, w = x.shape[2:]
@@ -241,6 +269,7 @@ def language_movement():
   one("flip", "flip(x0, 1)", x[:, ::-1])
   one("roll", "roll(x0, 1, 2)", np.roll(x, 1, 2))
   one("roll_back", "roll(x0, -2, 1)", np.roll(x, -2, 1))
+  one("repeat", "repeat(x0, 3, 1)", np.repeat(x, 3, 1))
   one("tril", "tril(x0)", np.tril(x))
   one("triu_1", "triu(x0, k=1)", np.triu(x, 1))
   one("tril_minus_1", "tril(x0, k=-1)", np.tril(x, -1))
@@ -271,6 +300,7 @@ FAMILIES = {
   "norms": norms,
   "linear": linears,
   "conv_layers": convolutions,
+  "recurrent": recurrent,
   "pools": pools,
   "language_movement": language_movement,
 }
