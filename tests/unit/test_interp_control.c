@@ -202,6 +202,23 @@ static void what_is_missing(void **state) {
   scratch_expect(s, DIAG_ID_interp_custom, "custom operator `mine`");
 }
 
+static void groups_and_inputs(void **state) {
+  scratch *s = *state;
+  static const char text[] = "graph forward(%0 a: f32[3], %1 b: f32[3]) {\n"
+                             "  %2 = input() {name=\"b\"} : f32[3]\n"
+                             "  %3, %4 = group(%0, %2) {kind=\"elem\", name=\"g\"} {\n"
+                             "    (%5: f32[3], %6: f32[3])\n"
+                             "    %7 = sub(%5, %6) : f32[3]\n"
+                             "    %8 = abs(%7) : f32[3]\n"
+                             "    yield %8, %7\n"
+                             "  } : f32[3], f32[3]\n"
+                             "  %9 = add(%3, %4) : f32[3]\n"
+                             "  return y: %9\n"
+                             "}\n";
+  const ir_tensor *a = vector_of(s, DT_f32, 3, VALUES(1, 5, 2)), *b = vector_of(s, DT_f32, 3, VALUES(3, 1, 2));
+  expect_vector(run_text(s, text, 2, TENSORS(a, b)), DT_f32, 3, VALUES(0, 8, 0));
+}
+
 typedef struct log {
   size_t n;
   uint32_t ids[8];
@@ -292,6 +309,7 @@ int main(void) {
       CASE(states_persist),
       CASE(updates_write_where_told),
       CASE(what_is_missing),
+      CASE(groups_and_inputs),
       CASE(every_value_is_watched),
       CASE(memory_is_what_is_alive),
   };

@@ -83,6 +83,28 @@ static void options_and_ranges(void **state) {
   scratch_expect(s, DIAG_ID_interp_dim_unknown, "there is no dim `m`");
 }
 
+// A dim that only a state has is the top of its range, unless asked for.
+static void dims_of_states(void **state) {
+  scratch *s = *state;
+  ir_module *m = module_of(s, "dim room in 1..4\n"
+                              "state list : f32[room] = 7\n"
+                              "graph forward() {\n"
+                              "  %0 = state() {name=\"list\"} : f32[room]\n"
+                              "  return y: %0\n"
+                              "}\n");
+  ir_tensor *out[1], *kept[1] = {NULL};
+  assert_true(run_module(m, s, NULL, out, NULL));
+  expect_vector(out[0], DT_f32, 4, VALUES(7, 7, 7, 7));
+  const char *names[] = {"room"};
+  const int64_t two[] = {2};
+  interp_options opt = {.n_dims = 1, .dim_names = names, .dim_values = two, .states = kept};
+  assert_true(run_module(m, s, NULL, out, &opt));
+  expect_vector(kept[0], DT_f32, 2, VALUES(7, 7));
+  opt.n_dims = 0; // the state was made with 2, now 4 are expected
+  assert_false(run_module(m, s, NULL, out, &opt));
+  scratch_expect(s, DIAG_ID_interp_shape, "`state` met a shape [2] where [4] was expected");
+}
+
 static void defaults_of_inputs(void **state) {
   scratch *s = *state;
   ir_module *m = module_of(s, "dim n in 1..8\n"
@@ -136,8 +158,8 @@ static void dims_from_values(void **state) {
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
   const struct CMUnitTest tests[] = {
-      CASE(binds_and_checks), CASE(steps_and_late_bindings), CASE(options_and_ranges),
-      CASE(dims_from_values), CASE(defaults_of_inputs),      CASE(sizes_at_run_time),
+      CASE(binds_and_checks), CASE(steps_and_late_bindings), CASE(options_and_ranges), CASE(dims_from_values),
+      CASE(dims_of_states),   CASE(defaults_of_inputs),      CASE(sizes_at_run_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
