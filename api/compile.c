@@ -141,9 +141,10 @@ bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, 
       return false;
     }
     char *place = block + j->plan.constant_offset[i];
-    if (!k->computed && copy_plain) memcpy(place, data, j->plan.constant_bytes[i]);
-    constants[i] = k->computed || copy_plain ? place : data;
-    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt, .rank = 1, .dim = {count}, .data = place};
+    bool copied = !k->computed && copy_plain && j->plan.constant_used[i];
+    if (copied) memcpy(place, data, j->plan.constant_bytes[i]);
+    constants[i] = k->computed || copied ? place : data;
+    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt, .rank = 1, .dim = {count}, .data = (void *)(uintptr_t)constants[i]}; // plain ones are not written
   }
   for (size_t i = 0; i < set->sources.n; i++) {
     in[i] = out[set->sources.at[i]];

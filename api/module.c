@@ -141,7 +141,7 @@ nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_di
   j.diags = (diag_list){0};
   diag_init(&j.diags, a);
   size_t bytes = m->job->plan.constants_bytes;
-  char *block = arena_alloc(a, bytes + 1);
+  char *block = arena_alloc(a, j.plan.prepare_bytes + 1);
   const void **constants = ARENA_ARRAY(a, const void *, j.set->constants.n + 1);
   bool ok = compile_prepare(&j, m->rt.kernels, true, block, constants) && aot_write(&j, (str){block, bytes}, library_path);
   if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);

@@ -16,16 +16,18 @@ typedef struct rt_aot_model {
   const void *constants;   // the constants block, 4096-byte aligned
 } rt_aot_model;
 
-extern const rt_aot_model nnc_aot_model __attribute__((visibility("default")));
+#define RT_AOT_API __attribute__((visibility("default"))) // the linker exports only what it is told to
+
+extern RT_AOT_API const rt_aot_model nnc_aot_model;
 
 typedef struct rt_aot_session rt_aot_session;
 
 // Opens a session. threads: 0 = one per CPU this process may use. 0, or an rt_status; *out is NULL on failure.
-int nnc_aot_open(rt_aot_session **out, unsigned threads);
-void nnc_aot_close(rt_aot_session *s);
+RT_AOT_API int nnc_aot_open(rt_aot_session **out, unsigned threads);
+RT_AOT_API void nnc_aot_close(rt_aot_session *s);
 // Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not use it; args are the inputs' data,
 // then the outputs' data. An optional input may be NULL.
-int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *const *args);
-const char *nnc_aot_error(const rt_aot_session *s); // of the last failed call; borrowed until the next
+RT_AOT_API int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *const *args);
+RT_AOT_API const char *nnc_aot_error(const rt_aot_session *s); // of the last failed call; borrowed until the next
 
 #endif

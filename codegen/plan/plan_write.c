@@ -165,18 +165,38 @@ static rt_range place(strbuf *blob, const void *p, size_t n, size_t elem_bytes) 
 }
 #define PLACE(blob, v) place((blob), (v).at, (v).n, sizeof *(v).at)
 
+// Places constants in the block: first those that entries read, then what only `prepare` needs room for.
+static const uint64_t *lay_out(arena *a, diag_list *l, const program_set *set, plan_image *out) {
+  uint64_t *offsets = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), *sizes = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), at = 0;
+  bool *used = ARENA_ARRAY(a, bool, set->constants.n + 1);
+  for (size_t e = 0; e < set->entries.n; e++)
+    for (size_t i = 0; i < set->entries.at[e]->buffers.n; i++)
+      if (set->entries.at[e]->buffers.at[i].cls == PROG_constant) used[set->entries.at[e]->buffers.at[i].index] = true;
+  for (int own = 0; own < 2; own++) {
+    for (size_t i = 0; i < set->constants.n; i++) {
+      const prog_constant *k = &set->constants.at[i];
+      int64_t count = 0;
+      BUG_IF(l, !idx_is_const(k->count, &count), "a constant without constant size");
+      sizes[i] = (uint64_t)count * dtype_size(k->dt);
+      if (used[i] == (own != 0) || (own && !k->computed)) continue;
+      offsets[i] = at;
+      at = (at + sizes[i] + 63) & ~UINT64_C(63);
+    }
+    at = (at + 4095) & ~UINT64_C(4095);
+    if (!own) out->constants_bytes = at;
+  }
+  out->prepare_bytes = at;
+  out->constant_offset = offsets;
+  out->constant_bytes = sizes;
+  out->constant_used = used;
+  return offsets;
+}
+
 bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch_bytes, plan_image *out) {
   writer w = {.a = a, .l = l, .set = set, .string_at = map_new(a), .expr_at = map_new(a)};
   sb_init(&w.strings, a);
   string_of(&w, "");
-  uint64_t *offsets = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), *sizes = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), at = 0;
-  for (size_t i = 0; i < set->constants.n; i++) {
-    int64_t count = 0;
-    BUG_IF(l, !idx_is_const(set->constants.at[i].count, &count), "a constant without constant size");
-    sizes[i] = (uint64_t)count * dtype_size(set->constants.at[i].dt);
-    offsets[i] = at;
-    at = (at + sizes[i] + 63) & ~UINT64_C(63);
-  }
+  const uint64_t *offsets = lay_out(a, l, set, out);
   for (size_t i = 0; i < set->m->dims.n; i++) {
     const ir_dim *d = set->m->dims.at[i];
     vec_push(a, &w.dims, ((rt_dim){string_of(&w, d->symbol->name), 0, d->lo, d->hi, d->step}));
@@ -193,7 +213,7 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
   rt_plan head = {.magic = RT_PLAN_MAGIC, .version = RT_PLAN_VERSION, .cpu_level = (uint32_t)set->target->level, .scratch_bytes = scratch_bytes};
   head.name = string_of(&w, set->m->name ? set->m->name : "model");
   head.weights_key = weights_key(set, offsets);
-  head.constants_bytes = (at + 4095) & ~UINT64_C(4095);
+  head.constants_bytes = out->constants_bytes;
   strbuf blob;
   sb_init(&blob, a);
   sb_bytes(&blob, &head, sizeof head);
@@ -214,6 +234,6 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
   memcpy(bytes, &head, sizeof head);
   head.checksum = rt_checksum(bytes, blob.n);
   memcpy(bytes, &head, sizeof head);
-  *out = (plan_image){{bytes, blob.n}, head.constants_bytes, offsets, sizes};
+  out->blob = (str){bytes, blob.n};
   return true;
 }

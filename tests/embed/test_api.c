@@ -1,5 +1,6 @@
 // The public API on the digits model: numbers, sizes, threads, sessions, and every kind of wrong call.
 #include "digits_case.h"
+#include "ir/target.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -29,7 +29,7 @@ bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
   if (!e->plain || !j->m || !compile_passes(j) || !compile_lower(j)) return false;
   j->llvm = nnc_llvm_backend();
   if (!compile_object(j) || !compile_load(j, &e->kernels)) return false;
-  e->block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
+  e->block = aligned_alloc(4096, j->plan.prepare_bytes + 4096);
   arena_defer(a, free, e->block);
   e->constants = ARENA_ARRAY(a, const void *, j->set->constants.n + 1);
   return compile_prepare(j, e->kernels, false, e->block, e->constants);
