@@ -36,7 +36,10 @@ const char *scratch_path(scratch *s, const char *name) { return str_fmt(s->a, "%
 
 const char *scratch_file(scratch *s, const char *name, str bytes) {
   const char *path = scratch_path(s, name);
-  assert_true(file_write(s->a, &s->l, path, bytes, 0600));
+  FILE *f = fopen(path, "wb"); // not file_write: tests write thousands, and need none on the disk
+  assert_non_null(f);
+  assert_int_equal(fwrite(bytes.p, 1, bytes.n, f), bytes.n);
+  assert_int_equal(fclose(f), 0);
   return path;
 }
 
