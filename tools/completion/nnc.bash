@@ -1,0 +1,22 @@
+# Bash completion for nnc: commands, each command's options as its --help lists them, and the values of a few.
+_nnc() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W "compile run bench verify check show ops version help --help" -- "$word")
+    return
+  fi
+  case $before in
+  --emit) mapfile -t COMPREPLY < <(compgen -W "so obj graph kernel plan llvm asm" -- "$word") && return ;;
+  --stage) mapfile -t COMPREPLY < <(compgen -W "graph fused kernel plan memory" -- "$word") && return ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W "text dot" -- "$word") && return ;;
+  --cpu) mapfile -t COMPREPLY < <(compgen -W "native x86-64 x86-64-v3 x86-64-v4" -- "$word") && return ;;
+  esac
+  if [[ $word == -* ]]; then
+    local options
+    options=$(nnc "$command" --help 2>/dev/null | grep -o -e '--[a-z-]*' | sort -u)
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+  fi
+}
+complete -o filenames -F _nnc nnc
