@@ -2,6 +2,7 @@
 // undoes or repeats movement is dropped. No canonical order of movement is needed: the index form sees through any (graph-ir section 3).
 #include "passes/pass.h"
 #include "passes/rules.h"
+#include <string.h>
 
 typedef struct canon {
   pass_context *c;
@@ -36,12 +37,20 @@ static ir_value *movement(ir_builder *b, const ir_node *n, ir_value *x) {
   return identity ? d->in[0] : ir_transpose(b, d->in[0], both);
 }
 
+// A parameter seen as a node is the parameter.
+static ir_value *input(ir_builder *b, const ir_node *n) {
+  ir_graph *g = b->region->graph;
+  for (uint32_t i = 0; i < g->body->n_params; i++)
+    if (!strcmp(g->param_names[i], ir_attr_str(n, "name", ""))) return &g->body->params[i];
+  return NULL;
+}
+
 static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
   canon *x = user;
   b->scope = n->scope;
   b->spans = n->spans;
-  if (op_get(n->op)->cls == OPC_movement && n->n_in == 1) {
-    ir_value *v = movement(b, n, map_get_ptr(values, n->in[0]));
+  if (n->op == OP_input || (op_get(n->op)->cls == OPC_movement && n->n_in == 1)) {
+    ir_value *v = n->op == OP_input ? input(b, n) : movement(b, n, map_get_ptr(values, n->in[0]));
     if (v) map_put_ptr(values, &n->out[0], v);
     return v != NULL;
   }

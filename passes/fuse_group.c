@@ -33,7 +33,21 @@ static bool is_cheap(op_code op) {
   }
 }
 
+// Windows, and slices whose start is a value, have no schedule yet: like operators that are not compiled they stay outside groups, and lowering
+// names them.
+static bool has_schedule(const fuse_plan *p, const ir_node *n) {
+  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group) return false;
+  if (n->op == OP_slice) return n->n_in == 1;
+  if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
+  const ir_map *labels = n->op == OP_contract ? ir_map_of(p->m, n) : NULL;
+  for (uint32_t o = 0; labels && o < labels->n_operands; o++)
+    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
+      if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
+  return true;
+}
+
 bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
+  if (!has_schedule(p, n)) return false;
   if (op_get(n->op)->cls == OPC_movement || op_get(n->op)->cls == OPC_leaf) return true;
   if (!is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) {
@@ -233,8 +247,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   count_uses(p, g);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;
-    bool windowed = cls == OPC_reduce && ir_attr_find(n, "map");
-    if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || windowed || fuse_is_free(p, n)) continue;
+    if (!has_schedule(p, n) || fuse_is_free(p, n)) continue;
     if (op_is_elementwise(n->op)) join_elementwise(p, n);
     else if (cls == OPC_reduce) join_reduction(p, n);
     else if (n->op == OP_gather) open_gather(p, n);

@@ -289,10 +289,11 @@ static bool all_compiled(lowering *l) {
   bool seen[OP_COUNT] = {false}, ok = true;
   for (size_t g = 0; g < l->m->graphs.n; g++)
     for (const ir_node *n = l->m->graphs.at[g]->body->first; n; n = n->next) {
-      if (n->op == OP_group || n->op == OP_check || op_get(n->op)->cls == OPC_leaf) continue;
+      op_class cls = op_get(n->op)->cls;
+      if (n->op == OP_group || n->op == OP_check || (cls == OPC_leaf && op_has(n->op, OPF_COMPILED) && n->op != OP_input)) continue;
       ok = false;
       // Movement left outside groups feeds one of the operators to be named; a slice from a computed start is one of them.
-      if (op_get(n->op)->cls == OPC_movement && op_has(n->op, OPF_COMPILED) && n->n_in == 1) continue;
+      if (cls == OPC_movement && op_has(n->op, OPF_COMPILED) && !(n->op == OP_slice && n->n_in == 2)) continue;
       if (!seen[n->op]) diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
       seen[n->op] = true;
     }
