@@ -213,6 +213,7 @@ void cg_store(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t c
   if (shared == NULL) {
     store_rows(g, &t, x);
   } else {
+    cg_flush(g);
     LLVMBasicBlockRef inside = cg_block(g, "store"), after = cg_block(g, "stored");
     cg_open_scope(g, LLVMBuildCondBr(g->b, shared, inside, after));
     LLVMPositionBuilderAtEnd(g->b, inside);

@@ -31,10 +31,15 @@ typedef struct cg_scope {
       end; // code hoisted into this scope goes before this instruction; NULL: the innermost scope, at the builder
 } cg_scope;
 
+// The values of an elementwise statement are computed when they are first used, so that a chain of such statements runs
+// chunk by chunk and few vectors are live at a time. They belong to the block of code where the statement stands: see
+// cg_flush.
 typedef struct cg_tile {
   uint32_t rows, cols, n_chunks;
   dtype dt;
-  LLVMValueRef *v; // [rows * n_chunks]
+  LLVMValueRef *v;     // [rows * n_chunks]; NULL: not computed yet. Read by cg_chunk and cg_part
+  const kir_stmt *def; // computes what is not there yet, from
+  const struct cg_tile *in[3];
 } cg_tile;
 
 // Where the statements of a copy's body are in the rectangle: its whole, or one piece of one row.
@@ -64,7 +69,8 @@ typedef struct cg {
   map *symbols; // sym -> cg_value *
   map *tiles;   // kir_tile -> cg_tile *
   map *numbers; // value numbering of index arithmetic
-  VEC(cg_scope) scopes; // outermost first
+  VEC(const cg_tile *) pending; // tiles with values still to be computed, in the order of their statements
+  VEC(cg_scope) scopes;         // outermost first
   uint32_t serial;
   VEC(idx_binding) bound; // names that stand for expressions: lets, unrolled loop variables
   LLVMValueRef guard;     // reads of index buffers touch memory only where this i1 holds; NULL: always
@@ -129,6 +135,7 @@ LLVMValueRef cg_scalar(cg *g, scalar s); // a constant as one element in a regis
 cg_tile *cg_tile_new(cg *g, dtype dt, uint32_t rows, uint32_t cols);
 void cg_set(cg *g, const kir_tile *t, const cg_tile *value);
 const cg_tile *cg_get(cg *g, const kir_tile *t);
+LLVMValueRef cg_chunk(cg *g, const cg_tile *t, size_t i); // v[i], computed if need be
 // The part of a broadcast tile at row r, chunk j of a row of `cols` columns.
 LLVMValueRef cg_part(cg *g, const cg_tile *t, uint32_t r, uint32_t j, uint32_t cols);
 // The shape of a statement here: in a copy's body, of the piece at hand.
@@ -183,6 +190,11 @@ LLVMValueRef cg_convert(cg *g, dtype from, dtype to, LLVMValueRef x); // as the 
 // -- elementwise.c --
 LLVMValueRef cg_elementwise(cg *g, op_code op, dtype in, dtype out, LLVMValueRef *x); // x[0] is bool for `where`
 LLVMValueRef cg_multiply_add(cg *g, dtype dt, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+
+// The chunks of an elementwise statement (KIR_op, KIR_fma) wait until they are used.
+void cg_elementwise_stmt(cg *g, const kir_stmt *s);
+LLVMValueRef cg_elementwise_chunk(cg *g, const cg_tile *t, size_t i);
+void cg_flush(cg *g); // computes all that waits: before control flow, and at the end of a block
 
 // -- reduce.c --
 void cg_dot(cg *g, const kir_stmt *s);

@@ -70,6 +70,7 @@ static void row_pieces(cg *g, const kir_stmt *s) {
 }
 
 void cg_copy(cg *g, const kir_stmt *s) {
+  cg_flush(g);
   uint64_t n_chunks = (uint64_t)s->rows * cg_chunks(g, s->cols);
   g->view = (cg_view){true, NULL, NULL, s->rows, s->cols, s->rows, s->cols};
   if (n_chunks <= STRAIGHT_CHUNKS) {

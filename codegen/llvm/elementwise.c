@@ -157,3 +157,38 @@ LLVMValueRef cg_multiply_add(cg *g, dtype dt, LLVMValueRef x, LLVMValueRef y, LL
   if (!dtype_is_float(dt)) return cg_add(g, cg_mul(g, x, y), z);
   return cg_round(g, dt, cg_fma(g, cg_widen(g, dt, x), cg_widen(g, dt, y), cg_widen(g, dt, z)));
 }
+
+// -- statements --
+
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static dtype operand_dtype(const cg_tile *t) { return t->in[t->def->kind == KIR_op && t->def->op == OP_where]->dt; }
+
+void cg_elementwise_stmt(cg *g, const kir_stmt *s) {
+  uint32_t rows = 1, cols = 1;
+  for (uint32_t i = 0; i < s->n_in; i++) {
+    rows = larger(rows, cg_get(g, s->in[i])->rows);
+    cols = larger(cols, cg_get(g, s->in[i])->cols);
+  }
+  cg_tile *out = cg_tile_new(g, s->out->dt, rows, cols);
+  out->def = s;
+  for (uint32_t i = 0; i < s->n_in; i++) out->in[i] = cg_get(g, s->in[i]);
+  cg_set(g, s->out, out);
+  vec_push(g->a, &g->pending, out);
+}
+
+LLVMValueRef cg_elementwise_chunk(cg *g, const cg_tile *t, size_t i) {
+  const kir_stmt *s = t->def;
+  LLVMValueRef x[3] = {NULL, NULL, NULL};
+  uint32_t r = (uint32_t)(i / t->n_chunks), j = (uint32_t)(i % t->n_chunks);
+  for (uint32_t p = 0; p < s->n_in; p++) x[p] = cg_part(g, t->in[p], r, j, t->cols);
+  dtype in = operand_dtype(t);
+  return s->kind == KIR_fma ? cg_multiply_add(g, in, x[0], x[1], x[2]) : cg_elementwise(g, s->op, in, t->dt, x);
+}
+
+void cg_flush(cg *g) { // the last first: each value is followed through its whole chain
+  while (g->pending.n > 0) {
+    const cg_tile *t = vec_pop(&g->pending);
+    for (size_t i = 0; i < (size_t)t->rows * t->n_chunks; i++) (void)cg_chunk(g, t, i);
+  }
+}

@@ -72,7 +72,7 @@ static void reset(cg *g, kir_kernel *k) {
   g->symbols = map_new(g->a);
   g->tiles = map_new(g->a);
   g->numbers = map_new(g->a);
-  g->scopes.n = g->bound.n = 0;
+  g->scopes.n = g->bound.n = g->pending.n = 0;
   g->serial = 0;
   g->dummy = NULL;
   g->guard = NULL;

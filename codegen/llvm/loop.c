@@ -87,6 +87,7 @@ static LLVMValueRef turns(cg *g, loop *w, LLVMValueRef start, int64_t unroll, bo
 }
 
 void cg_for(cg *g, const kir_stmt *s) {
+  cg_flush(g);
   idx_ctx *ix = g->k->ix;
   loop w = {s, cg_subst(g, s->lo), cg_subst(g, s->hi), ARENA_ARRAY(g->a, const cg_tile *, s->n_carry)};
   for (uint32_t i = 0; i < s->n_carry; i++) w.carried[i] = cg_get(g, s->init[i]);
@@ -112,6 +113,7 @@ void cg_for(cg *g, const kir_stmt *s) {
 }
 
 void cg_if(cg *g, const kir_stmt *s) {
+  cg_flush(g);
   cg_value holds = cg_holds(g, cg_subst(g, s->index));
   LLVMBasicBlockRef yes = cg_block(g, "then"), after = cg_block(g, "after");
   LLVMBasicBlockRef no = s->other.first == NULL ? after : cg_block(g, "else");

@@ -13,10 +13,10 @@ void cg_dot(cg *g, const kir_stmt *s) {
   for (uint32_t r = 0; r < out->rows; r++) {
     LLVMValueRef x = NULL;
     for (uint32_t j = 0; j < out->n_chunks; j++) {
-      LLVMValueRef y = b->v[j];
-      if (x == NULL || cg_lanes(x) != cg_lanes(y)) x = cg_splat(g, a->v[r], cg_lanes(y));
+      LLVMValueRef y = cg_chunk(g, b, j);
+      if (x == NULL || cg_lanes(x) != cg_lanes(y)) x = cg_splat(g, cg_chunk(g, a, r), cg_lanes(y));
       size_t at = (size_t)r * out->n_chunks + j;
-      out->v[at] = cg_multiply_add(g, acc->dt, x, y, acc->v[at]);
+      out->v[at] = cg_multiply_add(g, acc->dt, x, y, cg_chunk(g, acc, at));
     }
   }
   cg_set(g, s->out, out);
@@ -67,7 +67,7 @@ void cg_reduce(cg *g, const kir_stmt *s) {
   cg_tile *out = cg_tile_new(g, x->dt, x->rows, 1);
   LLVMValueRef *v = ARENA_ARRAY(g->a, LLVMValueRef, x->n_chunks);
   for (uint32_t r = 0; r < x->rows; r++) {
-    for (uint32_t j = 0; j < x->n_chunks; j++) v[j] = cg_widen(g, x->dt, x->v[(size_t)r * x->n_chunks + j]);
+    for (uint32_t j = 0; j < x->n_chunks; j++) v[j] = cg_widen(g, x->dt, cg_chunk(g, x, (size_t)r * x->n_chunks + j));
     LLVMValueRef total = reduce_row(g, k, v, x->n_chunks);
     out->v[r] = widen ? cg_round(g, x->dt, total) : total;
   }

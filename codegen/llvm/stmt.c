@@ -54,27 +54,6 @@ static void emit_index(cg *g, const kir_stmt *s) {
   cg_set(g, s->out, out);
 }
 
-static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
-
-static void emit_elementwise(cg *g, const kir_stmt *s) {
-  const cg_tile *in[3] = {NULL, NULL, NULL};
-  uint32_t rows = 1, cols = 1;
-  for (uint32_t i = 0; i < s->n_in; i++) {
-    in[i] = cg_get(g, s->in[i]);
-    rows = larger(rows, in[i]->rows);
-    cols = larger(cols, in[i]->cols);
-  }
-  dtype from = in[s->kind == KIR_op && s->op == OP_where]->dt;
-  cg_tile *out = cg_tile_new(g, s->out->dt, rows, cols);
-  for (uint32_t i = 0; i < rows * out->n_chunks; i++) {
-    LLVMValueRef x[3] = {NULL, NULL, NULL};
-    for (uint32_t p = 0; p < s->n_in; p++) x[p] = cg_part(g, in[p], i / out->n_chunks, i % out->n_chunks, cols);
-    out->v[i] =
-        s->kind == KIR_fma ? cg_multiply_add(g, from, x[0], x[1], x[2]) : cg_elementwise(g, s->op, from, s->out->dt, x);
-  }
-  cg_set(g, s->out, out);
-}
-
 static void emit_select(cg *g, const kir_stmt *s) {
   const cg_tile *x = cg_get(g, s->in[0]);
   cg_tile *out = cg_tile_new(g, x->dt, x->rows, x->cols);
@@ -85,7 +64,8 @@ static void emit_select(cg *g, const kir_stmt *s) {
       size_t at = (size_t)r * x->n_chunks + j;
       uint32_t lanes = cg_chunk_lanes(g, x->cols, j);
       LLVMValueRef mask = cg_lanewise(&w) ? cg_lane_mask(g, &w, j * g->vl, lanes) : w.row;
-      out->v[at] = mask == NULL ? x->v[at] : cg_select(g, mask, x->v[at], cg_splat_const(otherwise, lanes));
+      out->v[at] =
+          mask == NULL ? cg_chunk(g, x, at) : cg_select(g, mask, cg_chunk(g, x, at), cg_splat_const(otherwise, lanes));
     }
   }
   cg_set(g, s->out, out);
@@ -135,7 +115,7 @@ static void emit(cg *g, const kir_stmt *s) {
   case KIR_index: emit_index(g, s); break;
   case KIR_dot: cg_dot(g, s); break;
   case KIR_op:
-  case KIR_fma: emit_elementwise(g, s); break;
+  case KIR_fma: cg_elementwise_stmt(g, s); break;
   case KIR_select: emit_select(g, s); break;
   case KIR_reduce: cg_reduce(g, s); break;
   case KIR_store: emit_store(g, s); break;
@@ -151,5 +131,6 @@ static void emit(cg *g, const kir_stmt *s) {
 void cg_stmts(cg *g, const kir_block *b) {
   size_t outer = g->bound.n;
   for (const kir_stmt *s = b->first; s != NULL; s = s->next) emit(g, s);
+  cg_flush(g);
   g->bound.n = outer;
 }

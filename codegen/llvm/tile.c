@@ -56,7 +56,7 @@ LLVMValueRef cg_scalar(cg *g, scalar s) {
 
 cg_tile *cg_tile_new(cg *g, dtype dt, uint32_t rows, uint32_t cols) {
   cg_tile *t = ARENA_NEW(g->a, cg_tile);
-  *t = (cg_tile){rows, cols, cg_chunks(g, cols), dt, NULL};
+  *t = (cg_tile){.rows = rows, .cols = cols, .n_chunks = cg_chunks(g, cols), .dt = dt};
   t->v = ARENA_ARRAY(g->a, LLVMValueRef, (size_t)rows * t->n_chunks);
   return t;
 }
@@ -71,9 +71,15 @@ const cg_tile *cg_get(cg *g, const kir_tile *t) {
   return value;
 }
 
+LLVMValueRef cg_chunk(cg *g, const cg_tile *t, size_t i) {
+  if (t->v[i] == NULL) t->v[i] = cg_elementwise_chunk(g, t, i);
+  return t->v[i];
+}
+
 LLVMValueRef cg_part(cg *g, const cg_tile *t, uint32_t r, uint32_t j, uint32_t cols) {
   if (t->rows == 1) r = 0;
-  return t->cols == 1 ? cg_splat(g, t->v[r], cg_chunk_lanes(g, cols, j)) : t->v[r * t->n_chunks + j];
+  if (t->cols == 1) return cg_splat(g, cg_chunk(g, t, r), cg_chunk_lanes(g, cols, j));
+  return cg_chunk(g, t, (size_t)r * t->n_chunks + j);
 }
 
 void cg_shape(const cg *g, uint32_t *rows, uint32_t *cols) {

@@ -1,4 +1,5 @@
-// What the tests of the LLVM back end share: kernels from text, compiled for a CPU level, loaded and run; and messages as text.
+// What the tests of the LLVM back end share: kernels from text, compiled for a CPU level, loaded and run; and messages
+// as text.
 #ifndef NNC_TESTS_UNIT_LLVM_RUN_H
 #define NNC_TESTS_UNIT_LLVM_RUN_H
 
@@ -19,7 +20,7 @@ extern const char *const llvm_levels[LLVM_N_LEVELS]; // "x86-64", …
 bool llvm_runnable(const char *level);               // by this machine
 
 const char *llvm_messages(llvm_run *f);
-kir_kernel *llvm_parse(llvm_run *f, const char *text);  // parsed and verified; fails the test on a diagnostic
+kir_kernel *llvm_parse(llvm_run *f, const char *text);       // parsed and verified; fails the test on a diagnostic
 kir_kernel *llvm_kernel_file(llvm_run *f, const char *name); // tests/ir/kernels/<name>.kir
 
 typedef struct llvm_code {
@@ -28,15 +29,18 @@ typedef struct llvm_code {
   void *scratch;
 } llvm_code;
 
-llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k); // compiles and loads; fails the test on a diagnostic
+llvm_code llvm_load(llvm_run *f, const char *level,
+                    kir_kernel *k); // compiles and loads; fails the test on a diagnostic
 // Runs the whole grid in one call; returns the fault word.
 int64_t llvm_call(llvm_run *f, llvm_code c, void *const *buffers, const int64_t *symbols);
-int64_t llvm_points(llvm_run *f, const kir_kernel *k, const int64_t *symbols, int64_t grid[3]); // grid extents and their product
+int64_t llvm_points(llvm_run *f, const kir_kernel *k, const int64_t *symbols,
+                    int64_t grid[3]); // grid extents and their product
 
-uint64_t llvm_random(uint64_t *seed);       // 64 random bits
-float llvm_uniform(uint64_t *seed);         // in [-1, 1)
+uint64_t llvm_random(uint64_t *seed); // 64 random bits
+float llvm_uniform(uint64_t *seed);   // in [-1, 1)
 
-// `bytes` of memory whose end is followed by a page that faults, and whose page before the first byte faults; freed with the arena.
+// `bytes` of memory whose end is followed by a page that faults, and whose page before the first byte faults; freed
+// with the arena.
 void *llvm_fenced(llvm_run *f, size_t bytes);
 
 #endif

@@ -1,5 +1,5 @@
-// Whole kernels: machine code against the kernel interpreter, at every CPU level this machine runs, on sizes that leave ragged ends.
-// Every buffer ends at a page that faults, so that one element read or written too far ends the test.
+// Whole kernels: machine code against the kernel interpreter, at every CPU level this machine runs, on sizes that leave
+// ragged ends. Every buffer ends at a page that faults, so that one element read or written too far ends the test.
 #include "llvm_run.h"
 
 #include <setjmp.h>
@@ -18,14 +18,25 @@ typedef struct example {
   double tolerance; // relative to the largest output: summation order and fused steps differ
 } example;
 
-static const example examples[] = {
-    {"gemm_cpu", {1, 1, 1}, 2e-6},       {"gemm_cpu", {6, 64, 256}, 4e-6},  {"gemm_cpu", {13, 70, 300}, 4e-6},
-    {"gemm_cpu", {7, 130, 5}, 2e-6},     {"gemm_cpu", {193, 3, 2}, 2e-6},   {"conv3x3", {1, 1, 64, 3}, 4e-6},
-    {"conv3x3", {9, 7, 64, 70}, 4e-6},    {"attention_cpu", {2, 1, 5}, 4e-6}, {"attention_cpu", {4, 2, 130}, 4e-6},
-    {"attention_cpu", {1, 1, 300}, 4e-6}, {"layernorm", {3, 5}, 1e-5},       {"layernorm", {2, 64}, 1e-5},
-    {"layernorm", {2, 200}, 1e-5},       {"softmax", {4, 1}, 2e-6},         {"softmax", {3, 129}, 2e-6},
-    {"argmax", {5, 1}, 0},               {"argmax", {4, 37}, 0},            {"gather", {10, 17, 6}, 0},
-    {"gather", {1, 16, 40}, 0}};
+static const example examples[] = {{"gemm_cpu", {1, 1, 1}, 2e-6},
+                                   {"gemm_cpu", {6, 64, 256}, 4e-6},
+                                   {"gemm_cpu", {13, 70, 300}, 4e-6},
+                                   {"gemm_cpu", {7, 130, 5}, 2e-6},
+                                   {"gemm_cpu", {193, 3, 2}, 2e-6},
+                                   {"conv3x3", {1, 1, 64, 3}, 4e-6},
+                                   {"conv3x3", {9, 7, 64, 70}, 4e-6},
+                                   {"attention_cpu", {2, 1, 5}, 4e-6},
+                                   {"attention_cpu", {4, 2, 130}, 4e-6},
+                                   {"attention_cpu", {1, 1, 300}, 4e-6},
+                                   {"layernorm", {3, 5}, 1e-5},
+                                   {"layernorm", {2, 64}, 1e-5},
+                                   {"layernorm", {2, 200}, 1e-5},
+                                   {"softmax", {4, 1}, 2e-6},
+                                   {"softmax", {3, 129}, 2e-6},
+                                   {"argmax", {5, 1}, 0},
+                                   {"argmax", {4, 37}, 0},
+                                   {"gather", {10, 17, 6}, 0},
+                                   {"gather", {1, 16, 40}, 0}};
 
 enum { N_EXAMPLES = sizeof examples / sizeof *examples };
 
@@ -61,7 +72,8 @@ static void fill(void *p, dtype dt, size_t n, uint64_t *seed) {
   }
 }
 
-static void compare(const example *e, const char *level, const kir_buffer *b, const void *got, const void *want, size_t n) {
+static void compare(const example *e, const char *level, const kir_buffer *b, const void *got, const void *want,
+                    size_t n) {
   double most = 1;
   for (size_t i = 0; b->dt == DT_f32 && i < n; i++) most = fmax(most, fabs((double)((const float *)want)[i]));
   for (size_t i = 0; i < n; i++) {
