@@ -17,11 +17,12 @@ static exit_status show_memory(cli *c, const rt_plan *plan, signature *s, bool s
   if (!s || !sig_bind_options(c, s, strict_dims)) return fail(c);
   sig_bind_rest(s);
   const rt_program *prepare = RT_ARRAY(plan, rt_program, programs);
-  rt_module m = {plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
-                 ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
+  rt_module *m = ARENA_NEW(c->a, rt_module); // binding calls no kernel and reads no constant
+  *m = (rt_module){plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
+                   ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
   strbuf text;
   sb_init(&text, c->a);
-  return stage_memory(c, &text, &m, s) ? print(&text) : fail(c);
+  return stage_memory(c, &text, m, s) ? print(&text) : fail(c);
 }
 
 static exit_status show_library(cli *c, const char *stage) {

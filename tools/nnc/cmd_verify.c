@@ -67,11 +67,11 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
 
 // Both runs, and the search where they differ. false after diagnostics of the job or the command line.
 static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *in, ir_tensor **want, verdict *v) {
-  rt_module m;
+  rt_module *m = ARENA_NEW(c->a, rt_module); // the session keeps it until the arena goes
   compiled_run r;
   if (!interpret(c, s, j->m->graphs.at[s->index], in, want, NULL, NULL)) return false;
-  if (!compile_passes(j) || !compile_lower(j) || !compile_module(j, &m)) return false;
-  if (!run_prepare(c, &m, s, (ir_tensor *const *)(const void *)in, &r) || !run_once(c, &r)) return false;
+  if (!compile_passes(j) || !compile_lower(j) || !compile_module(j, m)) return false;
+  if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r) || !run_once(c, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
   for (size_t i = 0; i < s->outputs.n; i++) {

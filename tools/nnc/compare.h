@@ -25,7 +25,7 @@ typedef struct compiled_run { // an entry of a compiled module, ready to run aga
   ir_tensor **results; // [outputs]: where `out` points
 } compiled_run;
 
-// A session on `threads` threads (0: one a core) for inputs and dims as given; released with the arena. false after a
+// A session on --threads threads for inputs and dims as given; released with the arena, as `m` must be. false after a
 // diagnostic.
 bool run_prepare(cli *c, const rt_module *m, const signature *s, ir_tensor *const *in, compiled_run *out);
 bool run_once(cli *c, compiled_run *r);

@@ -8,7 +8,7 @@
 #include "api/compile.h"
 #include "base/clock.h"
 
-enum { TURNS = 400000, ATTEMPTS = 8 };
+enum { TURNS = 200000, ATTEMPTS = 50 };
 
 static kir_kernel *peak_kernel(arena *a, diag_list *l, const target *t) {
   kir_kernel *k = kir_kernel_new(a, l, "peak");
