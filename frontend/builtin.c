@@ -145,7 +145,7 @@ static void bind_by_name(binder *w) {
   }
 }
 
-static value run(elab *e, const builtin_entry *b, binder *w, const ast_expr *x, diag_span span) {
+static value run(elab *e, const builtin_entry *b, binder *w, diag_span span) {
   for (size_t k = 0; k < b->n; k++) {
     if (b->at[k].variadic) {
       bool one = w->rest.n == 1 && w->rest.at[0].kind == V_tuple;
@@ -157,7 +157,7 @@ static value run(elab *e, const builtin_entry *b, binder *w, const ast_expr *x, 
       w->at[k] = span;
     }
   }
-  call c = {e, x, b->fn, span, b->n, w->arg, w->at, w->given};
+  call c = {e, b->fn, span, b->n, w->arg, w->at, w->given};
   return arg_errors(&c) ? value_error() : b->fn->run(&c);
 }
 
@@ -173,18 +173,7 @@ value builtin_call(elab *e, const builtin *fn, const ast_expr *x) {
   }
   if (!w.ok) return value_error();
   if (!e->frame->u->is_prelude) e->at = &x->span;
-  return run(e, b, &w, x, x->span);
-}
-
-value builtin_apply(elab *e, const builtin *fn, size_t n, const value *arg) {
-  builtin_entry *b = entry_of(e, str_of(fn->name));
-  if (!b->at) read_params(e, b);
-  binder w = {.e = e, .b = b, .ok = true};
-  for (size_t k = 0; k < n && k < b->n; k++) {
-    w.arg[k] = arg[k];
-    w.given[k] = true;
-  }
-  return run(e, b, &w, NULL, e->at ? *e->at : NO_SPAN);
+  return run(e, b, &w, x->span);
 }
 
 // -- reading --

@@ -9,7 +9,6 @@
 
 typedef struct call {
   elab *e;
-  const ast_expr *expr;    // the call as written; NULL when C calls
   const builtin *fn;
   diag_span span;          // the whole call
   size_t n;                // parameters of the function
@@ -30,7 +29,6 @@ const builtin *builtin_find(elab *e, str name); // NULL when absent
 void builtin_names(elab *e, const char ***at, size_t *n, size_t *cap);
 const char *builtin_signature(elab *e, const builtin *fn); // "reshape(x, *dims)"
 value builtin_call(elab *e, const builtin *fn, const ast_expr *x);
-value builtin_apply(elab *e, const builtin *fn, size_t n, const value *arg); // positional, from C
 
 // -- reading arguments: each reports and returns false where the argument does not fit --
 value arg_fail(call *c, size_t i, const char *expected); // "`f` needs <expected> for `name`, found ..."; always V_error

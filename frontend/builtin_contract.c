@@ -147,7 +147,7 @@ static bool drop_lonely(einsum *s, size_t i) {
 }
 
 static void put_labels(strbuf *b, const char *labels) {
-  for (; *labels; labels++) sb_fmt(b, "%c ", *labels);
+  for (size_t i = 0; labels[i]; i++) sb_fmt(b, i ? " %c" : "%c", labels[i]);
 }
 
 // Operands 0 and `i` become operand 0, with the labels that are still needed, in the result's order where it has them.
@@ -174,7 +174,7 @@ static bool contract_with(einsum *s, size_t i) {
   put_labels(&b, s->labels[0]);
   sb_z(&b, ", ");
   put_labels(&b, s->labels[i]);
-  sb_z(&b, "-> ");
+  sb_z(&b, " -> ");
   put_labels(&b, out);
   s->x[0] = ir_contract(elab_nodes(s->c->e), s->x[0], s->x[i], sb_cstr(&b));
   memcpy(s->labels[0], out, n + 1);

@@ -73,8 +73,9 @@ value builtin_param(call *c) {
 
 value builtin_layer_param(call *c) {
   const char *init;
-  double scale = c->arg[2].kind == V_float ? c->arg[2].v.f : 1.0; // no number where a dim is a size: an error of its own
-  return read_init(c, 1, &init) ? weight(c, DT_f32, init, scale, false) : value_error();
+  double scale = c->arg[2].kind == V_float ? c->arg[2].v.f : 0; // no number where a dim is a size: an error of its own
+  if (!read_init(c, 1, &init)) return value_error();
+  return weight(c, DT_f32, init, strcmp(init, "normal") == 0 ? scale : 0, false);
 }
 
 value builtin_buffer(call *c) {

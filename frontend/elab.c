@@ -11,18 +11,23 @@ diag_span elab_span(const elab *e, diag_span span) {
 }
 
 // Blocks are inlined at every call and loops unrolled: the same mistake in the same place is one mistake.
+bool elab_repeats(elab *e, const diag *d) {
+  diag_list *l = e->l;
+  if (!l->items.n || vec_last(&l->items) != d) return false;
+  for (size_t i = 0; i + 1 < l->items.n; i++) {
+    const diag *o = l->items.at[i];
+    if (o->id != d->id || o->span.file != d->span.file || o->span.begin != d->span.begin || strcmp(o->text, d->text))
+      continue;
+    l->items.n--;
+    if (d->severity == DIAG_error) l->n_errors--;
+    return true;
+  }
+  return false;
+}
+
 diag *elab_once(elab *e, diag *d) {
   diag_list *l = e->l;
-  if (l->items.n && vec_last(&l->items) == d) {
-    for (size_t i = 0; i + 1 < l->items.n; i++) {
-      const diag *o = l->items.at[i];
-      if (o->id != d->id || o->span.file != d->span.file || o->span.begin != d->span.begin || strcmp(o->text, d->text))
-        continue;
-      l->items.n--;
-      if (d->severity == DIAG_error) l->n_errors--;
-      return d;
-    }
-  }
+  if (elab_repeats(e, d)) return d;
   for (const frame *f = e->frame; f && f->u->is_prelude; f = f->caller) {
     if ((f->caller && f->caller->u->is_prelude) || !f->body) continue;
     diag_note_to(l, d, "in %s", elab_block_signature(e, f->body));

@@ -82,6 +82,8 @@ typedef struct frame {
   dim_env *dims;
   const void *body;       // the ast_block or ast_entry, to find recursion
   bool is_entry;
+  const ast_expr *unscoped; // the call that made this frame, where its step names no scope: it may not make weights
+  bool outside_step;        // and there is no step at all
   const char *scope;      // full scope of this activation
   const char *root_scope; // full scope of its unit
   VEC(binding) names;
@@ -130,6 +132,8 @@ diag_span elab_span(const elab *e, diag_span span);
 #define elab_error(e, span, ...)                                                                                       \
   elab_once((e), diag_at((e)->l, elab_span((e), (span)), __VA_ARGS__))
 diag *elab_once(elab *e, diag *d);
+bool elab_repeats(elab *e, const diag *d); // the message was given before; then it is taken back
+bool elab_may_make_weights(elab *e); // every call on the way here has a scope; reports the one that has none
 const char *elab_text(elab *e, str s);                 // NUL-terminated copy
 ir_builder *elab_nodes(elab *e);                       // the builder, with scope and span set for what is built next
 void elab_bind(frame *f, arena *a, str name, value v); // binds or rebinds
@@ -190,8 +194,8 @@ ir_value *elab_size_tensor(elab *e, const idx *size, dtype dt);  // a scalar ten
 const idx *elab_affine(elab *e, ir_value *v);          // an i32 scalar as a polynomial over dims and opaque symbols
 bool elab_is_opaque(elab *e, const idx *p);            // it mentions a symbol that is no dim
 bool elab_is_data(elab *e, value v);                   // an i32 scalar tensor
-// Broadcasts the shapes of `n` tensors: rank and dims of the result. false after a diagnostic.
-bool elab_broadcast(elab *e, size_t n, ir_value *const *x, diag_span span, uint32_t *rank, const idx **dim);
+// Broadcasts the shapes of `n` types: rank and dims of the result. false after a diagnostic.
+bool elab_broadcast(elab *e, size_t n, const ir_type *t, diag_span span, uint32_t *rank, const idx **dim);
 // Makes x have exactly this shape, by broadcasting and by dims known equal.
 ir_value *elab_fit(elab *e, ir_value *x, uint32_t rank, const idx *const *dim);
 // One dim two values must share: proved, or checked at run time (the left one is the result), or NULL after a diagnostic.
@@ -215,15 +219,13 @@ typedef struct callee { // what a name in front of `(` means; one of fn, block, 
 bool elab_find_callee(elab *e, unit *u, str name, callee *out);
 value elab_call(elab *e, const ast_expr *x);
 bool elab_callee_weighted(elab *e, const ast_expr *x); // a call of something with weights
-// A prelude function called from C with positional arguments.
-value elab_prelude(elab *e, const char *name, size_t n, const value *arg);
 const char *elab_block_signature(elab *e, const ast_block *b);
 const ast_block *elab_prelude_block(elab *e, str name); // NULL when absent
 
 // -- elab_entry.c --
 void elab_entry_graph(elab *e, const ast_entry *x);
 value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call);
-value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope);
+value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope, bool unscoped);
 bool elab_set_dim(elab *e, str name, value v, diag_span span); // a step that names a dim; false: it is no dim that a step sets
 
 // -- elab_step.c, elab_loop.c --

@@ -152,14 +152,14 @@ static dtype common_dtype(size_t n, const value *v) {
 
 // All operands as tensors of one dtype and one shape. Numbers become splats of that shape.
 static bool meet(elab *e, size_t n, const value *v, dtype dt, diag_span span, ir_value **out) {
-  ir_value *shaped[3];
+  ir_type shaped[3];
   size_t n_shaped = 0;
   for (size_t i = 0; i < n; i++) {
     out[i] = NULL;
     if (v[i].kind != V_tensor && v[i].kind != V_table) continue;
     out[i] = elab_tensor(e, v[i], dt, span);
     if (!out[i]) return false;
-    shaped[n_shaped++] = out[i];
+    shaped[n_shaped++] = out[i]->type;
   }
   uint32_t rank = 0;
   const idx *dim[IR_MAX_RANK];
@@ -296,16 +296,19 @@ value elab_where(elab *e, value c, value a, value b, diag_span span) {
   dtype dt = common_dtype(2, pair);
   if (dt == DT_COUNT) return types_error(e, "where", a, b, span);
   // The condition decides the shape too, but not the dtype: the three meet as tensors that share only a shape.
-  ir_value *x[3] = {elab_tensor(e, c, DT_bool, span), NULL, NULL}, *shaped[3] = {x[0]};
+  ir_value *x[3] = {elab_tensor(e, c, DT_bool, span), NULL, NULL};
+  if (!x[0]) return value_error();
+  ir_type shaped[3] = {x[0]->type};
   size_t n = 1;
   for (size_t i = 0; i < 2; i++) {
     if (pair[i].kind != V_tensor && pair[i].kind != V_table) continue;
-    x[i + 1] = shaped[n++] = elab_tensor(e, pair[i], dt, span);
+    x[i + 1] = elab_tensor(e, pair[i], dt, span);
     if (!x[i + 1]) return value_error();
+    shaped[n++] = x[i + 1]->type;
   }
   uint32_t rank;
   const idx *dim[IR_MAX_RANK];
-  if (!x[0] || !elab_broadcast(e, n, shaped, span, &rank, dim)) return value_error();
+  if (!elab_broadcast(e, n, shaped, span, &rank, dim)) return value_error();
   for (size_t i = 0; i < 3; i++) {
     x[i] = x[i] ? elab_fit(e, x[i], rank, dim) : elab_splat(e, pair[i - 1], dt, rank, dim, span);
     if (!x[i]) return value_error();

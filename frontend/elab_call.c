@@ -54,21 +54,27 @@ const char *elab_block_signature(elab *e, const ast_block *b) {
   return sb_cstr(&s);
 }
 
-// The step that calls something with weights names a scope, and makes one such call.
+// The step that calls something with weights names a scope, and makes one such call. What merely could have weights (a norm
+// without its affine part) needs no scope; `elab_may_make_weights` sees to the rest.
 static bool enter_weighted(elab *e, const ast_expr *x) {
-  const char *name = elab_text(e, x->text);
-  if (!e->step) {
-    elab_error(e, x->op_span, weights_outside_step, name);
-    return false;
-  }
-  if (!e->step->step->scope.present) {
-    diag *d = elab_error(e, x->op_span, weights_need_scope, name);
-    diag_note_to(e->l, d, "`x@name: ...`; `x@.: ...` puts them in the block's own scope");
-    return false;
-  }
-  if (e->step->n_weighted++ == 0) return true;
-  diag *d = elab_error(e, x->op_span, weights_twice, name);
+  if (!e->step || !e->step->step->scope.present || e->step->n_weighted++ == 0) return true;
+  diag *d = elab_error(e, x->op_span, weights_twice, elab_text(e, x->text));
   diag_note_to(e->l, d, "a scope holds the weights of one call: give each call a step of its own");
+  return false;
+}
+
+static bool is_unscoped(const elab *e) { return !e->step || !e->step->step->scope.present; }
+
+bool elab_may_make_weights(elab *e) {
+  const frame *outer = NULL;
+  for (const frame *f = e->frame; f; f = f->caller) outer = f->unscoped ? f : outer;
+  if (!outer) return true;
+  const ast_expr *x = outer->unscoped;
+  const char *name = elab_text(e, x->text);
+  diag *d = outer->outside_step ? diag_at(e->l, x->op_span, weights_outside_step, name)
+                                : diag_at(e->l, x->op_span, weights_need_scope, name);
+  if (!elab_repeats(e, d) && !outer->outside_step)
+    diag_note_to(e->l, d, "`x@name: ...`; `x@.: ...` puts them in the block's own scope");
   return false;
 }
 
@@ -139,8 +145,10 @@ static bool is_active(elab *e, const void *body) {
   return false;
 }
 
-static value run_block(elab *e, unit *u, const ast_block *b, const char *root_scope, dim_env *dims, const block_args *args) {
-  frame f = {.caller = e->frame, .u = u, .dims = dims, .body = b, .scope = e->scope, .root_scope = root_scope};
+static value run_block(elab *e, unit *u, const ast_block *b, const char *root_scope, dim_env *dims, const block_args *args,
+                       const ast_expr *unscoped) {
+  frame f = {.caller = e->frame, .u = u, .dims = dims, .body = b, .unscoped = unscoped, .scope = e->scope, .root_scope = root_scope};
+  f.outside_step = !e->step;
   step_context *step = e->step;
   const char *scope = e->scope;
   vec_reserve(e->a, &f.names, b->params.n + 4);
@@ -163,7 +171,7 @@ static bool has_error(const block_args *args) {
   return false;
 }
 
-static value call_block(elab *e, const ast_expr *x, const callee *c) {
+static value call_block(elab *e, const ast_expr *x, const callee *c, bool weighted) {
   block_args args;
   if (!bind_block_args(e, x, c->block, &args)) return value_error();
   if (is_active(e, c->block)) {
@@ -174,15 +182,7 @@ static value call_block(elab *e, const ast_expr *x, const callee *c) {
   if (prelude && has_error(&args)) return value_error(); // a consequence
   if (!e->frame->u->is_prelude) e->at = &x->span;
   dim_env *dims = prelude ? c->u->plain : same ? e->frame->dims : dim_env_new(e, c->u);
-  return run_block(e, c->u, c->block, same ? e->frame->root_scope : e->scope, dims, &args);
-}
-
-value elab_prelude(elab *e, const char *name, size_t n, const value *arg) {
-  const ast_block *b = elab_prelude_block(e, str_of(name));
-  BUG_IF(e->l, !b || n > b->params.n, "the prelude has no %s of %zu arguments", name, n);
-  block_args args = {b->params.n, ARENA_ARRAY(e->a, value, b->params.n), ARENA_ARRAY(e->a, bool, b->params.n)};
-  for (size_t i = 0; i < n; i++) args.v[i] = arg[i], args.given[i] = true;
-  return has_error(&args) ? value_error() : run_block(e, e->prelude, b, "", e->prelude->plain, &args);
+  return run_block(e, c->u, c->block, same ? e->frame->root_scope : e->scope, dims, &args, weighted && is_unscoped(e) ? x : NULL);
 }
 
 value elab_call(elab *e, const ast_expr *x) {
@@ -194,9 +194,20 @@ value elab_call(elab *e, const ast_expr *x) {
     for (size_t i = 0; i < x->items.n; i++) elab_expr(e, x->items.at[i]);
     return value_error();
   }
-  if (is_weighted(&c, here) && !enter_weighted(e, x)) return value_error();
-  if (c.fn) return builtin_call(e, c.fn, x);
-  if (c.block) return call_block(e, x, &c);
+  bool weighted = is_weighted(&c, here);
+  if (weighted && !enter_weighted(e, x)) return value_error();
+  if (c.fn) {
+    frame *f = e->frame;
+    const ast_expr *outer = f->unscoped;
+    if (weighted && is_unscoped(e)) {
+      f->unscoped = x;
+      f->outside_step = !e->step;
+    }
+    value v = !weighted || elab_may_make_weights(e) ? builtin_call(e, c.fn, x) : value_error();
+    f->unscoped = outer;
+    return v;
+  }
+  if (c.block) return call_block(e, x, &c, weighted);
   if (c.op) return elab_custom_call(e, c.op, x);
-  return elab_entry_call(e, c.u, c.entry, x, c.u == here ? e->frame->root_scope : e->scope);
+  return elab_entry_call(e, c.u, c.entry, x, c.u == here ? e->frame->root_scope : e->scope, weighted && is_unscoped(e));
 }

@@ -264,7 +264,7 @@ static value entry_results(elab *e, const ast_entry *x) {
   return x->outputs.n == 1 ? out[0] : value_tuple_of(e->a, x->outputs.n, out);
 }
 
-value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope) {
+value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope, bool unscoped) {
   size_t n = x->inputs.n;
   entry_args a = {x, ARENA_ARRAY(e->a, value, n), ARENA_ARRAY(e->a, diag_span, n), ARENA_ARRAY(e->a, bool, n)};
   if (!entry_bind_args(e, call, &a) || !args_as_tensors(e, &a)) return value_error();
@@ -280,6 +280,8 @@ value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call
   }
   if (!bind_dims_from(e, call, &a, env)) return value_error();
   frame f = {.caller = e->frame, .u = u, .dims = env, .body = x, .is_entry = true, .scope = root_scope, .root_scope = root_scope};
+  if (unscoped) f.unscoped = call;
+  f.outside_step = !e->step;
   step_context *step = e->step;
   const char *scope = e->scope;
   e->frame = &f;

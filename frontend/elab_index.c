@@ -342,12 +342,15 @@ value elab_update(elab *e, value target, const ast_expr *index, value v, diag_sp
     y = elab_tensor(e, v, x->type.dt, span);
     uint32_t rank;
     const idx *got[IR_MAX_RANK];
-    ir_value *want = y ? elab_splat(e, value_int(0), x->type.dt, sel.n_out, shape, span) : NULL;
-    if (!want || !elab_broadcast(e, 2, (ir_value *[]){want, y}, span, &rank, got)) return value_error();
+    ir_type want = ir_type_make(e->m, x->type.dt, sel.n_out, shape);
+    if (!y || !elab_broadcast(e, 2, (ir_type[]){want, y->type}, span, &rank, got)) return value_error();
     bool fits = rank == sel.n_out;
     for (uint32_t i = 0; i < rank && fits; i++) fits = got[i] == shape[i];
     if (!fits) {
-      elab_error(e, span, update_type, name, value_describe(e->a, value_tensor(want)), value_describe(e->a, v));
+      strbuf b;
+      sb_init(&b, e->a);
+      value_print_type(&b, want);
+      elab_error(e, span, update_type, name, sb_cstr(&b), value_describe(e->a, v));
       return value_error();
     }
     y = elab_fit(e, y, sel.n_out, shape);

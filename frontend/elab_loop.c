@@ -159,9 +159,10 @@ static bool states_carried(elab *e, const body *b, const carry_set *set, diag_sp
   return true;
 }
 
-static void finish(elab *e, const carry_set *set, op_code op, size_t n_in, ir_value *const *in, size_t n_regions,
+static void finish(elab *e, const ast_step *s, const carry_set *set, op_code op, size_t n_in, ir_value *const *in, size_t n_regions,
                    ir_region *const *regions, const ir_attr *attr, bool ok) {
   if (!set->init.n) return; // the body leaves nothing behind
+  if (!e->frame->u->is_prelude) e->at = &s->span;
   ir_type *types = ARENA_ARRAY(e->a, ir_type, set->init.n);
   for (size_t i = 0; i < set->init.n; i++) types[i] = set->init.at[i]->type;
   ir_node *n = ok ? ir_build(elab_nodes(e), op, (uint32_t)n_in, in, attr ? 1 : 0, attr, (uint32_t)set->init.n, types,
@@ -236,7 +237,7 @@ void elab_loop(elab *e, const ast_step *s) {
   ir_value **in = ARENA_ARRAY(e->a, ir_value *, set.init.n + 1);
   in[0] = t.count;
   for (size_t k = 0; k < set.init.n; k++) in[k + 1] = set.init.at[k];
-  finish(e, &set, OP_loop, set.init.n + 1, in, 1, &b.region, NULL, ok);
+  finish(e, s, &set, OP_loop, set.init.n + 1, in, 1, &b.region, NULL, ok);
 }
 
 // -- while --
@@ -272,7 +273,7 @@ void elab_while(elab *e, const ast_step *s) {
   leave(e, &b[1]);
   ir_attr max = attr_idx(e->m, "max", value_idx(e->m->ix, limit));
   ir_region *regions[] = {b[0].region, b[1].region};
-  finish(e, &set, OP_while, set.init.n, set.init.at, 2, regions, &max, ok);
+  finish(e, s, &set, OP_while, set.init.n, set.init.at, 2, regions, &max, ok);
 }
 
 // -- when --
@@ -342,5 +343,5 @@ void elab_when(elab *e, const ast_step *s) {
   }
   for (size_t k = 0; k < 2 && ok; k++) ir_region_yield(b[k].region, (uint32_t)yields[k].init.n, yields[k].init.at);
   ir_region *regions[] = {b[0].region, b[1].region};
-  finish(e, &set, OP_if, 1, &c, 2, regions, NULL, ok);
+  finish(e, s, &set, OP_if, 1, &c, 2, regions, NULL, ok);
 }

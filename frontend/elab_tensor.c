@@ -192,23 +192,19 @@ static void shape_error(elab *e, ir_type a, ir_type b, const idx *x, const idx *
              value_idx_text(e->a, x), value_idx_text(e->a, y), axis);
 }
 
-bool elab_broadcast(elab *e, size_t n, ir_value *const *x, diag_span span, uint32_t *rank, const idx **dim) {
+bool elab_broadcast(elab *e, size_t n, const ir_type *t, diag_span span, uint32_t *rank, const idx **dim) {
   *rank = 0;
-  for (size_t i = 0; i < n; i++) *rank = x[i]->type.rank > *rank ? x[i]->type.rank : *rank;
+  for (size_t i = 0; i < n; i++) *rank = t[i].rank > *rank ? t[i].rank : *rank;
   for (uint32_t back = 1; back <= *rank; back++) { // axes from the last one
     const idx *d = NULL;
-    ir_value *from = NULL;
+    size_t from = 0;
     for (size_t i = 0; i < n; i++) {
-      ir_type t = x[i]->type;
-      if (t.rank < back) continue;
-      const idx *mine = t.dim[t.rank - back];
+      if (t[i].rank < back) continue;
+      const idx *mine = t[i].dim[t[i].rank - back];
       if (!d || idx_equals_int(d, 1)) {
-        if (!d || !idx_equals_int(mine, 1)) d = mine, from = x[i];
-        continue;
-      }
-      if (idx_equals_int(mine, 1) || mine == d) continue;
-      if (elab_same_dim(e, d, mine, "broadcast") == SAME_no) {
-        shape_error(e, from->type, x[i]->type, d, mine, -(int)back, span);
+        if (!d || !idx_equals_int(mine, 1)) d = mine, from = i;
+      } else if (!idx_equals_int(mine, 1) && mine != d && elab_same_dim(e, d, mine, "broadcast") == SAME_no) {
+        shape_error(e, t[from], t[i], d, mine, -(int)back, span);
         return false;
       }
     }
