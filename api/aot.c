@@ -11,7 +11,9 @@ bool aot_write(compile_job *j, str constants, const char *library_path) {
   const char **names = ARENA_ARRAY(a, const char *, j->set->kernels.n + 1);
   for (size_t i = 0; i < j->set->kernels.n; i++) names[i] = j->set->kernels.at[i]->name;
   llvm_object model;
-  if (!j->llvm->model_object(a, &j->diags, j->target, RT_AOT_MAGIC, RT_AOT_ABI, j->set->kernels.n, names, j->plan.blob, constants, &model)) return false;
+  if (!j->llvm->model_object(a, &j->diags, j->target, RT_AOT_MAGIC, RT_AOT_ABI, j->set->kernels.n, names, j->plan.blob,
+                             constants, &model))
+    return false;
   str objects[] = {j->object.bytes, model.bytes};
   if (!aot_link(a, &j->diags, prefix, 2, objects, library_path)) return false;
   strbuf header;

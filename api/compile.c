@@ -17,7 +17,8 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const frontend_op
   j->passes = PASS_OPTIONS_INIT;
   j->target = cpu ? target_find(cpu) : target_native();
   if (!j->target) {
-    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu), "known: native, x86-64, x86-64-v3, x86-64-v4");
+    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu),
+                 "known: native, x86-64, x86-64-v3, x86-64-v4");
     return false;
   }
   if (!target_supported(j->target)) {
@@ -70,7 +71,8 @@ static const char *own_folder(arena *a) {
 const llvm_backend *compile_open_llvm(compile_job *j) {
   if (j->llvm) return j->llvm;
   const char *folder = own_folder(j->a);
-  const char *tries[] = {str_fmt(j->a, "%slibnnc-llvm.so.0", folder), str_fmt(j->a, "%s../lib/libnnc-llvm.so.0", folder), "libnnc-llvm.so.0"};
+  const char *tries[] = {str_fmt(j->a, "%slibnnc-llvm.so.0", folder),
+                         str_fmt(j->a, "%s../lib/libnnc-llvm.so.0", folder), "libnnc-llvm.so.0"};
   for (size_t i = 0; i < 3 && !j->llvm_library; i++) j->llvm_library = dlopen(tries[i], RTLD_NOW | RTLD_LOCAL);
   if (!j->llvm_library) {
     diag_at(&j->diags, NO_SPAN, llvm_not_found, dlerror());
@@ -87,7 +89,8 @@ const llvm_backend *compile_open_llvm(compile_job *j) {
 bool compile_object(compile_job *j) {
   int64_t start = clock_ns();
   const llvm_backend *llvm = compile_open_llvm(j);
-  if (!llvm || !llvm->compile(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, &j->object)) return false;
+  if (!llvm || !llvm->compile(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, &j->object))
+    return false;
   size_t scratch = 0;
   for (size_t i = 0; i < j->object.n_kernels; i++)
     if (j->object.scratch_bytes[i] > scratch) scratch = j->object.scratch_bytes[i];
@@ -130,7 +133,8 @@ static const void *plain_data(compile_job *j, const prog_constant *k) {
 bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, char *block, const void **constants) {
   int64_t start = clock_ns();
   const program_set *set = j->set;
-  rt_tensor *in = ARENA_ARRAY(j->a, rt_tensor, set->sources.n + 1), *out = ARENA_ARRAY(j->a, rt_tensor, set->constants.n + 1);
+  rt_tensor *in = ARENA_ARRAY(j->a, rt_tensor, set->sources.n + 1),
+            *out = ARENA_ARRAY(j->a, rt_tensor, set->constants.n + 1);
   for (size_t i = 0; i < set->constants.n; i++) {
     const prog_constant *k = &set->constants.at[i];
     int64_t count = 0;
@@ -144,7 +148,10 @@ bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, 
     bool copied = !k->computed && copy_plain && j->plan.constant_used[i];
     if (copied) memcpy(place, data, j->plan.constant_bytes[i]);
     constants[i] = k->computed || copied ? place : data;
-    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt, .rank = 1, .dim = {count}, .data = (void *)(uintptr_t)constants[i]}; // plain ones are not written
+    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt,
+                         .rank = 1,
+                         .dim = {count},
+                         .data = (void *)(uintptr_t)constants[i]}; // plain ones are not written
   }
   for (size_t i = 0; i < set->sources.n; i++) {
     in[i] = out[set->sources.at[i]];

@@ -9,7 +9,9 @@ typedef struct term { // text of a partial expression, and how tightly it binds:
   int binds;
 } term;
 
-static const char *at_least(arena *a, term t, int binds) { return t.binds >= binds ? t.text : str_fmt(a, "(%s)", t.text); }
+static const char *at_least(arena *a, term t, int binds) {
+  return t.binds >= binds ? t.text : str_fmt(a, "(%s)", t.text);
+}
 
 const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr) {
   const int64_t *c = PLAN_ARRAY(p, int64_t, code) + expr;
@@ -21,10 +23,13 @@ const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr) {
     } else if (c[0] == RT_DIM) {
       stack[n++] = (term){rt_string(p, (PLAN_ARRAY(p, rt_dim, dims) + c[1])->name), 2};
     } else {
-      static const char *const sign[] = {[RT_ADD] = "+", [RT_SUB] = "-", [RT_MUL] = "*", [RT_FLOORDIV] = "//", [RT_MOD] = "%", [RT_MIN] = "min", [RT_MAX] = "max"};
+      static const char *const sign[] = {[RT_ADD] = "+", [RT_SUB] = "-",   [RT_MUL] = "*",  [RT_FLOORDIV] = "//",
+                                         [RT_MOD] = "%", [RT_MIN] = "min", [RT_MAX] = "max"};
       term y = stack[--n], x = stack[--n];
-      if (c[0] == RT_MIN || c[0] == RT_MAX) stack[n++] = (term){str_fmt(a, "%s(%s, %s)", sign[c[0]], x.text, y.text), 2};
-      else if (c[0] == RT_ADD || c[0] == RT_SUB) stack[n++] = (term){str_fmt(a, "%s%s%s", x.text, sign[c[0]], at_least(a, y, 1)), 0};
+      if (c[0] == RT_MIN || c[0] == RT_MAX)
+        stack[n++] = (term){str_fmt(a, "%s(%s, %s)", sign[c[0]], x.text, y.text), 2};
+      else if (c[0] == RT_ADD || c[0] == RT_SUB)
+        stack[n++] = (term){str_fmt(a, "%s%s%s", x.text, sign[c[0]], at_least(a, y, 1)), 0};
       else stack[n++] = (term){str_fmt(a, "%s%s%s", at_least(a, x, 1), sign[c[0]], at_least(a, y, 2)), 1};
     }
   }
@@ -40,13 +45,16 @@ void module_describe(nnc_module *m) {
     strbuf shape;
     sb_init(&shape, m->a);
     sb_char(&shape, '[');
-    for (uint32_t d = 0; d < t[i].rank; d++) sb_fmt(&shape, "%s%s", d ? ", " : "", plan_expr_text(m->a, p, words[t[i].dims + d]));
+    for (uint32_t d = 0; d < t[i].rank; d++)
+      sb_fmt(&shape, "%s%s", d ? ", " : "", plan_expr_text(m->a, p, words[t[i].dims + d]));
     sb_char(&shape, ']');
-    m->tensors[i] = (nnc_tensor_info){rt_string(p, t[i].name), (nnc_dtype)t[i].dtype, t[i].rank, sb_cstr(&shape), (t[i].flags & RT_OPTIONAL) != 0};
+    m->tensors[i] = (nnc_tensor_info){rt_string(p, t[i].name), (nnc_dtype)t[i].dtype, t[i].rank, sb_cstr(&shape),
+                                      (t[i].flags & RT_OPTIONAL) != 0};
   }
   const rt_dim *dims = PLAN_ARRAY(p, rt_dim, dims);
   m->dims = ARENA_ARRAY(m->a, nnc_dim_info, p->dims.count + 1);
-  for (uint64_t i = 0; i < p->dims.count; i++) m->dims[i] = (nnc_dim_info){rt_string(p, dims[i].name), dims[i].lo, dims[i].hi, dims[i].step};
+  for (uint64_t i = 0; i < p->dims.count; i++)
+    m->dims[i] = (nnc_dim_info){rt_string(p, dims[i].name), dims[i].lo, dims[i].hi, dims[i].step};
 }
 
 const rt_program *module_program(const nnc_module *m, size_t e) {

@@ -14,7 +14,10 @@ static nnc_diagnostic convert(arena *a, const diag_list *l, const diag *d) {
   sb_init(&text, a);
   diag_render(l, d, false, &text);
   const char *file;
-  nnc_diagnostic out = {.severity = d->severity == DIAG_error ? NNC_ERROR : d->severity == DIAG_warning ? NNC_WARNING : NNC_NOTE, .id = diag_name(d->id)};
+  nnc_diagnostic out = {.severity = d->severity == DIAG_error     ? NNC_ERROR
+                                    : d->severity == DIAG_warning ? NNC_WARNING
+                                                                  : NNC_NOTE,
+                        .id = diag_name(d->id)};
   diag_position(l, d->span, &file, &out.line, &out.column);
   out.file = file ? str_dup(a, str_of(file)) : "";
   out.message = str_dup(a, str_of(d->text));
@@ -59,7 +62,9 @@ void diagnostics_bridge(arena *a, diag_list *l, void (*sink)(void *user, const n
 
 size_t nnc_diagnostics_count(const nnc_diagnostics *list) { return list ? list->n : 0; }
 
-const nnc_diagnostic *nnc_diagnostics_get(const nnc_diagnostics *list, size_t i) { return list && i < list->n ? &list->items[i] : NULL; }
+const nnc_diagnostic *nnc_diagnostics_get(const nnc_diagnostics *list, size_t i) {
+  return list && i < list->n ? &list->items[i] : NULL;
+}
 
 void nnc_diagnostics_free(nnc_diagnostics *list) {
   if (list) arena_free(list->a);

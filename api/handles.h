@@ -6,12 +6,12 @@
 #include "nnc/nnc.h"
 
 struct nnc_module {
-  arena *a;                  // owns the module, and the job of a compiled one
+  arena *a; // owns the module, and the job of a compiled one
   rt_module rt;
   nnc_module_stats stats;
-  compile_job *job;          // NULL for a loaded library
-  nnc_tensor_info *tensors;  // [plan tensors]: the plan's, with shapes as text
-  nnc_dim_info *dims;        // [plan dims]
+  compile_job *job;         // NULL for a loaded library
+  nnc_tensor_info *tensors; // [plan tensors]: the plan's, with shapes as text
+  nnc_dim_info *dims;       // [plan dims]
 };
 
 nnc_diagnostics *diagnostics_detach(const diag_list *l); // NULL when out of memory

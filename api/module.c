@@ -10,8 +10,14 @@ static nnc_status status_of(const diag_list *l) {
   for (size_t i = 0; i < l->items.n; i++) {
     if (l->items.at[i]->severity != DIAG_error) continue;
     switch ((int)l->items.at[i]->id) {
-    case DIAG_ID_file_open: case DIAG_ID_file_read: case DIAG_ID_file_write: case DIAG_ID_out_of_memory: case DIAG_ID_llvm_not_found:
-    case DIAG_ID_linker_failed: case DIAG_ID_library_open: case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
+    case DIAG_ID_file_open:
+    case DIAG_ID_file_read:
+    case DIAG_ID_file_write:
+    case DIAG_ID_out_of_memory:
+    case DIAG_ID_llvm_not_found:
+    case DIAG_ID_linker_failed:
+    case DIAG_ID_library_open:
+    case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;
     default: return NNC_E_MODEL;
@@ -35,10 +41,19 @@ _Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passe
 // One attempt at opening a module, on an arena whose guard is set.
 static bool compile_text(nnc_module *m, compile_job *j, const str *text) {
   int64_t start = clock_ns();
-  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) || !compile_module(j, &m->rt)) return false;
+  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) ||
+      !compile_module(j, &m->rt))
+    return false;
   m->job = j;
-  m->stats = (nnc_module_stats){j->frontend_ms, j->passes_ms, j->codegen_ms, j->prepare_ms, (double)(clock_ns() - start) * 1e-6,
-                                j->set->kernels.n, j->object.bytes.n, m->rt.plan->constants_bytes, frontend_parameter_count(j->source)};
+  m->stats = (nnc_module_stats){j->frontend_ms,
+                                j->passes_ms,
+                                j->codegen_ms,
+                                j->prepare_ms,
+                                (double)(clock_ns() - start) * 1e-6,
+                                j->set->kernels.n,
+                                j->object.bytes.n,
+                                m->rt.plan->constants_bytes,
+                                frontend_parameter_count(j->source)};
   return true;
 }
 
@@ -80,7 +95,8 @@ static bool is_library(const char *path) {
   return n > 3 && !strcmp(path + n - 3, ".so");
 }
 
-static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o, nnc_diagnostics **diagnostics) {
+static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
+                              nnc_diagnostics **diagnostics) {
   *out = NULL;
   if (diagnostics) *diagnostics = NULL;
   arena *a = arena_new(NULL);
@@ -110,13 +126,14 @@ static nnc_status bad_options(const nnc_compile_options *o) {
   return o && o->size != sizeof *o ? NNC_E_ARGUMENT : NNC_OK;
 }
 
-nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options, nnc_diagnostics **diagnostics) {
+nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options,
+                           nnc_diagnostics **diagnostics) {
   if (!out || !path || bad_options(options)) return NNC_E_ARGUMENT;
   return open_module(out, path, NULL, options, diagnostics);
 }
 
-nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name, const nnc_compile_options *options,
-                              nnc_diagnostics **diagnostics) {
+nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name,
+                              const nnc_compile_options *options, nnc_diagnostics **diagnostics) {
   if (!out || !text || !name || bad_options(options)) return NNC_E_ARGUMENT;
   str s = {text, text_bytes};
   return open_module(out, name, &s, options, diagnostics);
@@ -143,7 +160,8 @@ nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_di
   size_t bytes = m->job->plan.constants_bytes;
   char *block = arena_alloc(a, j.plan.prepare_bytes + 1);
   const void **constants = ARENA_ARRAY(a, const void *, j.set->constants.n + 1);
-  bool ok = compile_prepare(&j, m->rt.kernels, true, block, constants) && aot_write(&j, (str){block, bytes}, library_path);
+  bool ok =
+      compile_prepare(&j, m->rt.kernels, true, block, constants) && aot_write(&j, (str){block, bytes}, library_path);
   if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);
   nnc_status status = ok ? NNC_OK : status_of(&j.diags);
   arena_free(a);

@@ -13,7 +13,8 @@ struct nnc_session {
 _Static_assert(sizeof(nnc_tensor) == sizeof(rt_tensor) && offsetof(nnc_tensor, data) == offsetof(rt_tensor, data) &&
                    offsetof(nnc_tensor, dim) == offsetof(rt_tensor, dim),
                "tensors are passed to the runtime as they are");
-_Static_assert((int)NNC_F32 == (int)RT_f32 && (int)NNC_BOOL == (int)RT_bool && (int)NNC_MAX_RANK == (int)RT_MAX_RANK, "nnc_dtype is rt_dtype");
+_Static_assert((int)NNC_F32 == (int)RT_f32 && (int)NNC_BOOL == (int)RT_bool && (int)NNC_MAX_RANK == (int)RT_MAX_RANK,
+               "nnc_dtype is rt_dtype");
 
 static nnc_status status_of(rt_status s) {
   switch (s) {
@@ -55,19 +56,24 @@ nnc_status nnc_session_set_dim(nnc_session *s, const char *name, int64_t value) 
   return s && name ? status_of(rt_session_set_dim(s->rt, name, value, &s->error)) : NNC_E_ARGUMENT;
 }
 
-static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out, size_t n_out) {
+static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out,
+                       size_t n_out) {
   const rt_program *g = s ? module_program(s->m, entry) : NULL;
   return g && n_in == g->n_inputs && n_out == g->n_outputs && (in || !n_in) && (out || !n_out);
 }
 
-nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs) {
+nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
+                      size_t n_outputs) {
   if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
-  return status_of(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs, (rt_tensor *)(void *)outputs, &s->error));
+  return status_of(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
+                             (rt_tensor *)(void *)outputs, &s->error));
 }
 
-nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs) {
+nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
+                   size_t n_outputs) {
   if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
-  return status_of(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs, (rt_tensor *)(void *)outputs, &s->error));
+  return status_of(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
+                          (rt_tensor *)(void *)outputs, &s->error));
 }
 
 const char *nnc_session_error(const nnc_session *s) { return s ? s->error.text : ""; }

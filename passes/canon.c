@@ -1,5 +1,6 @@
-// Canonicalisation: the graph is rebuilt bottom-up through the hash-consing builder; each elementwise node meets the rewrite rules, and movement that
-// undoes or repeats movement is dropped. No canonical order of movement is needed: the index form sees through any (graph-ir section 3).
+// Canonicalisation: the graph is rebuilt bottom-up through the hash-consing builder; each elementwise node meets the
+// rewrite rules, and movement that undoes or repeats movement is dropped. No canonical order of movement is needed: the
+// index form sees through any (graph-ir section 3).
 #include "passes/pass.h"
 #include "passes/rules.h"
 #include <string.h>
@@ -23,7 +24,8 @@ static bool is_identity(const ir_value *x, const ir_node *n) {
 static ir_value *movement(ir_builder *b, const ir_node *n, ir_value *x) {
   if (is_identity(x, n)) return x;
   const ir_node *d = x->def;
-  if (n->op == OP_reshape && d && d->op == OP_reshape) return ir_reshape(b, d->in[0], n->out[0].type.rank, n->out[0].type.dim);
+  if (n->op == OP_reshape && d && d->op == OP_reshape)
+    return ir_reshape(b, d->in[0], n->out[0].type.rank, n->out[0].type.dim);
   if (n->op != OP_transpose || !d || d->op != OP_transpose) return NULL;
   const int64_t *outer, *inner;
   int64_t both[IR_MAX_RANK];
@@ -64,6 +66,7 @@ static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
 
 bool pass_canon(pass_context *c, ir_module *m) {
   canon x = {c, rules_parse(c->a, c->diags)};
-  for (size_t g = 0; g < m->graphs.n; g++) ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], rewrite, &x));
+  for (size_t g = 0; g < m->graphs.n; g++)
+    ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], rewrite, &x));
   return true;
 }

@@ -1,4 +1,5 @@
-// Dead code elimination: a node lives when an output, a yield or an effect needs it. One backward walk, then one rebuild.
+// Dead code elimination: a node lives when an output, a yield or an effect needs it. One backward walk, then one
+// rebuild.
 #include "passes/pass.h"
 
 typedef struct liveness {

@@ -1,7 +1,9 @@
-// Constant folding: a pure node whose operands are constants becomes a constant, evaluated by the interpreter's own row in the value's dtype.
+// Constant folding: a pure node whose operands are constants becomes a constant, evaluated by the interpreter's own row
+// in the value's dtype.
 //
-// Limits: results up to 64 KB, or one value for all elements. Larger ones stay: the back end computes them in `prepare`. Masks made of iota stay
-// unfolded on purpose (a folded N x N mask is bytes and loses its facts); so do weights.
+// Limits: results up to 64 KB, or one value for all elements. Larger ones stay: the back end computes them in
+// `prepare`. Masks made of iota stay unfolded on purpose (a folded N x N mask is bytes and loses its facts); so do
+// weights.
 #include "passes/pass.h"
 
 enum { FOLD_BYTES = 64 * 1024 };
@@ -29,7 +31,8 @@ static ir_value *fold_movement_of_splat(ir_builder *b, const ir_node *n, ir_valu
 static bool is_const_array(const ir_value *v) {
   scalar s;
   int64_t count;
-  return v->def && v->def->op == OP_const && (ir_is_splat(v, &s) || idx_is_const(ir_type_count(v->def->parent->graph->module, v->type), &count));
+  return v->def && v->def->op == OP_const &&
+         (ir_is_splat(v, &s) || idx_is_const(ir_type_count(v->def->parent->graph->module, v->type), &count));
 }
 
 // Small constant operands: the node alone is evaluated by the interpreter.
@@ -72,6 +75,7 @@ static bool fold_node(void *user, ir_builder *b, const ir_node *n, map *values) 
 
 bool pass_fold(pass_context *c, ir_module *m) {
   folding f = {c, m};
-  for (size_t g = 0; g < m->graphs.n; g++) ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], fold_node, &f));
+  for (size_t g = 0; g < m->graphs.n; g++)
+    ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], fold_node, &f));
   return true;
 }

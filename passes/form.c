@@ -1,5 +1,5 @@
-// The index form: see form.h. A walk over the graph with memoisation by (value, index tuple); scalars are hash-consed, so that equal
-// subexpressions are one pointer and each is computed once in a kernel.
+// The index form: see form.h. A walk over the graph with memoisation by (value, index tuple); scalars are hash-consed,
+// so that equal subexpressions are one pointer and each is computed once in a kernel.
 #include "passes/form.h"
 #include <string.h>
 
@@ -27,9 +27,7 @@ void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, co
   f->check_user = user;
 }
 
-const char *form_read_name(ir_module *m, const ir_value *v) {
-  return intern_z(m->names, str_fmt(m->a, "%%%u", v->id));
-}
+const char *form_read_name(ir_module *m, const ir_value *v) { return intern_z(m->names, str_fmt(m->a, "%%%u", v->id)); }
 
 const ir_value *form_read_value(form_ctx *f, const char *name) { return map_get(f->reads, str_of(name)); }
 
@@ -39,7 +37,14 @@ typedef struct sx_key {
 } sx_key;
 
 static const sx *make(form_ctx *f, sx e) {
-  sx_key key = {(uint64_t)e.kind, (uint64_t)e.dt, (uint64_t)e.op, {0}, e.value ? e.value->id + 1u : 0, e.at ? e.at->id + 1u : 0, 0, e.n_guards};
+  sx_key key = {(uint64_t)e.kind,
+                (uint64_t)e.dt,
+                (uint64_t)e.op,
+                {0},
+                e.value ? e.value->id + 1u : 0,
+                e.at ? e.at->id + 1u : 0,
+                0,
+                e.n_guards};
   for (uint32_t i = 0; i < e.n_in; i++) key.in[i] = e.in[i]->id + 1u;
   if (e.kind == SX_const) memcpy(&key.imm, &e.imm.v, sizeof key.imm);
   str bytes = {(const char *)&key, sizeof key};
@@ -89,7 +94,8 @@ static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx
 }
 
 static const sx *make_load(form_ctx *f, const ir_value *v, const idx *const *at) {
-  return make(f, (sx){.kind = SX_load, .dt = v->type.dt, .value = v, .at = index_flatten(f->m, v->type.rank, v->type.dim, at)});
+  return make(
+      f, (sx){.kind = SX_load, .dt = v->type.dt, .value = v, .at = index_flatten(f->m, v->type.rank, v->type.dim, at)});
 }
 
 static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at);
@@ -125,7 +131,8 @@ static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
   if (!e) return NULL;
   const ir_attr *value = ir_attr_find(n, "value");
   dtype dt = n->out[0].type.dt;
-  const sx *fill = make_const(f, value && value->kind == ATTR_float ? scalar_f(dt, value->v.f) : scalar_i(dt, value ? value->v.i : 0));
+  const sx *fill = make_const(f, value && value->kind == ATTR_float ? scalar_f(dt, value->v.f)
+                                                                    : scalar_i(dt, value ? value->v.i : 0));
   for (uint32_t i = 0; i < rank; i++) {
     e = make_pick(f, inner[i], e, fill);
     e = make_pick(f, idx_addi(c, idx_sub(c, n->in[0]->type.dim[i], inner[i]), -1), e, fill);
@@ -150,7 +157,8 @@ static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at
   return e;
 }
 
-// gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and guards record the misses.
+// gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and guards
+// record the misses.
 static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at) {
   idx_ctx *c = f->m->ix;
   const ir_value *data = n->in[0], *index = n->in[1];
@@ -219,12 +227,16 @@ static const sx *subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b,
     for (uint32_t i = 0; i < e->n_guards; i++) guards[i] = idx_subst(f->m->ix, e->guards[i], n, b);
     copy.guards = guards;
   }
-  const sx *out = e->kind == SX_index ? make_index(f, copy.at) : e->kind == SX_pick ? make_pick(f, copy.at, copy.in[0], copy.in[1]) : make(f, copy);
+  const sx *out = e->kind == SX_index  ? make_index(f, copy.at)
+                  : e->kind == SX_pick ? make_pick(f, copy.at, copy.in[0], copy.in[1])
+                                       : make(f, copy);
   map_put_ptr(done, e, (void *)(uintptr_t)out);
   return out;
 }
 
-const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b) { return n ? subst(f, e, n, b, map_new(f->a)) : e; }
+const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b) {
+  return n ? subst(f, e, n, b, map_new(f->a)) : e;
+}
 
 static void walk(const sx *e, map *seen, void (*visit)(void *user, const sx *e), void *user) {
   if (map_get_ptr(seen, e)) return;
@@ -233,4 +245,6 @@ static void walk(const sx *e, map *seen, void (*visit)(void *user, const sx *e),
   visit(user, e);
 }
 
-void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user) { walk(e, map_new(f->a), visit, user); }
+void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user) {
+  walk(e, map_new(f->a), visit, user);
+}

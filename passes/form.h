@@ -1,8 +1,8 @@
 // The index form: the value of a node at a tuple of index polynomials, as an interned scalar DAG (graph-ir section 3).
 //
-// `form_at` looks through movement, elementwise operators, constants, iota and gather, and stops at what `form_stop` names: values stored in
-// memory (a load) and the anchors of the group being lowered (an accumulator). Matching, fusion, views, masks and the splice into
-// kernel IR are all questions asked of this form.
+// `form_at` looks through movement, elementwise operators, constants, iota and gather, and stops at what `form_stop`
+// names: values stored in memory (a load) and the anchors of the group being lowered (an accumulator). Matching,
+// fusion, views, masks and the splice into kernel IR are all questions asked of this form.
 //
 //   scalar := load %v[flat idx] | const | idx | op(scalar…) | pick(idx >= 0, scalar, scalar) | acc %v
 #ifndef NNC_PASSES_FORM_H
@@ -16,16 +16,16 @@ typedef struct sx sx;
 struct sx {
   sx_kind kind;
   dtype dt;
-  uint32_t id;            // creation order in its form context: equal scalars are the same pointer
-  op_code op;             // SX_op
+  uint32_t id; // creation order in its form context: equal scalars are the same pointer
+  op_code op;  // SX_op
   uint32_t n_in;
-  const sx *in[3];        // SX_op; SX_pick: value if at >= 0, value otherwise
-  const ir_value *value;  // SX_load: what is read; SX_acc: which anchor
-  const idx *at;          // SX_load: flat element index; SX_index: the index; SX_pick: the condition (>= 0)
-  scalar imm;             // SX_const
-  uint32_t n_guards;      // SX_load through gather: conditions that hold when the raw index was out of range
+  const sx *in[3];       // SX_op; SX_pick: value if at >= 0, value otherwise
+  const ir_value *value; // SX_load: what is read; SX_acc: which anchor
+  const idx *at;         // SX_load: flat element index; SX_index: the index; SX_pick: the condition (>= 0)
+  scalar imm;            // SX_const
+  uint32_t n_guards;     // SX_load through gather: conditions that hold when the raw index was out of range
   const idx *const *guards;
-  diag_span span;         // of the gather, for the data error
+  diag_span span; // of the gather, for the data error
 };
 
 typedef enum form_stop { FORM_OPEN, FORM_LOAD, FORM_ACC } form_stop;
@@ -35,10 +35,12 @@ typedef struct form_ctx form_ctx;
 // `classify` says where the walk stops for a value; FORM_OPEN looks through its node.
 form_ctx *form_new(arena *a, ir_module *m, form_stop (*classify)(void *user, const ir_value *v), void *user);
 
-// The value at `at` (one index per dim of v's type). NULL: something on the way has no index form (the caller's classify was wrong).
+// The value at `at` (one index per dim of v's type). NULL: something on the way has no index form (the caller's
+// classify was wrong).
 const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at);
 
-// When the walk meets an accumulator, its index tuple is checked by this (may be NULL): false makes form_at return NULL.
+// When the walk meets an accumulator, its index tuple is checked by this (may be NULL): false makes form_at return
+// NULL.
 void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, const idx *const *at), void *user);
 
 // Every symbol `from` replaced by `to` in all index expressions below.
@@ -50,11 +52,12 @@ void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e),
 // Index arithmetic of movement, shared with fusion.
 // The flat row-major index of `at` in dims `dim`.
 const idx *index_flatten(ir_module *m, uint32_t rank, const idx *const *dim, const idx *const *at);
-// Row-major re-indexing between two shapes with equal products: `at` over `from` becomes an index over `to`. Matching groups of dims with
-// equal products are treated apart, so that untouched dims stay as they are.
-void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank, const idx *const *to,
-                   const idx **out);
-// The operand index of a movement node's result index (reshape, transpose, broadcast, slice with constant start, reverse); false for the others.
+// Row-major re-indexing between two shapes with equal products: `at` over `from` becomes an index over `to`. Matching
+// groups of dims with equal products are treated apart, so that untouched dims stay as they are.
+void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank,
+                   const idx *const *to, const idx **out);
+// The operand index of a movement node's result index (reshape, transpose, broadcast, slice with constant start,
+// reverse); false for the others.
 bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const idx **operand_at);
 // The result index from the operand index, where the movement is one-to-one (reshape, transpose); false for the others.
 bool index_forward(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at);

@@ -1,6 +1,7 @@
-// Fusion, step two: the graph rebuilt with one `group` node for each group of fuse_group.c. A group's region holds copies of its members and of
-// the free nodes they read; it yields what others read. Where a value's only reader is a one-to-one movement, and the moved value's place
-// is still affine in the labels, the moved value is what the group stores: the movement costs nothing.
+// Fusion, step two: the graph rebuilt with one `group` node for each group of fuse_group.c. A group's region holds
+// copies of its members and of the free nodes they read; it yields what others read. Where a value's only reader is a
+// one-to-one movement, and the moved value's place is still affine in the labels, the moved value is what the group
+// stores: the movement costs nothing.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -8,9 +9,9 @@ typedef struct rebuild {
   fuse_plan *plan;
   ir_graph *out;
   ir_builder b;
-  map *values;       // old value -> new value in the new graph's body
+  map *values;                  // old value -> new value in the new graph's body
   VEC(const ir_value *) stored; // old values that groups yield
-  map *is_stored;    // old value -> group
+  map *is_stored;               // old value -> group
   bool *emitted;
 } rebuild;
 
@@ -18,7 +19,7 @@ typedef struct region_build { // one group's region
   rebuild *r;
   ir_region *region;
   ir_builder b;
-  map *inner;        // old value -> value in the region
+  map *inner;                  // old value -> value in the region
   VEC(const ir_value *) outer; // old values that became parameters
   const fuse_group *group;
 } region_build;
@@ -36,7 +37,9 @@ static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_va
   for (;;) {
     const ir_node *u = fuse_uses(p, v) == 1 ? map_get_ptr(p->user, v) : NULL;
     const idx *at[IR_MAX_RANK];
-    if (!u || !index_forward(p->m, u, place_get(&p->place, v), at) || !is_affine(&g->dom, at, u->out[0].type.rank, p->m)) return v;
+    if (!u || !index_forward(p->m, u, place_get(&p->place, v), at) ||
+        !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
+      return v;
     place_set(&p->place, &u->out[0], at);
     v = &u->out[0];
   }
@@ -56,7 +59,8 @@ static void require(rebuild *r, const ir_value *v, const fuse_group *reader) {
     for (uint32_t i = 0; i < v->def->n_in; i++) require(r, v->def->in[i], reader);
 }
 
-// Values that members read through gather's data or index, or that operators outside groups read, are stored as they are read.
+// Values that members read through gather's data or index, or that operators outside groups read, are stored as they
+// are read.
 static void find_stored(rebuild *r) {
   fuse_plan *p = r->plan;
   const ir_graph *g = p->graph;
@@ -101,7 +105,8 @@ static ir_value *inside(region_build *rb, const ir_value *v) {
   scalar splat;
   bool leaf = v->def && v->def->op == OP_const && !ir_is_splat(v, &splat); // array constants live in memory
   leaf = leaf || (v->def && v->def->op == OP_weight);
-  if (v->def && v->def->n_in < 256 && !stored && !leaf && (member || fuse_is_free(rb->r->plan, v->def))) return copy_inside(rb, v->def);
+  if (v->def && v->def->n_in < 256 && !stored && !leaf && (member || fuse_is_free(rb->r->plan, v->def)))
+    return copy_inside(rb, v->def);
   return as_parameter(rb, v);
 }
 
@@ -112,7 +117,8 @@ static const char *group_name(arena *a, const fuse_group *g) {
   if (!g) return "copy";
   strbuf b;
   sb_init(&b, a);
-  for (size_t i = 0; i < g->nodes.n && b.n < 48; i++) sb_fmt(&b, "%s%s", i ? "_" : "", op_get(g->nodes.at[i]->op)->name);
+  for (size_t i = 0; i < g->nodes.n && b.n < 48; i++)
+    sb_fmt(&b, "%s%s", i ? "_" : "", op_get(g->nodes.at[i]->op)->name);
   return sb_cstr(&b);
 }
 
@@ -124,7 +130,8 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   ir_module *m = r->plan->m;
   uint32_t max_params = 0;
   for (size_t i = 0; g && i < g->nodes.n; i++) max_params += g->nodes.at[i]->n_in * 64;
-  region_build rb = {.r = r, .region = ir_region_new(r->out, r->b.region, max_params + 1024), .inner = map_new(a), .group = g};
+  region_build rb = {
+      .r = r, .region = ir_region_new(r->out, r->b.region, max_params + 1024), .inner = map_new(a), .group = g};
   ir_builder_init(&rb.b, m, rb.region);
   int64_t root = 0;
   for (size_t i = 0; g && i < g->nodes.n; i++) {
@@ -143,7 +150,8 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   ir_value **in = ARENA_ARRAY(a, ir_value *, rb.outer.n + 1);
   for (size_t i = 0; i < rb.outer.n; i++) in[i] = outer_value(r, rb.outer.at[i]);
   if (!g) root = (int64_t)rb.region->n_nodes;
-  ir_attr attrs[] = {attr_str(m, "kind", g ? kind_name(g->kind) : "elem"), attr_str(m, "name", group_name(a, g)), attr_int(m, "root", root)};
+  ir_attr attrs[] = {attr_str(m, "kind", g ? kind_name(g->kind) : "elem"), attr_str(m, "name", group_name(a, g)),
+                     attr_int(m, "root", root)};
   const ir_node *named = g ? g->root : yields[0]->def;
   r->b.scope = named ? named->scope : "";
   r->b.spans = named ? named->spans : (ir_spans){0, NULL};
@@ -195,7 +203,8 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
   r.out = ir_graph_new(g->module, g->name, false);
   ir_builder_init(&r.b, g->module, r.out->body);
   for (uint32_t i = 0; i < g->body->n_params; i++)
-    map_put_ptr(r.values, &g->body->params[i], ir_graph_param(r.out, g->param_names[i], g->body->params[i].type, g->param_defaults[i]));
+    map_put_ptr(r.values, &g->body->params[i],
+                ir_graph_param(r.out, g->param_names[i], g->body->params[i].type, g->param_defaults[i]));
   find_stored(&r);
   for (const ir_node *n = g->body->first; n; n = n->next) { // textual order; operators outside groups keep theirs
     const fuse_group *home = map_get_ptr(r.plan->group_of, n);
@@ -207,7 +216,8 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
       ir_copy_node(&r.b, n, in, r.values);
     }
   }
-  for (uint32_t i = 0; i < g->body->n_yields; i++) ir_graph_output(r.out, g->output_names[i], output_value(&r, g->body->yields[i]));
+  for (uint32_t i = 0; i < g->body->n_yields; i++)
+    ir_graph_output(r.out, g->output_names[i], output_value(&r, g->body->yields[i]));
   return r.out;
 }
 

@@ -15,23 +15,24 @@ typedef struct fuse_group {
   VEC(const ir_node *) nodes; // members in topological order, prologue first
   const ir_node *root;        // whose dims are the domain
   domain dom;
-  uint64_t *needs;            // bit i: group i must run before
-  bool merged;                // became another group's prologue
+  uint64_t *needs; // bit i: group i must run before
+  bool merged;     // became another group's prologue
 } fuse_group;
 
 typedef struct fuse_plan {
   arena *a;
   ir_module *m;
   const ir_graph *graph;
-  uint32_t max_groups;        // capacity of the bit sets
+  uint32_t max_groups; // capacity of the bit sets
   VEC(fuse_group *) groups;
-  map *group_of;              // ir_node * -> fuse_group *
-  map *uses;                  // ir_value * -> number of uses, as an integer in the pointer
-  map *user;                  // ir_value * -> its last user node
+  map *group_of; // ir_node * -> fuse_group *
+  map *uses;     // ir_value * -> number of uses, as an integer in the pointer
+  map *user;     // ir_value * -> its last user node
   places place;
 } fuse_plan;
 
-// Assigns every operator that the back end compiles to a group. Movement, constants, iota and cheap arithmetic on them belong to nobody.
+// Assigns every operator that the back end compiles to a group. Movement, constants, iota and cheap arithmetic on them
+// belong to nobody.
 fuse_plan *fuse_partition(arena *a, const ir_graph *g);
 
 fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v); // NULL: a parameter, or belongs to nobody

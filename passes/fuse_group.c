@@ -1,9 +1,10 @@
 // Fusion, step one: which operators become one kernel (graph-ir section 7).
 //
-// In topological order: a contraction opens a group; a reduction joins the row or elementwise group that feeds it, or opens a row group; an
-// elementwise operator joins the latest group among its producers whose domain it fits, provided no other producer needs that group
-// (groups stay convex). A residual add thus falls into the later contraction's epilogue, and a norm or softmax with its affine tail into
-// one row group. At last an elementwise group of a few cheap operators that only one contraction reads becomes that contraction's prologue.
+// In topological order: a contraction opens a group; a reduction joins the row or elementwise group that feeds it, or
+// opens a row group; an elementwise operator joins the latest group among its producers whose domain it fits, provided
+// no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
+// epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
+// operators that only one contraction reads becomes that contraction's prologue.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -19,22 +20,39 @@ static bool is_member(void *user, const ir_value *v) {
   return v->def && map_get_ptr(m->plan->group_of, v->def) == m->group;
 }
 
-fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v) { return v->def ? map_get_ptr(p->group_of, v->def) : NULL; }
+fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v) {
+  return v->def ? map_get_ptr(p->group_of, v->def) : NULL;
+}
 
-bool fuse_reaches(const fuse_group *from, const fuse_group *to) { return (to->needs[from->id / 64] >> (from->id % 64) & 1) != 0; }
+bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
+  return (to->needs[from->id / 64] >> (from->id % 64) & 1) != 0;
+}
 
 uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v) { return (uintptr_t)map_get_ptr(p->uses, v); }
 
 static bool is_cheap(op_code op) {
   switch ((int)op) {
-  case OP_neg: case OP_abs: case OP_not: case OP_add: case OP_sub: case OP_mul: case OP_min: case OP_max: case OP_eq: case OP_lt: case OP_le:
-  case OP_and: case OP_or: case OP_where: case OP_cast: return true;
+  case OP_neg:
+  case OP_abs:
+  case OP_not:
+  case OP_add:
+  case OP_sub:
+  case OP_mul:
+  case OP_min:
+  case OP_max:
+  case OP_eq:
+  case OP_lt:
+  case OP_le:
+  case OP_and:
+  case OP_or:
+  case OP_where:
+  case OP_cast: return true;
   default: return false;
   }
 }
 
-// Windows, and slices whose start is a value, have no schedule yet: like operators that are not compiled they stay outside groups, and lowering
-// names them.
+// Windows, and slices whose start is a value, have no schedule yet: like operators that are not compiled they stay
+// outside groups, and lowering names them.
 static bool has_schedule(const fuse_plan *p, const ir_node *n) {
   if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group) return false;
   if (n->op == OP_slice) return n->n_in == 1;
@@ -55,7 +73,8 @@ bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
     while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1) d = d->in[0]->def;
     scalar s;
     if (!d || map_get_ptr(p->group_of, d)) return false;
-    if (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) && !(op_is_elementwise(d->op) && fuse_is_free(p, d)))
+    if (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) &&
+        !(op_is_elementwise(d->op) && fuse_is_free(p, d)))
       return false;
   }
   return true;
@@ -170,7 +189,8 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, at);
 }
 
-// A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an elementwise group.
+// A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an
+// elementwise group.
 static void open_gather(fuse_plan *p, const ir_node *n) {
   fuse_group *g = new_group(p, FUSE_elem, n);
   domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
@@ -229,7 +249,8 @@ static void count_uses(fuse_plan *p, const ir_graph *g) {
       map_put_ptr(p->user, n->in[i], (void *)(uintptr_t)n);
     }
   for (uint32_t i = 0; i < g->body->n_yields; i++) {
-    map_put_ptr(p->uses, g->body->yields[i], (void *)(fuse_uses(p, g->body->yields[i]) + 2)); // an output is never an inner value
+    map_put_ptr(p->uses, g->body->yields[i],
+                (void *)(fuse_uses(p, g->body->yields[i]) + 2)); // an output is never an inner value
     map_put_ptr(p->user, g->body->yields[i], NULL);
   }
 }

@@ -7,7 +7,8 @@ const idx *index_flatten(ir_module *m, uint32_t rank, const idx *const *dim, con
   return flat;
 }
 
-// Splits a flat index over dims [0, rank) into one index a dim. The first takes what is left, without a remainder: it is in range.
+// Splits a flat index over dims [0, rank) into one index a dim. The first takes what is left, without a remainder: it
+// is in range.
 static void unflatten(ir_module *m, const idx *flat, uint32_t rank, const idx *const *dim, const idx **out) {
   for (uint32_t i = rank; i-- > 0;) {
     if (i == 0) {
@@ -20,8 +21,8 @@ static void unflatten(ir_module *m, const idx *flat, uint32_t rank, const idx *c
   }
 }
 
-void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank, const idx *const *to,
-                   const idx **out) {
+void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank,
+                   const idx *const *to, const idx **out) {
   idx_ctx *c = m->ix;
   uint32_t f = 0, t = 0;
   while (f < from_rank || t < to_rank) {
@@ -29,8 +30,8 @@ void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, con
     const idx *pf = idx_int(c, 1), *pt = idx_int(c, 1);
     if (f < from_rank) pf = from[f++];
     if (t < to_rank) pt = to[t++];
-    // Grow the shorter side until both products agree. Sizes are compared by the pointers of their polynomials; when constants tell which
-    // side is smaller that side grows, otherwise the side with fewer dims left behind does.
+    // Grow the shorter side until both products agree. Sizes are compared by the pointers of their polynomials; when
+    // constants tell which side is smaller that side grows, otherwise the side with fewer dims left behind does.
     while (pf != pt && (f < from_rank || t < to_rank)) {
       bool grow_from = f < from_rank && (t >= to_rank || idx_nonneg(c, idx_sub(c, pt, pf)) == TRI_yes);
       if (grow_from) pf = idx_mul(c, pf, from[f++]);
@@ -50,9 +51,7 @@ bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const i
   const int64_t *axes;
   size_t n_axes;
   switch ((int)n->op) {
-  case OP_reshape:
-    index_reshape(m, out.rank, out.dim, at, in.rank, in.dim, operand_at);
-    return true;
+  case OP_reshape: index_reshape(m, out.rank, out.dim, at, in.rank, in.dim, operand_at); return true;
   case OP_transpose:
     n_axes = ir_attr_ints(n, "perm", &axes);
     for (size_t i = 0; i < n_axes; i++) operand_at[axes[i]] = at[i];
@@ -74,8 +73,7 @@ bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const i
   case OP_reverse:
     for (uint32_t i = 0; i < in.rank; i++) operand_at[i] = at[i];
     n_axes = ir_attr_ints(n, "axes", &axes);
-    for (size_t i = 0; i < n_axes; i++)
-      operand_at[axes[i]] = idx_sub(c, idx_addi(c, in.dim[axes[i]], -1), at[axes[i]]);
+    for (size_t i = 0; i < n_axes; i++) operand_at[axes[i]] = idx_sub(c, idx_addi(c, in.dim[axes[i]], -1), at[axes[i]]);
     return true;
   default: return false;
   }

@@ -1,4 +1,5 @@
-// Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`; equal kernels are kept once.
+// Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`;
+// equal kernels are kept once.
 #include "passes/program.h"
 #include "passes/schedule.h"
 #include <stdio.h>
@@ -12,9 +13,9 @@ typedef struct lowering {
   map *constant_by_name; // weight name or pack recipe -> index + 1
   program *p;            // the entry being lowered
   const ir_graph *graph;
-  map *buffer_of;        // ir_value * -> buffer index + 1, of p
-  map *constant_of;      // ir_value * -> constant index + 1
-  map *prepare_buffer;   // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
+  map *buffer_of;      // ir_value * -> buffer index + 1, of p
+  map *constant_of;    // ir_value * -> constant index + 1
+  map *prepare_buffer; // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
 } lowering;
 
 static void *as_pointer(size_t index) { return (void *)(uintptr_t)(index + 1); }
@@ -32,7 +33,8 @@ static bool constant_of(lowering *l, const ir_value *v, uint32_t *index) {
     const char *name = ir_attr_str(v->def, "name", "");
     known = map_get(l->constant_by_name, str_of(name));
     if (!known) {
-      prog_constant k = {.name = name, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .weight = ir_weight_find(l->m, name)};
+      prog_constant k = {
+          .name = name, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .weight = ir_weight_find(l->m, name)};
       known = as_pointer(add_constant(l, k));
       map_put(l->constant_by_name, str_of(name), (void *)(uintptr_t)known);
     }
@@ -70,7 +72,8 @@ static uint32_t prepare_buffer(lowering *l, uint32_t constant) {
 static uint32_t entry_buffer(lowering *l, const ir_value *v) {
   const void *known = map_get_ptr(l->buffer_of, v);
   if (known) return (uint32_t)as_index(known);
-  prog_buffer b = {.cls = PROG_arena, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .first = (uint32_t)l->p->steps.n};
+  prog_buffer b = {
+      .cls = PROG_arena, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .first = (uint32_t)l->p->steps.n};
   uint32_t constant;
   if (constant_of(l, v, &constant)) b.cls = PROG_constant, b.index = constant;
   for (uint32_t i = 0; i < l->graph->body->n_params; i++)
@@ -123,7 +126,8 @@ static bool param_is_constant(void *user, const ir_value *param) {
   return v && constant_of(u->l, v, &constant);
 }
 
-static const ir_value *pack_constant(void *user, lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count) {
+static const ir_value *pack_constant(void *user, lower_group *g, const ir_value *param, kir_kernel *pack,
+                                     const idx *count) {
   group_user *u = user;
   lowering *l = u->l;
   uint32_t from;
@@ -133,7 +137,10 @@ static const ir_value *pack_constant(void *user, lower_group *g, const ir_value 
   snprintf(recipe, sizeof recipe, "%u|%u", from, kernel);
   const void *known = map_get(l->constant_by_name, str_of(recipe));
   if (!known) {
-    prog_constant k = {.name = str_fmt(l->c->a, "packed %s", l->out->constants.at[from].name), .dt = param->type.dt, .count = count, .computed = true};
+    prog_constant k = {.name = str_fmt(l->c->a, "packed %s", l->out->constants.at[from].name),
+                       .dt = param->type.dt,
+                       .count = count,
+                       .computed = true};
     known = as_pointer(add_constant(l, k));
     map_put(l->constant_by_name, str_of(recipe), (void *)(uintptr_t)known);
     uint32_t *buffers = ARENA_ARRAY(l->c->a, uint32_t, 2);
@@ -145,7 +152,13 @@ static const ir_value *pack_constant(void *user, lower_group *g, const ir_value 
       idx_is_const(pack->grid_extent[i], &n);
       grid[i] = idx_int(l->m->ix, n);
     }
-    prog_step s = {.kernel = kernel, .n_buffers = 2, .n_grid = pack->n_grid, .buffers = buffers, .grid = grid, .label = k.name, .cost_ns = 1000};
+    prog_step s = {.kernel = kernel,
+                   .n_buffers = 2,
+                   .n_grid = pack->n_grid,
+                   .buffers = buffers,
+                   .grid = grid,
+                   .label = k.name,
+                   .cost_ns = 1000};
     add_step(l, &l->out->prepare, s);
   }
   ir_value *v = ARENA_NEW(l->c->a, ir_value);
@@ -158,7 +171,8 @@ static const ir_value *pack_constant(void *user, lower_group *g, const ir_value 
 static int64_t fault_site(void *user, diag_span at) {
   group_user *u = user;
   for (size_t i = 0; i < u->l->out->faults.n; i++)
-    if (u->l->out->faults.at[i].span.begin == at.begin && u->l->out->faults.at[i].span.file == at.file) return (int64_t)i;
+    if (u->l->out->faults.at[i].span.begin == at.begin && u->l->out->faults.at[i].span.file == at.file)
+      return (int64_t)i;
   vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){"index out of range", at}));
   return (int64_t)u->l->out->faults.n - 1;
 }
@@ -226,8 +240,17 @@ static bool is_prepared(lowering *l, const ir_node *n) {
 static bool lower_node(lowering *l, const ir_node *n) {
   arena *a = l->c->a;
   group_user u = {l, n, map_new(a)};
-  lower_group g = {.c = l->c, .m = l->m, .node = n, .region = n->regions[0], .place = places_new(a, l->m), .known = map_new(a),
-                   .fault_site = fault_site, .fault_user = &u, .is_constant = param_is_constant, .pack = pack_constant, .user = &u};
+  lower_group g = {.c = l->c,
+                   .m = l->m,
+                   .node = n,
+                   .region = n->regions[0],
+                   .place = places_new(a, l->m),
+                   .known = map_new(a),
+                   .fault_site = fault_site,
+                   .fault_user = &u,
+                   .is_constant = param_is_constant,
+                   .pack = pack_constant,
+                   .user = &u};
   g.form = form_new(a, l->m, classify, n->regions[0]);
   g.k = kir_kernel_new(a, l->c->diags, "k");
   const char *name = ir_attr_str(n, "name", "group");
@@ -238,13 +261,15 @@ static bool lower_node(lowering *l, const ir_node *n) {
   bool prepared = is_prepared(l, n);
   if (prepared)
     for (uint32_t i = 0; i < n->n_out; i++) {
-      prog_constant k = {.name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
+      prog_constant k = {
+          .name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
       map_put_ptr(l->constant_of, &n->out[i], as_pointer(add_constant(l, k)));
     }
   uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
   for (size_t i = 0; i < g.params.n; i++) {
     const void *packed = map_get_ptr(u.packed, g.params.at[i].value);
-    const ir_value *v = packed ? g.params.at[i].value : outer_value(&u, g.params.at[i].value, g.params.at[i].buf->space);
+    const ir_value *v =
+        packed ? g.params.at[i].value : outer_value(&u, g.params.at[i].value, g.params.at[i].buf->space);
     if (packed) map_put_ptr(l->constant_of, v, (void *)(uintptr_t)packed);
     uint32_t constant;
     if (prepared && constant_of(l, v, &constant)) buffers[i] = prepare_buffer(l, constant);
@@ -254,8 +279,14 @@ static bool lower_node(lowering *l, const ir_node *n) {
   for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = idx_of(l->m->ix, g.symbols.at[i]);
   for (uint32_t i = 0; i < g.k->n_grid; i++) grid[i] = grid_over_dims(&g, g.k->grid_extent[i]);
   double cost = g.k->cost_ns;
-  prog_step s = {.n_buffers = (uint32_t)g.params.n, .n_symbols = (uint32_t)g.symbols.n, .n_grid = g.k->n_grid, .buffers = buffers, .symbols = symbols,
-                 .grid = grid, .span = n->spans.n ? n->spans.at[0] : NO_SPAN, .cost_ns = cost};
+  prog_step s = {.n_buffers = (uint32_t)g.params.n,
+                 .n_symbols = (uint32_t)g.symbols.n,
+                 .n_grid = g.k->n_grid,
+                 .buffers = buffers,
+                 .symbols = symbols,
+                 .grid = grid,
+                 .span = n->spans.n ? n->spans.at[0] : NO_SPAN,
+                 .cost_ns = cost};
   s.label = n->scope && *n->scope ? str_fmt(a, "%s %s", name, n->scope) : name;
   if (!kir_verify(g.k, l->c->diags)) {
     diag_at(l->c->diags, s.span, group_not_lowered, name);
@@ -277,8 +308,9 @@ static bool lower_graph(lowering *l, const ir_graph *g) {
   for (const ir_node *n = g->body->first; n; n = n->next) {
     if (n->op == OP_group) ok = lower_node(l, n) && ok;
     else if (n->op == OP_check)
-      vec_push(l->c->a, &p->checks, ((prog_check){ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
-                                                  n->spans.n ? n->spans.at[0] : NO_SPAN}));
+      vec_push(l->c->a, &p->checks,
+               ((prog_check){ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
+                             n->spans.n ? n->spans.at[0] : NO_SPAN}));
   }
   vec_push(l->c->a, &l->out->entries, p);
   return ok;
@@ -290,11 +322,15 @@ static bool all_compiled(lowering *l) {
   for (size_t g = 0; g < l->m->graphs.n; g++)
     for (const ir_node *n = l->m->graphs.at[g]->body->first; n; n = n->next) {
       op_class cls = op_get(n->op)->cls;
-      if (n->op == OP_group || n->op == OP_check || (cls == OPC_leaf && op_has(n->op, OPF_COMPILED) && n->op != OP_input)) continue;
+      if (n->op == OP_group || n->op == OP_check ||
+          (cls == OPC_leaf && op_has(n->op, OPF_COMPILED) && n->op != OP_input))
+        continue;
       ok = false;
-      // Movement left outside groups feeds one of the operators to be named; a slice from a computed start is one of them.
+      // Movement left outside groups feeds one of the operators to be named; a slice from a computed start is one of
+      // them.
       if (cls == OPC_movement && op_has(n->op, OPF_COMPILED) && !(n->op == OP_slice && n->n_in == 2)) continue;
-      if (!seen[n->op]) diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
+      if (!seen[n->op])
+        diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
       seen[n->op] = true;
     }
   return ok;

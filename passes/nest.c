@@ -15,7 +15,9 @@ static bool runs_on(merge_test *t, const idx *address) {
   return co == idx_mul(c, ci, t->extent);
 }
 
-static bool mentions_either(const merge_test *t, const idx *e) { return idx_mentions(e, t->outer) || idx_mentions(e, t->inner); }
+static bool mentions_either(const merge_test *t, const idx *e) {
+  return idx_mentions(e, t->outer) || idx_mentions(e, t->inner);
+}
 
 static void test_scalar(void *user, const sx *e) {
   merge_test *t = user;
@@ -25,7 +27,8 @@ static void test_scalar(void *user, const sx *e) {
 }
 
 static bool can_merge(nest *n, uint32_t i) {
-  merge_test t = {n, n->label[i].s, n->label[i + 1].s, n->label[i + 1].extent, n->label[i].reduced == n->label[i + 1].reduced};
+  merge_test t = {n, n->label[i].s, n->label[i + 1].s, n->label[i + 1].extent,
+                  n->label[i].reduced == n->label[i + 1].reduced};
   for (uint32_t k = 0; t.ok && k < n->n_roots; k++) {
     form_walk(n->g->form, n->root[k], test_scalar, &t);
     if (n->store[k]) t.ok = t.ok && runs_on(&t, n->store[k]);
@@ -117,9 +120,24 @@ static void add_cost(void *user, const sx *e) {
   if (e->kind == SX_load) *ns += 0.05;
   if (e->kind != SX_op) return;
   switch ((int)e->op) { // sixteen lanes a vector; polynomials cost some twenty operations, scalar fallbacks more
-  case OP_exp: case OP_tanh: case OP_sigmoid: case OP_erf: case OP_log: *ns += 0.3; break;
-  case OP_sin: case OP_cos: case OP_tan: case OP_atan: case OP_pow: case OP_expm1: case OP_log1p: case OP_erfinv: *ns += 1.0; break;
-  case OP_div: case OP_sqrt: case OP_rsqrt: case OP_floordiv: case OP_mod: *ns += 0.2; break;
+  case OP_exp:
+  case OP_tanh:
+  case OP_sigmoid:
+  case OP_erf:
+  case OP_log: *ns += 0.3; break;
+  case OP_sin:
+  case OP_cos:
+  case OP_tan:
+  case OP_atan:
+  case OP_pow:
+  case OP_expm1:
+  case OP_log1p:
+  case OP_erfinv: *ns += 1.0; break;
+  case OP_div:
+  case OP_sqrt:
+  case OP_rsqrt:
+  case OP_floordiv:
+  case OP_mod: *ns += 0.2; break;
   default: *ns += 0.03;
   }
 }

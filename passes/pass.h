@@ -1,5 +1,6 @@
-// Passes and their runner. A pass is a plain function on a module; the runner verifies after each one, times, prints, skips, stops, limits
-// and round-trips through text. Pipelines are arrays of rows (passes/passes.def). Adding a pass: one file, one row.
+// Passes and their runner. A pass is a plain function on a module; the runner verifies after each one, times, prints,
+// skips, stops, limits and round-trips through text. Pipelines are arrays of rows (passes/passes.def). Adding a pass:
+// one file, one row.
 #ifndef NNC_PASSES_PASS_H
 #define NNC_PASSES_PASS_H
 
@@ -10,7 +11,7 @@ typedef struct pass_context {
   arena *a;
   diag_list *diags;
   const target *target;
-  strbuf *explain;        // `--explain`: numeric rewrites are listed here; NULL = off
+  strbuf *explain; // `--explain`: numeric rewrites are listed here; NULL = off
 } pass_context;
 
 // Changes the module's graphs; false after diagnostics.
@@ -22,7 +23,7 @@ typedef struct pass_info {
 } pass_info;
 
 size_t pass_count(void);
-const pass_info *pass_at(size_t i);     // in pipeline order
+const pass_info *pass_at(size_t i); // in pipeline order
 const pass_info *pass_find(const char *name);
 
 typedef struct pass_options {
@@ -30,18 +31,18 @@ typedef struct pass_options {
   size_t n_print_after;
   const char *const *skip;
   size_t n_skip;
-  const char *stop_after;         // NULL = run all
-  int64_t limit;                  // run at most this many passes; < 0 = all
-  bool round_trip;                // print and parse the module between passes, and compare
-  bool verify;                    // verify after each pass
-  strbuf *dump;                   // where --print-after goes
+  const char *stop_after; // NULL = run all
+  int64_t limit;          // run at most this many passes; < 0 = all
+  bool round_trip;        // print and parse the module between passes, and compare
+  bool verify;            // verify after each pass
+  strbuf *dump;           // where --print-after goes
 } pass_options;
 #define PASS_OPTIONS_INIT ((pass_options){NULL, 0, NULL, 0, NULL, -1, false, true, NULL})
 
 typedef struct pass_time {
   const char *name;
   double ms;
-  uint32_t nodes;                 // after the pass, all graphs
+  uint32_t nodes; // after the pass, all graphs
 } pass_time;
 
 typedef struct pass_report {

@@ -1,5 +1,5 @@
-// Places of values in a group's domain: see place.h. Used by fusion, which decides who may join, and by lowering, which finds the same
-// places again from the group's region.
+// Places of values in a group's domain: see place.h. Used by fusion, which decides who may join, and by lowering, which
+// finds the same places again from the group's region.
 #include "passes/place.h"
 #include <string.h>
 
@@ -35,7 +35,8 @@ static bool meets_none(const ir_value *v, bool (*member)(void *user, const ir_va
   return true;
 }
 
-bool place_agrees(const places *p, const ir_value *v, const idx *const *at, bool (*member)(void *user, const ir_value *v), void *user) {
+bool place_agrees(const places *p, const ir_value *v, const idx *const *at,
+                  bool (*member)(void *user, const ir_value *v), void *user) {
   if (member(user, v)) {
     const idx *const *place = place_get(p, v);
     for (uint32_t i = 0; place && i < v->type.rank; i++)
@@ -51,7 +52,8 @@ bool place_agrees(const places *p, const ir_value *v, const idx *const *at, bool
 }
 
 // The place of a value reached from a member by one-to-one movement.
-static bool place_forward(const places *p, const ir_value *v, bool (*member)(void *user, const ir_value *v), void *user, const idx **at) {
+static bool place_forward(const places *p, const ir_value *v, bool (*member)(void *user, const ir_value *v), void *user,
+                          const idx **at) {
   if (member(user, v)) {
     const idx *const *place = place_get(p, v);
     if (place) memcpy(at, place, v->type.rank * sizeof *at);
@@ -62,7 +64,8 @@ static bool place_forward(const places *p, const ir_value *v, bool (*member)(voi
   return place_forward(p, v->def->in[0], member, user, inner) && index_forward(p->m, v->def, inner, at);
 }
 
-static bool all_agree(const places *p, const ir_node *n, const idx *const *at, bool (*member)(void *user, const ir_value *v), void *user) {
+static bool all_agree(const places *p, const ir_node *n, const idx *const *at,
+                      bool (*member)(void *user, const ir_value *v), void *user) {
   for (uint32_t i = 0; i < n->n_in; i++)
     if (!place_agrees(p, n->in[i], at, member, user)) return false;
   return true;
@@ -75,8 +78,8 @@ static bool same_dims(const domain *d, ir_type t) {
   return true;
 }
 
-bool place_elementwise(const places *p, const domain *d, const ir_node *n, bool (*member)(void *user, const ir_value *v), void *user,
-                       const idx **at) {
+bool place_elementwise(const places *p, const domain *d, const ir_node *n,
+                       bool (*member)(void *user, const ir_value *v), void *user, const idx **at) {
   for (uint32_t i = 0; i < n->n_in; i++)
     if (place_forward(p, n->in[i], member, user, at)) return all_agree(p, n, at, member, user);
   bool joined = false; // a node with no way to a member has no place here
@@ -93,8 +96,8 @@ int domain_label(const domain *d, const idx *at) {
   return -1;
 }
 
-bool place_reduction(const places *p, const domain *d, const ir_node *n, bool (*member)(void *user, const ir_value *v), void *user,
-                     const idx **result_at, bool *reduced) {
+bool place_reduction(const places *p, const domain *d, const ir_node *n, bool (*member)(void *user, const ir_value *v),
+                     void *user, const idx **result_at, bool *reduced) {
   ir_type in = n->in[0]->type;
   const idx *at[IR_MAX_RANK];
   if (!place_forward(p, n->in[0], member, user, at)) {
@@ -151,7 +154,8 @@ bool places_of_group(places *p, domain *d, const ir_node *group) {
       place_set(p, &n->out[0], d->at);
     } else if (op_is_elementwise(n->op)) {
       if (place_elementwise(p, d, n, has_place, p, at)) place_set(p, &n->out[0], at);
-    } else if (cls == OPC_movement && n->n_in == 1 && place_get(p, n->in[0]) && index_forward(p->m, n, place_get(p, n->in[0]), at)) {
+    } else if (cls == OPC_movement && n->n_in == 1 && place_get(p, n->in[0]) &&
+               index_forward(p->m, n, place_get(p, n->in[0]), at)) {
       place_set(p, &n->out[0], at);
     }
     first = false;

@@ -1,41 +1,46 @@
-// What lowering gives and the plan writer takes: kernels (each different one once) and, for `prepare` and for every entry, the steps that call
-// them. Everything is expressed over the module's dims.
+// What lowering gives and the plan writer takes: kernels (each different one once) and, for `prepare` and for every
+// entry, the steps that call them. Everything is expressed over the module's dims.
 #ifndef NNC_PASSES_PROGRAM_H
 #define NNC_PASSES_PROGRAM_H
 
 #include "ir/kir.h"
 #include "passes/pass.h"
 
-typedef enum prog_class { PROG_input, PROG_output, PROG_arena, PROG_constant } prog_class; // the order of rt_buffer_class
+typedef enum prog_class {
+  PROG_input,
+  PROG_output,
+  PROG_arena,
+  PROG_constant
+} prog_class; // the order of rt_buffer_class
 
 typedef struct prog_buffer {
   prog_class cls;
-  uint32_t index;       // input or output of its program; constant: index into program_set.constants
+  uint32_t index; // input or output of its program; constant: index into program_set.constants
   dtype dt;
   const idx *count;     // elements
   uint32_t first, last; // arena: first and last step that touches it
 } prog_buffer;
 
 typedef struct prog_step {
-  uint32_t kernel;              // index into program_set.kernels
+  uint32_t kernel; // index into program_set.kernels
   uint32_t n_buffers, n_symbols, n_grid;
-  const uint32_t *buffers;      // [n_buffers] into the program's buffers
-  const idx *const *symbols;    // [n_symbols] over the module's dims
-  const idx *const *grid;       // [n_grid]
-  const char *label;            // "contract_add encoder.0.fc1"
+  const uint32_t *buffers;   // [n_buffers] into the program's buffers
+  const idx *const *symbols; // [n_symbols] over the module's dims
+  const idx *const *grid;    // [n_grid]
+  const char *label;         // "contract_add encoder.0.fc1"
   diag_span span;
-  double cost_ns;               // of one grid point, for chunking
+  double cost_ns; // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {
-  const idx *cond;              // >= 0
+  const idx *cond; // >= 0
   const char *text;
   diag_span span;
 } prog_check;
 
 typedef struct program {
   const char *name;
-  const ir_graph *graph;        // NULL for `prepare`
+  const ir_graph *graph; // NULL for `prepare`
   VEC(prog_buffer) buffers;
   VEC(prog_step) steps;
   VEC(prog_check) checks;
@@ -43,12 +48,12 @@ typedef struct program {
 
 // A tensor that does not depend on inputs: a weight or array constant as it is, or something `prepare` computes.
 typedef struct prog_constant {
-  const char *name;             // weight name, or what it is made of
+  const char *name; // weight name, or what it is made of
   dtype dt;
-  const idx *count;             // elements, constant
-  const ir_weight *weight;      // plain: the weight as it is
-  const ir_value *data;         // plain: an array constant
-  bool computed;                // an output of prepare
+  const idx *count;        // elements, constant
+  const ir_weight *weight; // plain: the weight as it is
+  const ir_value *data;    // plain: an array constant
+  bool computed;           // an output of prepare
 } prog_constant;
 
 typedef struct prog_fault {
@@ -60,14 +65,15 @@ typedef struct program_set {
   ir_module *m;
   const target *target;
   VEC(kir_kernel *) kernels;
-  program prepare;              // inputs: the plain constants it reads, in `sources`; outputs: all constants
-  VEC(uint32_t) sources;        // prepare's inputs: constants (plain ones)
+  program prepare;       // inputs: the plain constants it reads, in `sources`; outputs: all constants
+  VEC(uint32_t) sources; // prepare's inputs: constants (plain ones)
   VEC(program *) entries;
   VEC(prog_constant) constants;
   VEC(prog_fault) faults;
 } program_set;
 
-// Lowers every graph of a fused module. NULL after diagnostics: all operators that are not compiled are listed, each once with its line.
+// Lowers every graph of a fused module. NULL after diagnostics: all operators that are not compiled are listed, each
+// once with its line.
 program_set *lower_module(pass_context *c, ir_module *m);
 
 #endif

@@ -77,7 +77,11 @@ static const rule_term *parse_term(rule_parser *x) {
 rule_set *rules_parse(arena *a, diag_list *l) {
   rule_set *s = ARENA_NEW(a, rule_set);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    rule r = {.name = rows[i].name, .text = rows[i].text, .mark = rows[i].mark, .dtypes = rows[i].dtypes, .pow2 = rows[i].condition[0] != 0};
+    rule r = {.name = rows[i].name,
+              .text = rows[i].text,
+              .mark = rows[i].mark,
+              .dtypes = rows[i].dtypes,
+              .pow2 = rows[i].condition[0] != 0};
     rule_parser x = {.a = a, .l = l, .p = rows[i].text, .r = &r};
     r.left = parse_term(&x);
     skip(&x);
@@ -157,7 +161,8 @@ ir_value *rules_build(ir_builder *b, const rule_term *t, ir_value *const *vars, 
   scalar s;
   switch (t->kind) {
   case RT_NUMBER: return ir_const_scalar(b, scalar_f(like.dt, t->number), like.rank, like.dim);
-  case RT_INVERSE: return splat_of(vars[t->var], &s) ? ir_const_scalar(b, scalar_f(like.dt, 1 / s.v.f), like.rank, like.dim) : NULL;
+  case RT_INVERSE:
+    return splat_of(vars[t->var], &s) ? ir_const_scalar(b, scalar_f(like.dt, 1 / s.v.f), like.rank, like.dim) : NULL;
   case RT_OP: {
     ir_value *in[3];
     ir_type inner = like;

@@ -1,5 +1,5 @@
-// Schedules: from a fusion group to one kernel, reading the target description only. One file a kind of group; what they share is here:
-// the loop nest of labels (nest), the splice of scalar DAGs into tiles (splice), and parameters.
+// Schedules: from a fusion group to one kernel, reading the target description only. One file a kind of group; what
+// they share is here: the loop nest of labels (nest), the splice of scalar DAGs into tiles (splice), and parameters.
 #ifndef NNC_PASSES_SCHEDULE_H
 #define NNC_PASSES_SCHEDULE_H
 
@@ -8,7 +8,7 @@
 #include "passes/place.h"
 
 typedef struct lower_param {
-  const ir_value *value;        // of the group's region: a parameter or a yield
+  const ir_value *value; // of the group's region: a parameter or a yield
   kir_buffer *buf;
 } lower_param;
 
@@ -16,21 +16,21 @@ typedef struct lower_param {
 typedef struct lower_group {
   pass_context *c;
   ir_module *m;
-  const ir_node *node;          // the group
+  const ir_node *node; // the group
   const ir_region *region;
   domain dom;
   places place;
   form_ctx *form;
   kir_kernel *k;
-  VEC(lower_param) params;      // in kernel parameter order
-  VEC(const sym *) symbols;     // the module symbol behind each fact of the kernel
-  map *known;                   // module index expression -> kernel index expression, for label-free ones
+  VEC(lower_param) params;  // in kernel parameter order
+  VEC(const sym *) symbols; // the module symbol behind each fact of the kernel
+  map *known;               // module index expression -> kernel index expression, for label-free ones
   int64_t (*fault_site)(void *user, diag_span at); // registers a data-error site
   void *fault_user;
   // Weights for the contraction schedule: is this parameter constant, and if so take a packed copy instead.
   bool (*is_constant)(void *user, const ir_value *param);
-  // Asks for `count` elements prepared by `pack` (a kernel with one input, `param`, and one output). Returns a fresh value that stands
-  // for the packed buffer as a parameter of this kernel.
+  // Asks for `count` elements prepared by `pack` (a kernel with one input, `param`, and one output). Returns a fresh
+  // value that stands for the packed buffer as a parameter of this kernel.
   const ir_value *(*pack)(void *user, struct lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count);
   void *user;
 } lower_group;
@@ -40,15 +40,16 @@ bool schedule_row(lower_group *g);
 bool schedule_contract(lower_group *g);
 
 // -- parameters and index translation --
-kir_buffer *lower_in(lower_group *g, const ir_value *v);                 // finds or adds an `in` parameter, flat
-kir_buffer *lower_out(lower_group *g, const ir_value *v);                // adds an `out` parameter, flat
-const idx *lower_dim_expr(lower_group *g, const idx *e);                 // an expression over dims only, in the kernel's context
-const idx *lower_grid(lower_group *g, const char *prefix, const idx *extent); // a new grid coordinate, or 0 where the extent is 1
+kir_buffer *lower_in(lower_group *g, const ir_value *v);  // finds or adds an `in` parameter, flat
+kir_buffer *lower_out(lower_group *g, const ir_value *v); // adds an `out` parameter, flat
+const idx *lower_dim_expr(lower_group *g, const idx *e);  // an expression over dims only, in the kernel's context
+const idx *lower_grid(lower_group *g, const char *prefix,
+                      const idx *extent); // a new grid coordinate, or 0 where the extent is 1
 
 // -- the nest: labels of the domain after merging --
 enum { NEST_MAX_ROOTS = 16 };
 typedef struct nest_label {
-  const sym *s;                 // module symbol that scalars and addresses mention
+  const sym *s; // module symbol that scalars and addresses mention
   const idx *extent;
   bool reduced;
 } nest_label;
@@ -66,38 +67,39 @@ typedef struct nest {
 void nest_merge(nest *n);
 // How often label i is the unit-stride direction of an access; stores of the whole domain count double.
 int nest_unit_score(const nest *n, uint32_t i);
-int64_t extent_hint(lower_group *g, const idx *e); // a typical value: constants as they are, else a guess inside the range
-int64_t extent_max(lower_group *g, const idx *e);  // upper bound, INT64_MAX when unknown
-double nest_cost_per_element(const nest *n);       // nanoseconds of one element of the domain, roughly, for chunking
+int64_t extent_hint(lower_group *g,
+                    const idx *e); // a typical value: constants as they are, else a guess inside the range
+int64_t extent_max(lower_group *g, const idx *e); // upper bound, INT64_MAX when unknown
+double nest_cost_per_element(const nest *n);      // nanoseconds of one element of the domain, roughly, for chunking
 
 // -- splice: scalars to tiles --
 typedef struct label_binding {
-  const sym *label;             // module symbol
-  const idx *at;                // kernel expression, may mention r and c
+  const sym *label; // module symbol
+  const idx *at;    // kernel expression, may mention r and c
 } label_binding;
 
 typedef struct splice {
   lower_group *g;
   kir_builder *b;
-  uint32_t rows, cols;          // r in 0..rows, c in 0..cols
+  uint32_t rows, cols; // r in 0..rows, c in 0..cols
   uint32_t n_bound;
   label_binding bound[IR_MAX_RANK * 2];
   const idx *row_tail, *col_tail; // conditions >= 0 that hold inside the domain, or NULL
-  map *acc;                     // ir_value * -> kir_tile *: accumulators
-  map *done;                    // sx * -> kir_tile *; NULL at first
-  uint32_t n_conds;             // from picks
+  map *acc;                       // ir_value * -> kir_tile *: accumulators
+  map *done;                      // sx * -> kir_tile *; NULL at first
+  uint32_t n_conds;               // from picks
   const idx *cond[16];
 } splice;
 
 void splice_bind(splice *s, const sym *label, const idx *at);
-const idx *splice_index(splice *s, const idx *e);  // module index over labels and dims -> kernel index
+const idx *splice_index(splice *s, const idx *e); // module index over labels and dims -> kernel index
 kir_tile *splice_tile(splice *s, const sx *e);
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);
 
 // Loops over what is not in the grid: serial loops from `from` on, calling `body` inside. Binds labels in the splice.
 typedef struct tile_shape {
-  uint32_t cols;                // elements of the vector label a tile holds
-  bool exact;                   // the extent is a multiple of cols: no masked remainder
+  uint32_t cols; // elements of the vector label a tile holds
+  bool exact;    // the extent is a multiple of cols: no masked remainder
 } tile_shape;
 tile_shape pick_cols(lower_group *g, const idx *extent);
 

@@ -1,33 +1,35 @@
-// Schedule of contractions: C[m, n] = Σ_k A[m, k] B[k, n] by register tiles, with a prologue on the loads and an epilogue on the stores.
+// Schedule of contractions: C[m, n] = Σ_k A[m, k] B[k, n] by register tiles, with a prologue on the loads and an
+// epilogue on the stores.
 //
-// Labels are classed by where they occur: batch (a, b, out), row (a, out), column (b, out), reduced. One row label runs over the tile's rows, one
-// column label over its columns; the other ones become grid dims or serial loops. Then:
+// Labels are classed by where they occur: batch (a, b, out), row (a, out), column (b, out), reduced. One row label runs
+// over the tile's rows, one column label over its columns; the other ones become grid dims or serial loops. Then:
 //
 //   grid: batch…, blocks of MC rows, blocks of NC columns
 //   for j in columns of the block step C
 //     for pc in 0..K step KC                       only when B is packed here, or K is long
-//       pack B[pc.., j..] into group scratch       unless B is constant: then `prepare` packed it; or its columns lie side by side
-//       for i in rows of the block step R
+//       pack B[pc.., j..] into group scratch       unless B is constant: then `prepare` packed it; or its columns lie
+//       side by side for i in rows of the block step R
 //         acc = 0, or scratch      for k in pc.. { acc += A[i+r, k] · B[k, j+c] }      epilogue and store, or scratch
 //
-// Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for the blocking.
+// Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
+// the blocking.
 #include "passes/schedule.h"
 
 enum { KC = 256, MAX_OUTER = 12 };
 
 typedef struct contract {
   lower_group *g;
-  nest n;                       // roots: 0 = A, 1 = B, then the yields
+  nest n; // roots: 0 = A, 1 = B, then the yields
   const ir_value *anchor;
-  const sym *row, *col;         // module labels, NULL when there is none
-  const idx *m, *nn;            // extents of row and column labels (module), 1 when absent
+  const sym *row, *col; // module labels, NULL when there is none
+  const idx *m, *nn;    // extents of row and column labels (module), 1 when absent
   uint32_t n_k, n_batch;
   nest_label k[MAX_OUTER], batch[MAX_OUTER];
-  uint32_t rows, cols;          // the register tile
-  uint32_t mc, nc;              // the block
-  const ir_value *packed_b;     // the constant operand's packed form, or NULL
+  uint32_t rows, cols;      // the register tile
+  uint32_t mc, nc;          // the block
+  const ir_value *packed_b; // the constant operand's packed form, or NULL
   kir_buffer *packed_buf, *panel, *partial;
-  bool chunked;                 // partial sums go through scratch
+  bool chunked; // partial sums go through scratch
   dtype acc_dt;
 } contract;
 
@@ -67,7 +69,8 @@ static bool is_unit_in(contract *x, const sx *e, const sym *s) {
   return e->kind == SX_load && idx_linear(x->g->m->ix, e->at, s, &coef, &rest) && idx_equals_int(coef, 1);
 }
 
-// Classifies the merged labels; the row label is the longest of its class, the column label the one that the output stores side by side.
+// Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
+// stores side by side.
 static bool classify(contract *x) {
   nest *n = &x->n;
   bool swapped = false;
@@ -150,7 +153,9 @@ static void prepack(contract *x) {
   const idx *total = idx_int(g->m->ix, x->cols);
   for (uint32_t i = 0; i < x->n_batch; i++) {
     if (!label_in(&x->n, b_root, x->batch[i].s)) continue;
-    splice_bind(&s, x->batch[i].s, idx_of(kc, kir_fresh(p.k, "b", idx_int(kc, 0), idx_addi(kc, lower_dim_expr(&p, x->batch[i].extent), -1))));
+    splice_bind(
+        &s, x->batch[i].s,
+        idx_of(kc, kir_fresh(p.k, "b", idx_int(kc, 0), idx_addi(kc, lower_dim_expr(&p, x->batch[i].extent), -1))));
     total = idx_mul(g->m->ix, total, x->batch[i].extent);
   }
   const idx *panels = idx_ceildiv(g->m->ix, x->nn, x->cols);
@@ -179,18 +184,22 @@ static void prepack(contract *x) {
   const idx *column = idx_add(kc, idx_scale(kc, idx_of(kc, panel), x->cols), idx_of(kc, p.k->c));
   if (x->col) splice_bind(&s, x->col, column);
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, lower_dim_expr(&p, x->nn), column), -1)};
-  const idx *to_at[] = {packed_index(&y, &s, idx_of(kc, panel), idx_of(kc, p.k->c))}, *from_at[] = {splice_index(&s, b_root->at)};
-  kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside), scalar_cast(scalar_i(DT_i64, 0), b_root->dt));
+  const idx *to_at[] = {packed_index(&y, &s, idx_of(kc, panel), idx_of(kc, p.k->c))},
+            *from_at[] = {splice_index(&s, b_root->at)};
+  kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside),
+           scalar_cast(scalar_i(DT_i64, 0), b_root->dt));
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
   x->packed_b = g->pack(g->user, g, b_root->value, p.k, total);
 }
 
-// Where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial sums in scratch.
+// Where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial sums in
+// scratch.
 static void choose_operand(contract *x) {
   lower_group *g = x->g;
   const sx *b = x->n.root[1];
   int64_t k = 1;
-  for (uint32_t i = 0; i < x->n_k; i++) k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
+  for (uint32_t i = 0; i < x->n_k; i++)
+    k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
   if (b->kind == SX_load && !b->n_guards && !idx_mentions_read(b->at) && g->is_constant(g->user, b->value)) {
     prepack(x);
     return;
@@ -208,14 +217,15 @@ static void choose_operand(contract *x) {
   }
 }
 
-typedef struct block { // kernel expressions of the block being computed
-  const idx *m0, *me;          // rows [m0, me)
-  const idx *panel, *j;        // the column panel and its first column
-  const idx *m, *nn;           // extents
+typedef struct block {  // kernel expressions of the block being computed
+  const idx *m0, *me;   // rows [m0, me)
+  const idx *panel, *j; // the column panel and its first column
+  const idx *m, *nn;    // extents
 } block;
 
 // The loops over reduced labels from `depth` on; the innermost one runs over [lo, hi) of the last label.
-static void dot_loops(contract *x, const splice *outer, kir_builder *b, const block *blk, uint32_t depth, const idx *lo, const idx *hi, kir_tile **acc) {
+static void dot_loops(contract *x, const splice *outer, kir_builder *b, const block *blk, uint32_t depth, const idx *lo,
+                      const idx *hi, kir_tile **acc) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   if (depth == x->n_k) {
@@ -225,10 +235,12 @@ static void dot_loops(contract *x, const splice *outer, kir_builder *b, const bl
     kir_tile *a_tile = splice_tile(&s, x->n.root[0]), *b_tile;
     if (x->packed_b) {
       const idx *at[] = {packed_index(x, &s, blk->panel, idx_of(kc, g->k->c))};
-      b_tile = kir_load(b, x->packed_buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->packed_buf->dt));
+      b_tile =
+          kir_load(b, x->packed_buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->packed_buf->dt));
     } else if (x->panel) {
       const idx *row = idx_int(kc, 0);
-      for (uint32_t i = 0; i < x->n_k; i++) row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), label_at(&s, x->k[i].s));
+      for (uint32_t i = 0; i < x->n_k; i++)
+        row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), label_at(&s, x->k[i].s));
       const idx *at[] = {x->n_k == 1 ? idx_sub(kc, row, lo) : row, idx_of(kc, g->k->c)};
       b_tile = kir_load(b, x->panel, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->panel->dt));
     } else {
@@ -255,11 +267,13 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
   s.done = NULL;
   s.acc = map_new(x->g->c->a);
   map_put_ptr(s.acc, x->anchor, kir_convert(b, acc, x->anchor->type.dt));
-  for (uint32_t i = 2; i < x->n.n_roots; i++) splice_store(&s, x->g->region->yields[i - 2], x->n.store[i], splice_tile(&s, x->n.root[i]));
+  for (uint32_t i = 2; i < x->n.n_roots; i++)
+    splice_store(&s, x->g->region->yields[i - 2], x->n.store[i], splice_tile(&s, x->n.root[i]));
 }
 
 // One register tile: rows i.., columns j.., reduced range [lo, hi) of the last reduced label.
-static void emit_tile(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *i, const idx *lo, const idx *hi, const idx *k_end) {
+static void emit_tile(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *i, const idx *lo,
+                      const idx *hi, const idx *k_end) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
@@ -276,7 +290,8 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const bl
   if (x->col) {
     splice_bind(&loads, x->col, col);
     splice_bind(&stores, x->col, col);
-    stores.col_tail = idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
+    stores.col_tail =
+        idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
   scalar none = scalar_cast(scalar_i(DT_i64, 0), x->acc_dt);
   kir_tile *acc;
@@ -299,7 +314,8 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const bl
 }
 
 // Packs B's columns j.. for the reduced range [lo, hi) into the panel, with the operand's prologue applied.
-static void pack_panel(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *lo, const idx *hi) {
+static void pack_panel(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *lo,
+                       const idx *hi) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   splice s = *outer;
@@ -308,12 +324,14 @@ static void pack_panel(contract *x, const splice *outer, kir_builder *b, const b
   s.done = NULL;
   const idx *col = idx_add(kc, blk->j, idx_of(kc, g->k->c)), *row = idx_int(kc, 0);
   if (x->col) splice_bind(&s, x->col, col);
-  s.col_tail = x->col && idx_divides(g->m->ix, x->cols, x->nn) != TRI_yes ? idx_addi(kc, idx_sub(kc, blk->nn, col), -1) : NULL;
+  s.col_tail =
+      x->col && idx_divides(g->m->ix, x->cols, x->nn) != TRI_yes ? idx_addi(kc, idx_sub(kc, blk->nn, col), -1) : NULL;
   kir_builder at = *b;
   kir_stmt *loops[MAX_OUTER];
   for (uint32_t i = 0; i < x->n_k; i++) {
     bool last = i + 1 == x->n_k;
-    loops[i] = kir_for(&at, "k", last ? lo : idx_int(kc, 0), last ? hi : lower_dim_expr(g, x->k[i].extent), 1, 1, 0, NULL);
+    loops[i] =
+        kir_for(&at, "k", last ? lo : idx_int(kc, 0), last ? hi : lower_dim_expr(g, x->k[i].extent), 1, 1, 0, NULL);
     at = kir_for_body(&at, loops[i]);
     splice_bind(&s, x->k[i].s, idx_of(kc, loops[i]->var));
     row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), idx_of(kc, loops[i]->var));
@@ -325,7 +343,8 @@ static void pack_panel(contract *x, const splice *outer, kir_builder *b, const b
   for (uint32_t i = x->n_k; i-- > 0;) kir_for_end(loops[i], NULL);
 }
 
-static void emit_rows(contract *x, const splice *s, kir_builder *b, const block *blk, const idx *lo, const idx *hi, const idx *k_end) {
+static void emit_rows(contract *x, const splice *s, kir_builder *b, const block *blk, const idx *lo, const idx *hi,
+                      const idx *k_end) {
   idx_ctx *kc = x->g->k->ix;
   if (!x->row) {
     emit_tile(x, s, b, blk, idx_int(kc, 0), lo, hi, k_end);
@@ -361,14 +380,18 @@ static bool collect(contract *x, const ir_node *dot) {
   const ir_map *labels = ir_map_of(g->m, dot);
   if (!labels || labels->n_labels > IR_MAX_RANK * 2 - 1) return false;
   idx_binding to_domain[IR_MAX_RANK];
-  for (uint32_t i = 0; i < labels->out_rank; i++) to_domain[i] = (idx_binding){labels->labels[labels->out_label[i]].symbol, g->dom.at[i]};
-  for (uint32_t i = 0; i < labels->out_rank; i++) n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
+  for (uint32_t i = 0; i < labels->out_rank; i++)
+    to_domain[i] = (idx_binding){labels->labels[labels->out_label[i]].symbol, g->dom.at[i]};
+  for (uint32_t i = 0; i < labels->out_rank; i++)
+    n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
   for (uint32_t i = 0; i < labels->n_labels; i++)
-    if (!labels->labels[i].in_out) n->label[n->n_labels++] = (nest_label){labels->labels[i].symbol, labels->labels[i].extent, true};
+    if (!labels->labels[i].in_out)
+      n->label[n->n_labels++] = (nest_label){labels->labels[i].symbol, labels->labels[i].extent, true};
   idx_binding unit[IR_MAX_RANK * 2];
   uint32_t n_unit = 0;
   for (uint32_t i = 0; i < labels->n_labels; i++) // reduced labels of extent 1 are indexed by 0, like the domain's
-    if (!labels->labels[i].in_out && idx_equals_int(labels->labels[i].extent, 1)) unit[n_unit++] = (idx_binding){labels->labels[i].symbol, idx_int(g->m->ix, 0)};
+    if (!labels->labels[i].in_out && idx_equals_int(labels->labels[i].extent, 1))
+      unit[n_unit++] = (idx_binding){labels->labels[i].symbol, idx_int(g->m->ix, 0)};
   for (uint32_t o = 0; o < 2; o++) {
     const idx *at[IR_MAX_RANK];
     for (uint32_t i = 0; i < labels->operand[o].rank; i++) {

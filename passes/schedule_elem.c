@@ -1,4 +1,5 @@
-// Schedule of elementwise groups (gathers, copies, concatenations included): one pass over the output domain in rows of vectors.
+// Schedule of elementwise groups (gathers, copies, concatenations included): one pass over the output domain in rows of
+// vectors.
 //
 //   grid: outer labels, and blocks of the vector label when it is long      body: other labels serial, then
 //   for k in lo..full step C { load… store … }      and one masked tile for the rest
@@ -6,7 +7,8 @@
 
 enum { BLOCK = 4096 };
 
-static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec, const idx *k, const idx *end, bool masked, uint32_t cols) {
+static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec, const idx *k, const idx *end,
+                      bool masked, uint32_t cols) {
   lower_group *g = n->g;
   splice s = *outer;
   idx_ctx *c = g->k->ix;
@@ -17,7 +19,8 @@ static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec
   s.done = NULL;
   if (vec < n->n_labels) splice_bind(&s, n->label[vec].s, at);
   s.col_tail = masked ? idx_addi(c, idx_sub(c, end, at), -1) : NULL;
-  for (uint32_t i = 0; i < n->n_roots; i++) splice_store(&s, g->region->yields[i], n->store[i], splice_tile(&s, n->root[i]));
+  for (uint32_t i = 0; i < n->n_roots; i++)
+    splice_store(&s, g->region->yields[i], n->store[i], splice_tile(&s, n->root[i]));
 }
 
 // The vector loop over [lo, hi): whole tiles, then a masked one.
@@ -45,7 +48,8 @@ bool schedule_elem(lower_group *g) {
   idx_ctx *kc = g->k->ix;
   nest n = {.g = g};
   if (g->region->n_yields > NEST_MAX_ROOTS) return false;
-  for (uint32_t i = 0; i < g->dom.rank; i++) n.label[n.n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
+  for (uint32_t i = 0; i < g->dom.rank; i++)
+    n.label[n.n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
   for (uint32_t i = 0; i < g->region->n_yields; i++) {
     const ir_value *y = g->region->yields[i];
     const idx *const *at = place_get(&g->place, y);

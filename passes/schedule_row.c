@@ -1,9 +1,11 @@
-// Schedule of row groups: reductions with the elementwise operators around them, a whole softmax or layer norm as one kernel.
+// Schedule of row groups: reductions with the elementwise operators around them, a whole softmax or layer norm as one
+// kernel.
 //
-// Each grid point owns one tuple of kept labels. Reductions are computed level by level (a reduction that needs another's result comes later);
-// those of one level share one loop over the reduced labels. Loops carry whole tiles, and lanes are combined once, after the loop:
-// Where a reduced label is the unit-stride direction, it is the vector label and `rowsum` combines the lanes; otherwise a kept label
-// is, and each lane reduces on its own. Outputs over the whole domain are written by one last loop.
+// Each grid point owns one tuple of kept labels. Reductions are computed level by level (a reduction that needs
+// another's result comes later); those of one level share one loop over the reduced labels. Loops carry whole tiles,
+// and lanes are combined once, after the loop: Where a reduced label is the unit-stride direction, it is the vector
+// label and `rowsum` combines the lanes; otherwise a kept label is, and each lane reduces on its own. Outputs over the
+// whole domain are written by one last loop.
 #include "passes/schedule.h"
 #include <math.h>
 
@@ -12,21 +14,21 @@ enum { MAX_ANCHORS = 12 };
 typedef struct anchor {
   const ir_value *v;
   op_code op;
-  const sx *input;      // over labels
+  const sx *input; // over labels
   uint32_t level;
-  uint32_t n_tiles;     // carried: 1, or value and index for arg reductions
+  uint32_t n_tiles; // carried: 1, or value and index for arg reductions
   kir_tile *carry[2];
-  dtype dt;             // of the accumulator
+  dtype dt; // of the accumulator
 } anchor;
 
 typedef struct row_schedule {
   lower_group *g;
   nest n;
-  uint32_t vec;         // vector label
+  uint32_t vec; // vector label
   uint32_t n_anchors;
   anchor anchors[MAX_ANCHORS];
-  map *acc;             // finished reductions
-  const idx *position;  // module index: row-major position among the reduced labels, for arg reductions
+  map *acc;            // finished reductions
+  const idx *position; // module index: row-major position among the reduced labels, for arg reductions
 } row_schedule;
 
 static bool is_arg(op_code op) { return op == OP_argmax || op == OP_argmin; }
@@ -35,10 +37,12 @@ static scalar identity(op_code op, dtype dt) {
   bool is_float = dtype_is_float(dt);
   switch ((int)op) {
   case OP_prod: return scalar_cast(scalar_i(DT_i64, 1), dt);
-  case OP_amax: case OP_argmax:
+  case OP_amax:
+  case OP_argmax:
     if (is_float) return scalar_f(dt, -INFINITY);
     return scalar_i(dt, dt == DT_i64 ? INT64_MIN : dt == DT_i32 ? INT32_MIN : dt == DT_i8 ? -128 : 0);
-  case OP_amin: case OP_argmin:
+  case OP_amin:
+  case OP_argmin:
     if (is_float) return scalar_f(dt, INFINITY);
     return scalar_i(dt, dt == DT_i64 ? INT64_MAX : dt == DT_i32 ? INT32_MAX : dt == DT_i8 ? 127 : 255);
   default: return scalar_cast(scalar_i(DT_i64, 0), dt);
@@ -51,7 +55,9 @@ static dtype accumulator(const anchor *a) {
   return in == DT_f16 || in == DT_bf16 ? DT_f32 : in;
 }
 
-static op_code combine(op_code op) { return op == OP_sum ? OP_add : op == OP_prod ? OP_mul : op == OP_amax ? OP_max : OP_min; }
+static op_code combine(op_code op) {
+  return op == OP_sum ? OP_add : op == OP_prod ? OP_mul : op == OP_amax ? OP_max : OP_min;
+}
 
 typedef struct find_level {
   row_schedule *r;
@@ -117,9 +123,10 @@ static loop_nest reduced_loops(const row_schedule *r) {
 
 typedef void (*visit_fn)(row_schedule *r, splice *s, uint32_t level, kir_tile *const *carried, kir_tile **next);
 
-// Loops over the reduced labels from depth on, carrying `n` tiles; the vector label is split into whole tiles and a masked rest.
-static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, const loop_nest *l, uint32_t depth, uint32_t n_carry, kir_tile **carry,
-                         uint32_t level, visit_fn visit) {
+// Loops over the reduced labels from depth on, carrying `n` tiles; the vector label is split into whole tiles and a
+// masked rest.
+static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, const loop_nest *l, uint32_t depth,
+                         uint32_t n_carry, kir_tile **carry, uint32_t level, visit_fn visit) {
   lower_group *g = r->g;
   idx_ctx *c = g->k->ix;
   if (depth == l->n) {
@@ -135,7 +142,8 @@ static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, c
   const idx *extent = lower_dim_expr(g, label->extent);
   bool is_vec = l->label[depth] == r->vec;
   tile_shape shape = is_vec ? pick_cols(g, label->extent) : (tile_shape){1, true};
-  const idx *full = shape.exact ? extent : idx_mul(c, idx_floordiv(c, extent, idx_int(c, shape.cols)), idx_int(c, shape.cols));
+  const idx *full =
+      shape.exact ? extent : idx_mul(c, idx_floordiv(c, extent, idx_int(c, shape.cols)), idx_int(c, shape.cols));
   for (int rest = 0; rest < (shape.exact ? 1 : 2); rest++) {
     int64_t trips;
     const idx *lo = rest ? full : idx_int(c, 0), *hi = rest ? extent : full;
@@ -173,8 +181,11 @@ static void finish(row_schedule *r, kir_builder *b, uint32_t level, kir_tile *co
       if (across) { // the best value, then the lowest index that has it
         kir_tile *best = kir_reduce(b, a->op == OP_argmax ? OP_amax : OP_amin, t, NULL);
         kir_tile *same = kir_op2(b, OP_eq, t, best);
-        if (dtype_is_float(t->dt)) same = kir_op2(b, OP_or, same, kir_op2(b, OP_and, kir_op1(b, OP_isnan, t), kir_op1(b, OP_isnan, best)));
-        place = kir_reduce(b, OP_amin, kir_op(b, OP_where, 3, (kir_tile *[]){same, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1)}), NULL);
+        if (dtype_is_float(t->dt))
+          same = kir_op2(b, OP_or, same, kir_op2(b, OP_and, kir_op1(b, OP_isnan, t), kir_op1(b, OP_isnan, best)));
+        place = kir_reduce(
+            b, OP_amin,
+            kir_op(b, OP_where, 3, (kir_tile *[]){same, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1)}), NULL);
       }
       // Nothing beat the starting value: every element equals it, and the first one wins.
       kir_tile *none = kir_op2(b, OP_eq, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1));
@@ -205,7 +216,8 @@ static void store_outputs(row_schedule *r, splice *s, bool whole) {
   for (uint32_t i = 0; i < r->n.n_roots; i++) {
     if (!r->n.store[i]) continue;
     bool over = false;
-    for (uint32_t k = 0; k < r->n.n_labels; k++) over = over || (r->n.label[k].reduced && idx_mentions(r->n.store[i], r->n.label[k].s));
+    for (uint32_t k = 0; k < r->n.n_labels; k++)
+      over = over || (r->n.label[k].reduced && idx_mentions(r->n.store[i], r->n.label[k].s));
     if (over == whole) splice_store(s, r->g->region->yields[i], r->n.store[i], splice_tile(s, r->n.root[i]));
   }
 }
@@ -237,7 +249,8 @@ static void emit_row(row_schedule *r, splice *s, kir_builder *b) {
 static bool collect(row_schedule *r) {
   lower_group *g = r->g;
   nest *n = &r->n;
-  for (uint32_t i = 0; i < g->dom.rank; i++) n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], g->dom.reduced[i]};
+  for (uint32_t i = 0; i < g->dom.rank; i++)
+    n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], g->dom.reduced[i]};
   if (g->region->n_yields > NEST_MAX_ROOTS / 2) return false;
   for (uint32_t i = 0; i < g->region->n_yields; i++) {
     const ir_value *y = g->region->yields[i];
@@ -248,7 +261,8 @@ static bool collect(row_schedule *r) {
   for (const ir_node *q = g->region->first; q; q = q->next) {
     if (op_get(q->op)->cls != OPC_reduce) continue;
     if (r->n_anchors == MAX_ANCHORS || n->n_roots == NEST_MAX_ROOTS) return false;
-    const idx *const *place = place_get(&g->place, q->in[0]); // none: the operand comes from outside and has the domain's dims
+    const idx *const *place =
+        place_get(&g->place, q->in[0]); // none: the operand comes from outside and has the domain's dims
     const sx *input = form_at(g->form, q->in[0], place ? place : g->dom.at);
     if (!input) return false;
     n->root[n->n_roots] = input;

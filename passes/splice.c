@@ -1,5 +1,6 @@
-// Splice: scalar DAGs of the index form become tile operations of kernel IR. Loads keep the address of the tensor they came from, so that
-// broadcasts, slices and transposes cost no instruction; a load whose index mentions neither r nor c is a scalar, one of them a row or column.
+// Splice: scalar DAGs of the index form become tile operations of kernel IR. Loads keep the address of the tensor they
+// came from, so that broadcasts, slices and transposes cost no instruction; a load whose index mentions neither r nor c
+// is a scalar, one of them a row or column.
 #include "passes/schedule.h"
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,8 @@ static const idx *translate_atom(lower_group *g, const atom *t, uint32_t n, cons
     return dim_symbol(g, t->symbol);
   }
   const idx *a = translate(g, t->a, n, bound);
-  if (t->kind == ATOM_read) { // conditions are evaluated for lanes past the end too: the place that is read stays inside
+  if (t->kind ==
+      ATOM_read) { // conditions are evaluated for lanes past the end too: the place that is read stays inside
     kir_buffer *buf = lower_in(g, form_read_value(g->form, t->buffer));
     if (idx_mentions(a, g->k->r) || idx_mentions(a, g->k->c)) a = idx_min(c, a, idx_addi(c, buf->dim[0], -1));
     return idx_read(c, buf->name, a);
@@ -68,7 +70,8 @@ static const idx *translate(lower_group *g, const idx *e, uint32_t n, const labe
   const idx *sum = idx_int(c, 0);
   for (uint32_t i = 0; i < e->n_terms; i++) {
     const idx *term = idx_int(c, e->terms[i].coef);
-    for (uint32_t k = 0; k < e->terms[i].n_factors; k++) term = idx_mul(c, term, translate_atom(g, e->terms[i].factors[k], n, bound));
+    for (uint32_t k = 0; k < e->terms[i].n_factors; k++)
+      term = idx_mul(c, term, translate_atom(g, e->terms[i].factors[k], n, bound));
     sum = idx_add(c, sum, term);
   }
   return sum;
@@ -100,7 +103,8 @@ static bool any_mentions(const idx *e, uint32_t n, const idx *const *more, const
   return found;
 }
 
-// The conditions under which a tile of this extent may touch memory: those of picks, and the tails along the axes that it spans.
+// The conditions under which a tile of this extent may touch memory: those of picks, and the tails along the axes that
+// it spans.
 static kir_where conditions(splice *s, bool over_r, bool over_c) {
   const idx *cond[18];
   uint32_t n = 0;
@@ -153,7 +157,8 @@ kir_tile *splice_tile(splice *s, const sx *e) {
   case SX_const: t = kir_const(s->b, e->imm, 1, 1); break;
   case SX_index: {
     const idx *at = splice_index(s, e->at);
-    t = kir_index(s->b, at, e->dt, idx_mentions(at, s->g->k->r) ? s->rows : 1, idx_mentions(at, s->g->k->c) ? s->cols : 1);
+    t = kir_index(s->b, at, e->dt, idx_mentions(at, s->g->k->r) ? s->rows : 1,
+                  idx_mentions(at, s->g->k->c) ? s->cols : 1);
     break;
   }
   case SX_op:
@@ -172,5 +177,6 @@ void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile
   kir_kernel *k = s->g->k;
   const idx *at[] = {splice_index(s, address)};
   bool over_r = idx_mentions(at[0], k->r), over_c = idx_mentions(at[0], k->c);
-  kir_store(s->b, lower_out(s->g, yield), at, t, over_r ? s->rows : 1, over_c ? s->cols : 1, conditions(s, over_r, over_c));
+  kir_store(s->b, lower_out(s->g, yield), at, t, over_r ? s->rows : 1, over_c ? s->cols : 1,
+            conditions(s, over_r, over_c));
 }

@@ -1,5 +1,7 @@
-// What an AOT library holds and offers. `nnc_aot_model` is written by codegen/aot; the functions are aliased under the model's name
-// (`digits_open` …) and declared by the header that `nnc compile` writes. Plain C types only: that header must stand alone.
+// What an AOT library holds and offers. `nnc_aot_model` is written by codegen/aot; the functions are aliased under the
+// model's name
+// (`digits_open` …) and declared by the header that `nnc compile` writes. Plain C types only: that header must stand
+// alone.
 #ifndef NNC_RUNTIME_AOT_H
 #define NNC_RUNTIME_AOT_H
 
@@ -10,10 +12,10 @@ enum { RT_AOT_ABI = 1 };
 
 typedef struct rt_aot_model {
   uint64_t magic;
-  uint64_t abi;            // RT_AOT_ABI
-  const void *plan;        // the plan blob
-  const rt_kernel *kernels;// [plan kernels]
-  const void *constants;   // the constants block, 4096-byte aligned
+  uint64_t abi;             // RT_AOT_ABI
+  const void *plan;         // the plan blob
+  const rt_kernel *kernels; // [plan kernels]
+  const void *constants;    // the constants block, 4096-byte aligned
 } rt_aot_model;
 
 #define RT_AOT_API __attribute__((visibility("default"))) // the linker exports only what it is told to
@@ -25,8 +27,8 @@ typedef struct rt_aot_session rt_aot_session;
 // Opens a session. threads: 0 = one per CPU this process may use. 0, or an rt_status; *out is NULL on failure.
 RT_AOT_API int nnc_aot_open(rt_aot_session **out, unsigned threads);
 RT_AOT_API void nnc_aot_close(rt_aot_session *s);
-// Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not use it; args are the inputs' data,
-// then the outputs' data. An optional input may be NULL.
+// Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not
+// use it; args are the inputs' data, then the outputs' data. An optional input may be NULL.
 RT_AOT_API int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *const *args);
 RT_AOT_API const char *nnc_aot_error(const rt_aot_session *s); // of the last failed call; borrowed until the next
 

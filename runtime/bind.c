@@ -1,7 +1,8 @@
-// Binding: from the inputs' shapes to dims, and from dims to sizes, arena offsets and grids. Nothing here runs a kernel.
+// Binding: from the inputs' shapes to dims, and from dims to sizes, arena offsets and grids. Nothing here runs a
+// kernel.
 //
-// Arena placement: buffers by decreasing size, each at the lowest gap among those already placed that live at the same time. Offsets depend
-// on the dims alone. Quadratic in the number of buffers; done once for each new tuple of dims.
+// Arena placement: buffers by decreasing size, each at the lowest gap among those already placed that live at the same
+// time. Offsets depend on the dims alone. Quadratic in the number of buffers; done once for each new tuple of dims.
 #include "runtime/session.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,11 +39,23 @@ bool rt_eval(const rt_plan *p, uint32_t expr, const int64_t *dims, int64_t *out)
     switch ((rt_code)code[0]) {
     case RT_PUSH: stack[n++] = code[1]; continue;
     case RT_DIM: stack[n++] = dims[code[1]]; continue;
-    case RT_ADD: if (__builtin_add_overflow(a, b, &v)) return false; break;
-    case RT_SUB: if (__builtin_sub_overflow(a, b, &v)) return false; break;
-    case RT_MUL: if (__builtin_mul_overflow(a, b, &v)) return false; break;
-    case RT_FLOORDIV: if (b <= 0) return false; v = floor_div(a, b); break;
-    case RT_MOD: if (b <= 0) return false; v = a - floor_div(a, b) * b; break;
+    case RT_ADD:
+      if (__builtin_add_overflow(a, b, &v)) return false;
+      break;
+    case RT_SUB:
+      if (__builtin_sub_overflow(a, b, &v)) return false;
+      break;
+    case RT_MUL:
+      if (__builtin_mul_overflow(a, b, &v)) return false;
+      break;
+    case RT_FLOORDIV:
+      if (b <= 0) return false;
+      v = floor_div(a, b);
+      break;
+    case RT_MOD:
+      if (b <= 0) return false;
+      v = a - floor_div(a, b) * b;
+      break;
     case RT_MIN: v = a < b ? a : b; break;
     case RT_MAX: v = a > b ? a : b; break;
     case RT_END: *out = b; return true;
@@ -68,7 +81,8 @@ static bool single_dim(const rt_plan *p, uint32_t expr, uint32_t *dim, int64_t *
 
 static void shape_text(char *out, size_t size, const rt_tensor *t) {
   size_t n = (size_t)snprintf(out, size, "[");
-  for (uint32_t i = 0; i < t->rank && n < size; i++) n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)t->dim[i]);
+  for (uint32_t i = 0; i < t->rank && n < size; i++)
+    n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)t->dim[i]);
   if (n < size) snprintf(out + n, size - n, "]");
 }
 
@@ -76,10 +90,11 @@ static rt_status bind_dim(rt_session *s, const char *input, uint32_t d, int64_t 
   const rt_dim *dim = RT_ARRAY(s->m->plan, rt_dim, dims) + d;
   const char *name = rt_string(s->m->plan, dim->name);
   if (s->next[d] != INT64_MIN && s->next[d] != value)
-    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld here and %lld elsewhere", input, name, (long long)value, (long long)s->next[d]);
+    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld here and %lld elsewhere", input, name, (long long)value,
+                   (long long)s->next[d]);
   if (value < dim->lo || value > dim->hi || value % dim->step != 0)
-    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld; it must lie in %lld..%lld step %lld", input, name, (long long)value, (long long)dim->lo,
-                   (long long)dim->hi, (long long)dim->step);
+    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld; it must lie in %lld..%lld step %lld", input, name,
+                   (long long)value, (long long)dim->lo, (long long)dim->hi, (long long)dim->step);
   s->next[d] = value;
   return RT_OK;
 }
@@ -99,33 +114,40 @@ rt_status rt_bind_inputs(rt_session *s, uint32_t program, const rt_tensor *in, r
     if (in[i].dtype != (rt_dtype)info[i].dtype || in[i].rank != info[i].rank) {
       char got[128];
       shape_text(got, sizeof got, &in[i]);
-      return rt_fail(err, RT_E_INVALID, "input `%s` has the wrong type: dtype %d, shape %s; expected dtype %u with %u dims", name, (int)in[i].dtype, got,
-                     info[i].dtype, info[i].rank);
+      return rt_fail(err, RT_E_INVALID,
+                     "input `%s` has the wrong type: dtype %d, shape %s; expected dtype %u with %u dims", name,
+                     (int)in[i].dtype, got, info[i].dtype, info[i].rank);
     }
     for (uint32_t d = 0; d < info[i].rank; d++) {
       uint32_t dim;
       int64_t factor;
       if (in[i].dim[d] < 0) return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is negative", name, d);
       if (!single_dim(p, words[info[i].dims + d], &dim, &factor)) continue;
-      if (in[i].dim[d] % factor) return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld, not a multiple of %lld", name, d, (long long)in[i].dim[d], (long long)factor);
+      if (in[i].dim[d] % factor)
+        return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld, not a multiple of %lld", name, d,
+                       (long long)in[i].dim[d], (long long)factor);
       rt_status st = bind_dim(s, name, dim, in[i].dim[d] / factor, err);
       if (st) return st;
     }
   }
   const rt_dim *dims = RT_ARRAY(p, rt_dim, dims);
   for (uint64_t d = 0; d < p->dims.count; d++)
-    if (s->next[d] == INT64_MIN) s->next[d] = (dims[d].lo + dims[d].step - 1) / dims[d].step * dims[d].step; // named by no input of this program
+    if (s->next[d] == INT64_MIN)
+      s->next[d] = (dims[d].lo + dims[d].step - 1) / dims[d].step * dims[d].step; // named by no input of this program
   for (uint32_t i = 0; i < g->n_inputs; i++)
     for (uint32_t d = 0; in[i].data && d < info[i].rank; d++) {
       int64_t want;
-      if (!rt_eval(p, words[info[i].dims + d], s->next, &want)) return rt_fail(err, RT_E_INVALID, "input `%s`: its shape overflows", rt_string(p, info[i].name));
+      if (!rt_eval(p, words[info[i].dims + d], s->next, &want))
+        return rt_fail(err, RT_E_INVALID, "input `%s`: its shape overflows", rt_string(p, info[i].name));
       if (want != in[i].dim[d])
-        return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld; expected %lld", rt_string(p, info[i].name), d, (long long)in[i].dim[d], (long long)want);
+        return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld; expected %lld", rt_string(p, info[i].name), d,
+                       (long long)in[i].dim[d], (long long)want);
     }
   const rt_check *checks = RT_ARRAY(p, rt_check, checks) + g->first_check;
   for (uint32_t i = 0; i < g->n_checks; i++) {
     int64_t v;
-    if (!rt_eval(p, checks[i].expr, s->next, &v) || v < 0) return rt_fail(err, RT_E_INVALID, "line %u: %s", checks[i].line, rt_string(p, checks[i].text));
+    if (!rt_eval(p, checks[i].expr, s->next, &v) || v < 0)
+      return rt_fail(err, RT_E_INVALID, "line %u: %s", checks[i].line, rt_string(p, checks[i].text));
   }
   return RT_OK;
 }
@@ -172,7 +194,8 @@ static bool grow(char **block, uint64_t *have, uint64_t need) {
   return true;
 }
 
-// Nearest-even half of a float that is a default value: normal, zero, infinite or NaN; what is too small for a normal half becomes zero.
+// Nearest-even half of a float that is a default value: normal, zero, infinite or NaN; what is too small for a normal
+// half becomes zero.
 static uint16_t half_of(uint32_t f) {
   uint32_t sign = f >> 16 & 0x8000, rounded = (f & 0x7fffffff) + 0xfff + (f >> 13 & 1);
   if ((f & 0x7fffffff) > 0x7f800000) return (uint16_t)(sign | 0x7e00);
@@ -192,7 +215,8 @@ static void fill_default(char *p, rt_dtype t, double v, uint64_t n) {
     case RT_i64: memcpy(p + 8 * i, &(int64_t){(int64_t)v}, 8); break;
     case RT_bf16: memcpy(p + 2 * i, &(uint16_t){(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)}, 2); break;
     case RT_f16: memcpy(p + 2 * i, &(uint16_t){half_of(bits)}, 2); break;
-    case RT_i8: case RT_u8: p[i] = (char)(int)v; break;
+    case RT_i8:
+    case RT_u8: p[i] = (char)(int)v; break;
     case RT_bool: p[i] = v != 0; break;
     case RT_DTYPES:
     default: break;
@@ -216,7 +240,8 @@ static rt_status bind_defaults(rt_session *s, const rt_program *g, program_state
       if (fill) fill_default(st->defaults + at, (rt_dtype)info[i].dtype, info[i].dflt, (uint64_t)n);
       at = (at + (uint64_t)n * rt_dtype_size((rt_dtype)info[i].dtype) + ALIGN - 1) / ALIGN * ALIGN;
     }
-    if (!fill && !grow(&st->defaults, &st->defaults_bytes, at)) return rt_fail(err, RT_E_MEMORY, "out of memory for default inputs");
+    if (!fill && !grow(&st->defaults, &st->defaults_bytes, at))
+      return rt_fail(err, RT_E_MEMORY, "out of memory for default inputs");
   }
   return RT_OK;
 }
@@ -228,8 +253,11 @@ static bool bind_step(const rt_plan *p, const rt_step *step, const int64_t *dims
   for (uint32_t i = 0; i < k->n_symbols; i++)
     if (!rt_eval(p, words[step->symbols + i], dims, &b->symbols[i])) return false;
   for (uint32_t i = 0; i < k->n_grid; i++)
-    if (!rt_eval(p, words[step->grid + i], dims, &b->grid[i]) || b->grid[i] < 0 || __builtin_mul_overflow(b->total, b->grid[i], &b->total)) return false;
-  // Chunks of some twenty microseconds, so that a thread put aside delays nobody for long; what is shorter than waking a thread stays whole.
+    if (!rt_eval(p, words[step->grid + i], dims, &b->grid[i]) || b->grid[i] < 0 ||
+        __builtin_mul_overflow(b->total, b->grid[i], &b->total))
+      return false;
+  // Chunks of some twenty microseconds, so that a thread put aside delays nobody for long; what is shorter than waking
+  // a thread stays whole.
   double cost = step->cost_ns > 0.01 ? step->cost_ns : 0.01;
   double points = CHUNK_NS / cost;
   b->chunk = points < 1 ? 1 : points > 1e9 ? INT64_C(1000000000) : (int64_t)points;
@@ -251,11 +279,12 @@ rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err) {
   }
   if (!place_buffers(st, b, g->n_buffers)) return rt_fail(err, RT_E_MEMORY, "these sizes need more than 64 TiB");
   if (s->max_arena_bytes && st->arena_bytes > s->max_arena_bytes)
-    return rt_fail(err, RT_E_MEMORY, "these sizes need an arena of %llu bytes; the limit is %llu", (unsigned long long)st->arena_bytes,
-                   (unsigned long long)s->max_arena_bytes);
+    return rt_fail(err, RT_E_MEMORY, "these sizes need an arena of %llu bytes; the limit is %llu",
+                   (unsigned long long)st->arena_bytes, (unsigned long long)s->max_arena_bytes);
   if (st->arena_bytes > s->arena_bytes) { // other programs' pointers move with the arena
     if (!grow(&s->arena, &s->arena_bytes, st->arena_bytes))
-      return rt_fail(err, RT_E_MEMORY, "out of memory: the arena needs %llu bytes", (unsigned long long)st->arena_bytes);
+      return rt_fail(err, RT_E_MEMORY, "out of memory: the arena needs %llu bytes",
+                     (unsigned long long)st->arena_bytes);
     for (uint64_t i = 0; i < p->programs.count; i++) s->programs[i].bound = false;
   }
   rt_status status = bind_defaults(s, g, st, err);

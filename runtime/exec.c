@@ -55,9 +55,11 @@ rt_status rt_session_new(rt_session **out, const rt_module *m, rt_pool *pool, ui
   s->next = calloc(p->dims.count + 1, sizeof *s->next);
   s->programs = calloc(p->programs.count, sizeof *s->programs);
   bool ok = s->given && s->next && s->programs;
-  if (ok && s->scratch_stride) ok = (s->scratch = aligned_alloc(4096, s->scratch_stride * rt_pool_threads(pool))) != NULL;
+  if (ok && s->scratch_stride)
+    ok = (s->scratch = aligned_alloc(4096, s->scratch_stride * rt_pool_threads(pool))) != NULL;
   for (uint64_t i = 0; ok && i < p->dims.count; i++) s->given[i] = INT64_MIN;
-  for (uint64_t i = 0; ok && i < p->programs.count; i++) ok = make_program(m, RT_ARRAY(p, rt_program, programs) + i, &s->programs[i]);
+  for (uint64_t i = 0; ok && i < p->programs.count; i++)
+    ok = make_program(m, RT_ARRAY(p, rt_program, programs) + i, &s->programs[i]);
   if (!ok) {
     rt_session_free(s);
     return rt_fail(err, RT_E_MEMORY, "out of memory");
@@ -86,8 +88,8 @@ rt_status rt_session_set_dim(rt_session *s, const char *name, int64_t value, rt_
   for (uint64_t i = 0; i < p->dims.count; i++) {
     if (strcmp(rt_string(p, dims[i].name), name)) continue;
     if (value < dims[i].lo || value > dims[i].hi || value % dims[i].step)
-      return rt_fail(err, RT_E_INVALID, "`%s` is %lld; it must lie in %lld..%lld step %lld", name, (long long)value, (long long)dims[i].lo,
-                     (long long)dims[i].hi, (long long)dims[i].step);
+      return rt_fail(err, RT_E_INVALID, "`%s` is %lld; it must lie in %lld..%lld step %lld", name, (long long)value,
+                     (long long)dims[i].lo, (long long)dims[i].hi, (long long)dims[i].step);
     s->given[i] = value;
     return RT_OK;
   }
@@ -105,12 +107,16 @@ static rt_status output_shapes(rt_session *s, const rt_program *g, rt_tensor *ou
   for (uint32_t i = 0; i < g->n_outputs; i++) {
     const char *name = rt_string(p, info[i].name);
     if (fill) out[i].dtype = (rt_dtype)info[i].dtype, out[i].rank = info[i].rank;
-    if (out[i].dtype != (rt_dtype)info[i].dtype || out[i].rank != info[i].rank) return rt_fail(err, RT_E_INVALID, "output `%s` has the wrong type", name);
+    if (out[i].dtype != (rt_dtype)info[i].dtype || out[i].rank != info[i].rank)
+      return rt_fail(err, RT_E_INVALID, "output `%s` has the wrong type", name);
     for (uint32_t d = 0; d < info[i].rank; d++) {
       int64_t want;
-      if (!rt_eval(p, words[info[i].dims + d], s->next, &want)) return rt_fail(err, RT_E_INVALID, "output `%s`: its shape overflows", name);
+      if (!rt_eval(p, words[info[i].dims + d], s->next, &want))
+        return rt_fail(err, RT_E_INVALID, "output `%s`: its shape overflows", name);
       if (fill) out[i].dim[d] = want;
-      if (out[i].dim[d] != want) return rt_fail(err, RT_E_INVALID, "output `%s`: dim %u is %lld; expected %lld", name, d, (long long)out[i].dim[d], (long long)want);
+      if (out[i].dim[d] != want)
+        return rt_fail(err, RT_E_INVALID, "output `%s`: dim %u is %lld; expected %lld", name, d,
+                       (long long)out[i].dim[d], (long long)want);
     }
     if (!fill && !out[i].data) return rt_fail(err, RT_E_INVALID, "output `%s` has no memory", name);
   }
@@ -130,7 +136,8 @@ typedef struct step_call {
 
 static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
   step_call *c = user;
-  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, c->s->scratch + worker * c->s->scratch_stride, &c->s->fault);
+  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, c->s->scratch + worker * c->s->scratch_stride,
+               &c->s->fault);
 }
 
 // Puts the caller's pointers where the steps expect them.
@@ -143,7 +150,9 @@ static void patch(rt_session *s, const rt_program *g, program_state *st, const r
     uint32_t n = RT_ARRAY(p, rt_kernel_info, kernels)[steps[i].kernel].n_buffers;
     for (uint32_t q = 0; q < n; q++) {
       const rt_buffer *buf = &b[words[steps[i].buffers + q]];
-      if (buf->cls == RT_BUF_input) st->steps[i].buffers[q] = in[buf->index].data ? in[buf->index].data : st->defaults + st->default_offset[buf->index];
+      if (buf->cls == RT_BUF_input)
+        st->steps[i].buffers[q] =
+            in[buf->index].data ? in[buf->index].data : st->defaults + st->default_offset[buf->index];
       else if (buf->cls == RT_BUF_output) st->steps[i].buffers[q] = out[buf->index].data;
     }
   }
@@ -175,7 +184,8 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
   return RT_OK;
 }
 
-rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room, rt_error *err) {
+rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,
+                  rt_error *err) {
   if (err) err->text[0] = 0;
   rt_status st = bad_program(s, program, err);
   if (st) return st;
@@ -188,12 +198,16 @@ rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *co
     const rt_tensor_info *t = i < g->n_inputs ? &info[g->first_input + i] : &info[g->first_output + i - g->n_inputs];
     room[i] = (rt_tensor){.dtype = (rt_dtype)t->dtype, .rank = t->rank, .data = args[i]};
     for (uint32_t d = 0; d < t->rank; d++)
-      if (!rt_eval(p, words[t->dims + d], dims, &room[i].dim[d])) return rt_fail(err, RT_E_INVALID, "the shape of `%s` overflows", rt_string(p, t->name));
+      if (!rt_eval(p, words[t->dims + d], dims, &room[i].dim[d]))
+        return rt_fail(err, RT_E_INVALID, "the shape of `%s` overflows", rt_string(p, t->name));
   }
   return rt_run(s, program, room, room + g->n_inputs, err);
 }
 
-void rt_session_trace(rt_session *s, void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns), void *user) {
+void rt_session_trace(rt_session *s,
+                      void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns,
+                                int64_t end_ns),
+                      void *user) {
   s->trace = f;
   s->trace_user = user;
 }

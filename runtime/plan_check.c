@@ -1,5 +1,6 @@
-// Checks a plan blob through and through, so that the executor can trust every offset, count and index. What it checks is the list of
-// runtime/plan.h, field by field; anything out of place is refused with the name of the array and the index.
+// Checks a plan blob through and through, so that the executor can trust every offset, count and index. What it checks
+// is the list of runtime/plan.h, field by field; anything out of place is refused with the name of the array and the
+// index.
 #include "runtime/rt.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ static const void *array(const checker *c, rt_range r) { return (const char *)c-
 
 static bool string_fits(const checker *c, uint32_t s) { return s < c->p->strings.count; }
 
-// One expression: known operators, arguments in range, and a stack that never underflows or exceeds its bound, ending with one value.
+// One expression: known operators, arguments in range, and a stack that never underflows or exceeds its bound, ending
+// with one value.
 static bool expr_fits(const checker *c, uint32_t at) {
   const int64_t *code = array(c, c->p->code);
   uint64_t n = c->p->code.count, depth = 0;
@@ -61,7 +63,13 @@ static bool expr_fits(const checker *c, uint32_t at) {
       if (code[i + 1] < 0 || (uint64_t)code[i + 1] >= c->p->dims.count) return false;
       depth++;
       break;
-    case RT_ADD: case RT_SUB: case RT_MUL: case RT_FLOORDIV: case RT_MOD: case RT_MIN: case RT_MAX:
+    case RT_ADD:
+    case RT_SUB:
+    case RT_MUL:
+    case RT_FLOORDIV:
+    case RT_MOD:
+    case RT_MIN:
+    case RT_MAX:
       if (depth < 2) return false;
       depth--;
       break;
@@ -86,10 +94,12 @@ static bool exprs_fit(const checker *c, uint32_t at, uint32_t n) {
 static rt_status check_tensors(const checker *c) {
   const rt_dim *dims = array(c, c->p->dims);
   for (uint64_t i = 0; i < c->p->dims.count; i++)
-    if (!string_fits(c, dims[i].name) || dims[i].step < 1 || dims[i].lo > dims[i].hi) return refuse(c->err, "plan: dim %u is broken", (unsigned)i);
+    if (!string_fits(c, dims[i].name) || dims[i].step < 1 || dims[i].lo > dims[i].hi)
+      return refuse(c->err, "plan: dim %u is broken", (unsigned)i);
   const rt_tensor_info *t = array(c, c->p->tensors);
   for (uint64_t i = 0; i < c->p->tensors.count; i++)
-    if (!string_fits(c, t[i].name) || t[i].dtype >= RT_DTYPES || t[i].rank > RT_MAX_RANK || !exprs_fit(c, t[i].dims, t[i].rank))
+    if (!string_fits(c, t[i].name) || t[i].dtype >= RT_DTYPES || t[i].rank > RT_MAX_RANK ||
+        !exprs_fit(c, t[i].dims, t[i].rank))
       return refuse(c->err, "plan: tensor %u is broken", (unsigned)i);
   return RT_OK;
 }
@@ -97,8 +107,9 @@ static rt_status check_tensors(const checker *c) {
 static rt_status check_step(const checker *c, const rt_program *g, uint64_t i) {
   const rt_step *s = (const rt_step *)array(c, c->p->steps) + i;
   const rt_kernel_info *k = (const rt_kernel_info *)array(c, c->p->kernels) + s->kernel;
-  if (s->kernel >= c->p->kernels.count || !string_fits(c, s->label) || k->n_grid > 3 || !words_fit(c, s->buffers, k->n_buffers) ||
-      !exprs_fit(c, s->symbols, k->n_symbols) || !exprs_fit(c, s->grid, k->n_grid))
+  if (s->kernel >= c->p->kernels.count || !string_fits(c, s->label) || k->n_grid > 3 ||
+      !words_fit(c, s->buffers, k->n_buffers) || !exprs_fit(c, s->symbols, k->n_symbols) ||
+      !exprs_fit(c, s->grid, k->n_grid))
     return refuse(c->err, "plan: step %u is broken", (unsigned)i);
   const uint32_t *words = array(c, c->p->words);
   for (uint32_t b = 0; b < k->n_buffers; b++)
@@ -110,15 +121,18 @@ static rt_status check_step(const checker *c, const rt_program *g, uint64_t i) {
 static rt_status check_program(const checker *c, uint32_t index) {
   const rt_program *g = (const rt_program *)array(c, c->p->programs) + index, *prepare = array(c, c->p->programs);
   if (!string_fits(c, g->name) || (uint64_t)g->first_step + g->n_steps > c->p->steps.count ||
-      (uint64_t)g->first_buffer + g->n_buffers > c->p->buffers.count || (uint64_t)g->first_input + g->n_inputs > c->p->tensors.count ||
-      (uint64_t)g->first_output + g->n_outputs > c->p->tensors.count || (uint64_t)g->first_check + g->n_checks > c->p->checks.count)
+      (uint64_t)g->first_buffer + g->n_buffers > c->p->buffers.count ||
+      (uint64_t)g->first_input + g->n_inputs > c->p->tensors.count ||
+      (uint64_t)g->first_output + g->n_outputs > c->p->tensors.count ||
+      (uint64_t)g->first_check + g->n_checks > c->p->checks.count)
     return refuse(c->err, "plan: program %u is broken", index);
   const rt_buffer *b = (const rt_buffer *)array(c, c->p->buffers) + g->first_buffer;
   for (uint32_t i = 0; i < g->n_buffers; i++) {
     bool ok = expr_fits(c, b[i].size) && b[i].first <= b[i].last && (g->n_steps == 0 || b[i].last < g->n_steps);
     if (b[i].cls == RT_BUF_input) ok = ok && b[i].index < g->n_inputs;
     else if (b[i].cls == RT_BUF_output) ok = ok && b[i].index < g->n_outputs;
-    else if (b[i].cls == RT_BUF_constant) ok = ok && index > 0 && b[i].index < prepare->n_outputs && b[i].offset <= c->p->constants_bytes;
+    else if (b[i].cls == RT_BUF_constant)
+      ok = ok && index > 0 && b[i].index < prepare->n_outputs && b[i].offset <= c->p->constants_bytes;
     else ok = ok && b[i].cls == RT_BUF_arena;
     if (!ok) return refuse(c->err, "plan: buffer %u of program %u is broken", i, index);
   }
@@ -133,18 +147,22 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   const rt_plan *p = blob;
   checker c = {p, err};
   if (err) err->text[0] = 0;
-  if (size < sizeof(rt_plan) || (uintptr_t)blob % 8 != 0 || p->magic != RT_PLAN_MAGIC) return refuse(err, "this is not an nnc plan");
-  if (p->version != RT_PLAN_VERSION) return refuse(err, "the plan has format %u; this runtime reads %d", p->version, RT_PLAN_VERSION);
-  if (p->size_bytes != size) return refuse(err, "the plan says %llu bytes, and there are %zu", (unsigned long long)p->size_bytes, size);
+  if (size < sizeof(rt_plan) || (uintptr_t)blob % 8 != 0 || p->magic != RT_PLAN_MAGIC)
+    return refuse(err, "this is not an nnc plan");
+  if (p->version != RT_PLAN_VERSION)
+    return refuse(err, "the plan has format %u; this runtime reads %d", p->version, RT_PLAN_VERSION);
+  if (p->size_bytes != size)
+    return refuse(err, "the plan says %llu bytes, and there are %zu", (unsigned long long)p->size_bytes, size);
   if (p->checksum != rt_checksum(blob, size)) return refuse(err, "the plan is damaged: its checksum does not match");
   if (!range_fits(&c, p->strings, 1) || !range_fits(&c, p->dims, sizeof(rt_dim)) || !range_fits(&c, p->code, 8) ||
       !range_fits(&c, p->tensors, sizeof(rt_tensor_info)) || !range_fits(&c, p->buffers, sizeof(rt_buffer)) ||
-      !range_fits(&c, p->kernels, sizeof(rt_kernel_info)) || !range_fits(&c, p->steps, sizeof(rt_step)) || !range_fits(&c, p->words, 4) ||
-      !range_fits(&c, p->programs, sizeof(rt_program)) || !range_fits(&c, p->faults, sizeof(rt_fault_site)) ||
-      !range_fits(&c, p->checks, sizeof(rt_check)))
+      !range_fits(&c, p->kernels, sizeof(rt_kernel_info)) || !range_fits(&c, p->steps, sizeof(rt_step)) ||
+      !range_fits(&c, p->words, 4) || !range_fits(&c, p->programs, sizeof(rt_program)) ||
+      !range_fits(&c, p->faults, sizeof(rt_fault_site)) || !range_fits(&c, p->checks, sizeof(rt_check)))
     return refuse(err, "plan: an array lies outside the blob");
   const char *strings = array(&c, p->strings);
-  if (p->strings.count == 0 || strings[p->strings.count - 1] != 0 || !string_fits(&c, p->name) || p->programs.count == 0)
+  if (p->strings.count == 0 || strings[p->strings.count - 1] != 0 || !string_fits(&c, p->name) ||
+      p->programs.count == 0)
     return refuse(err, "plan: the strings are broken");
   rt_status s = check_tensors(&c);
   const rt_kernel_info *k = array(&c, p->kernels);
@@ -153,13 +171,15 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   for (uint32_t i = 0; !s && i < p->programs.count; i++) s = check_program(&c, i);
   const rt_check *checks = array(&c, p->checks);
   for (uint64_t i = 0; !s && i < p->checks.count; i++)
-    if (!expr_fits(&c, checks[i].expr) || !string_fits(&c, checks[i].text)) s = refuse(err, "plan: check %u is broken", (unsigned)i);
+    if (!expr_fits(&c, checks[i].expr) || !string_fits(&c, checks[i].text))
+      s = refuse(err, "plan: check %u is broken", (unsigned)i);
   const rt_fault_site *f = array(&c, p->faults);
   for (uint64_t i = 0; !s && i < p->faults.count; i++)
     if (!string_fits(&c, f[i].text)) s = refuse(err, "plan: fault %u is broken", (unsigned)i);
   if (!s && p->cpu_level > rt_cpu_level()) {
     static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
-    refuse(err, "built for %s, and this CPU is %s", p->cpu_level < 3 ? levels[p->cpu_level] : "a newer CPU", levels[rt_cpu_level()]);
+    refuse(err, "built for %s, and this CPU is %s", p->cpu_level < 3 ? levels[p->cpu_level] : "a newer CPU",
+           levels[rt_cpu_level()]);
     return RT_E_UNSUPPORTED;
   }
   return s;
@@ -172,7 +192,8 @@ unsigned rt_cpu_level(void) {
   if (!__get_cpuid(1, &a, &b, &leaf1_c, &d) || !(leaf1_c >> 27 & 1)) return 0; // no XGETBV
   __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  bool v3 = (lo & 6) == 6 && (leaf1_c >> 12 & 1) && (b >> 5 & 1) && (b >> 3 & 1) && (b >> 8 & 1); // YMM state; FMA AVX2 BMI1 BMI2
+  bool v3 = (lo & 6) == 6 && (leaf1_c >> 12 & 1) && (b >> 5 & 1) && (b >> 3 & 1) &&
+            (b >> 8 & 1);                                                       // YMM state; FMA AVX2 BMI1 BMI2
   const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; // F DQ CD BW VL
   bool v4 = v3 && (lo & 0xe6) == 0xe6 && (b & avx512) == avx512;
   return v4 ? 2 : v3 ? 1 : 0;

@@ -1,6 +1,7 @@
 // The runtime: executes plans. Small, needs libc, libm and pthread only; linked into libnnc and into every AOT library.
 //
-//   rt_module (borrowed plan + kernels + constants, immutable, shared)  ->  rt_session (arena, bound dims, one thread at a time)
+//   rt_module (borrowed plan + kernels + constants, immutable, shared)  ->  rt_session (arena, bound dims, one thread
+//   at a time)
 //
 // No function prints, exits or aborts. Errors are a status and a text in the caller's rt_error.
 #ifndef NNC_RUNTIME_RT_H
@@ -19,26 +20,29 @@ typedef struct rt_error {
 } rt_error;
 
 // The kernel ABI, see codegen/llvm/llvm.h.
-typedef void (*rt_kernel)(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end, void *scratch,
-                          int64_t *fault);
+typedef void (*rt_kernel)(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end,
+                          void *scratch, int64_t *fault);
 
 typedef struct rt_module {
-  const rt_plan *plan;          // borrowed, 8-byte aligned
-  const rt_kernel *kernels;     // [plan->kernels.count], borrowed
-  const void *const *constants; // [outputs of program 0]: where each constant lies, borrowed; may be NULL while program 0 itself runs
+  const rt_plan *plan;      // borrowed, 8-byte aligned
+  const rt_kernel *kernels; // [plan->kernels.count], borrowed
+  const void *const
+      *constants; // [outputs of program 0]: where each constant lies, borrowed; may be NULL while program 0 itself runs
 } rt_module;
 
-// Checks a blob of `size` bytes through and through: every offset, count, index and expression. After RT_OK the executor trusts it.
+// Checks a blob of `size` bytes through and through: every offset, count, index and expression. After RT_OK the
+// executor trusts it.
 rt_status rt_plan_check(const void *blob, size_t size, rt_error *err);
-uint64_t rt_checksum(const void *p, size_t n); // of the whole plan with `checksum` taken as 0: pass the header field zeroed
-unsigned rt_cpu_level(void);                   // enum cpu_level that this process may run
+uint64_t rt_checksum(const void *p,
+                     size_t n); // of the whole plan with `checksum` taken as 0: pass the header field zeroed
+unsigned rt_cpu_level(void);    // enum cpu_level that this process may run
 
 // A tensor given by the caller. `data`: row-major, borrowed during the call.
 typedef struct rt_tensor {
   rt_dtype dtype;
   uint32_t rank;
   int64_t dim[RT_MAX_RANK];
-  void *data;                   // inputs: NULL = not given (optional inputs)
+  void *data; // inputs: NULL = not given (optional inputs)
 } rt_tensor;
 
 typedef struct rt_session rt_session;
@@ -50,21 +54,28 @@ void rt_session_free(rt_session *s);
 // The value of a named dim for programs whose inputs do not bind it.
 rt_status rt_session_set_dim(rt_session *s, const char *name, int64_t value, rt_error *err);
 
-// Binds dims from the inputs' shapes, checks every input, and fills the shapes of outputs (dtype, rank, dim; data is left alone).
+// Binds dims from the inputs' shapes, checks every input, and fills the shapes of outputs (dtype, rank, dim; data is
+// left alone).
 rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
-// Runs a program. `in[n_inputs]`; `out[n_outputs]`: data points to room for the shape that rt_shapes gives; outputs may not overlap
-// inputs or each other. No allocation once a set of dims has been run. RT_E_DATA: a kernel recorded a fault; outputs are then unspecified.
+// Runs a program. `in[n_inputs]`; `out[n_outputs]`: data points to room for the shape that rt_shapes gives; outputs may
+// not overlap inputs or each other. No allocation once a set of dims has been run. RT_E_DATA: a kernel recorded a
+// fault; outputs are then unspecified.
 rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
-// The same with shapes given by dims: dims[i] is the value of the plan's i-th dim, or -1 where the program does not use it; args are the inputs' data, then
-// the outputs'. `room` holds n_inputs + n_outputs tensors and is overwritten.
-rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room, rt_error *err);
+// The same with shapes given by dims: dims[i] is the value of the plan's i-th dim, or -1 where the program does not use
+// it; args are the inputs' data, then the outputs'. `room` holds n_inputs + n_outputs tensors and is overwritten.
+rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,
+                  rt_error *err);
 
-// What one run costs, by step, for profiles and `nnc bench`: called after each step with its wall time. NULL switches off.
-void rt_session_trace(rt_session *s, void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns), void *user);
+// What one run costs, by step, for profiles and `nnc bench`: called after each step with its wall time. NULL switches
+// off.
+void rt_session_trace(rt_session *s,
+                      void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns,
+                                int64_t end_ns),
+                      void *user);
 
-uint64_t rt_session_arena_bytes(const rt_session *s);   // for the last bound dims
+uint64_t rt_session_arena_bytes(const rt_session *s); // for the last bound dims
 const char *rt_string(const rt_plan *p, uint32_t offset);
 size_t rt_dtype_size(rt_dtype t);
 

@@ -6,20 +6,20 @@
 
 typedef struct bound_step { // a step with its dims filled in
   rt_kernel kernel;
-  void **buffers;           // [n_buffers], patched where they are inputs or outputs
+  void **buffers; // [n_buffers], patched where they are inputs or outputs
   int64_t *symbols, *grid;
-  int64_t total, chunk;     // grid points, and how many one claim takes
+  int64_t total, chunk; // grid points, and how many one claim takes
 } bound_step;
 
 typedef struct program_state {
-  void *memory;             // one block for the arrays below
-  int64_t *dims;            // [plan dims]: what the steps are bound to
+  void *memory;  // one block for the arrays below
+  int64_t *dims; // [plan dims]: what the steps are bound to
   bool bound;
-  bound_step *steps;        // [n_steps]
-  uint64_t *offset, *size;  // [n_buffers]: arena offset, bytes
-  uint32_t *order;          // [n_buffers]: scratch for placing
+  bound_step *steps;       // [n_steps]
+  uint64_t *offset, *size; // [n_buffers]: arena offset, bytes
+  uint32_t *order;         // [n_buffers]: scratch for placing
   uint64_t arena_bytes;
-  char *defaults;           // the optional inputs' default values, each as a whole tensor
+  char *defaults; // the optional inputs' default values, each as a whole tensor
   uint64_t defaults_bytes;
   uint64_t *default_offset; // [n_inputs]: place in `defaults`
 } program_state;
@@ -28,13 +28,13 @@ struct rt_session {
   const rt_module *m;
   rt_pool *pool;
   uint64_t max_arena_bytes;
-  int64_t *given;           // [dims]: set by rt_session_set_dim, or INT64_MIN
-  int64_t *next;            // [dims]: of the call being bound
-  char *arena;              // grown to the largest program; 64-byte aligned
+  int64_t *given; // [dims]: set by rt_session_set_dim, or INT64_MIN
+  int64_t *next;  // [dims]: of the call being bound
+  char *arena;    // grown to the largest program; 64-byte aligned
   uint64_t arena_bytes;
-  char *scratch;            // one slice a worker
+  char *scratch; // one slice a worker
   uint64_t scratch_stride;
-  program_state *programs;  // [plan programs]
+  program_state *programs; // [plan programs]
   void (*trace)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns);
   void *trace_user;
   int64_t fault;

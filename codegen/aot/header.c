@@ -8,22 +8,26 @@ const char *aot_prefix(arena *a, const char *model_name) {
   sb_init(&b, a);
   if (!model_name || !*model_name) model_name = "model";
   if (isdigit((unsigned char)*model_name)) sb_char(&b, '_');
-  for (const char *c = model_name; *c; c++) sb_char(&b, isalnum((unsigned char)*c) && (unsigned char)*c < 128 ? *c : '_');
+  for (const char *c = model_name; *c; c++)
+    sb_char(&b, isalnum((unsigned char)*c) && (unsigned char)*c < 128 ? *c : '_');
   return sb_cstr(&b);
 }
 
 static const char *c_type(dtype t) {
-  static const char *const names[] = {[DT_f32] = "float", [DT_f16] = "uint16_t", [DT_bf16] = "uint16_t", [DT_f64] = "double", [DT_i8] = "int8_t",
-                                      [DT_u8] = "uint8_t", [DT_i32] = "int32_t", [DT_i64] = "int64_t", [DT_bool] = "uint8_t"};
+  static const char *const names[] = {
+      [DT_f32] = "float",  [DT_f16] = "uint16_t", [DT_bf16] = "uint16_t", [DT_f64] = "double",  [DT_i8] = "int8_t",
+      [DT_u8] = "uint8_t", [DT_i32] = "int32_t",  [DT_i64] = "int64_t",   [DT_bool] = "uint8_t"};
   return names[t];
 }
 
 static bool uses_dim(const ir_graph *g, const sym *s) {
   bool used = false;
   for (uint32_t i = 0; i < g->body->n_params; i++)
-    for (uint32_t d = 0; d < g->body->params[i].type.rank; d++) used = used || idx_mentions(g->body->params[i].type.dim[d], s);
+    for (uint32_t d = 0; d < g->body->params[i].type.rank; d++)
+      used = used || idx_mentions(g->body->params[i].type.dim[d], s);
   for (uint32_t i = 0; i < g->body->n_yields; i++)
-    for (uint32_t d = 0; d < g->body->yields[i]->type.rank; d++) used = used || idx_mentions(g->body->yields[i]->type.dim[d], s);
+    for (uint32_t d = 0; d < g->body->yields[i]->type.rank; d++)
+      used = used || idx_mentions(g->body->yields[i]->type.dim[d], s);
   return used;
 }
 
@@ -38,31 +42,43 @@ static void entry(strbuf *b, const ir_module *m, const ir_graph *g, size_t index
     ir_type_print(b, in ? g->body->params[k].type : g->body->yields[k]->type);
     sb_z(b, in && g->param_defaults[k] ? "; may be NULL: the default\n" : "\n");
   }
-  sb_fmt(b, " * Returns 0; else %s_error says why. */\nstatic inline int %s_%s(%s_session *session", prefix, prefix, name, prefix);
+  sb_fmt(b, " * Returns 0; else %s_error says why. */\nstatic inline int %s_%s(%s_session *session", prefix, prefix,
+         name, prefix);
   for (size_t i = 0; i < m->dims.n; i++)
     if (uses_dim(g, m->dims.at[i]->symbol)) sb_fmt(b, ", int64_t %s", m->dims.at[i]->symbol->name);
-  for (uint32_t i = 0; i < g->body->n_params; i++) sb_fmt(b, ", const %s *%s", c_type(g->body->params[i].type.dt), aot_prefix(a, g->param_names[i]));
-  for (uint32_t i = 0; i < g->body->n_yields; i++) sb_fmt(b, ", %s *out_%s", c_type(g->body->yields[i]->type.dt), aot_prefix(a, g->output_names[i]));
+  for (uint32_t i = 0; i < g->body->n_params; i++)
+    sb_fmt(b, ", const %s *%s", c_type(g->body->params[i].type.dt), aot_prefix(a, g->param_names[i]));
+  for (uint32_t i = 0; i < g->body->n_yields; i++)
+    sb_fmt(b, ", %s *out_%s", c_type(g->body->yields[i]->type.dt), aot_prefix(a, g->output_names[i]));
   sb_z(b, ") {\n  const int64_t dims[] = {");
-  for (size_t i = 0; i < m->dims.n; i++) sb_fmt(b, "%s%s", i ? ", " : "", uses_dim(g, m->dims.at[i]->symbol) ? m->dims.at[i]->symbol->name : "-1");
+  for (size_t i = 0; i < m->dims.n; i++)
+    sb_fmt(b, "%s%s", i ? ", " : "", uses_dim(g, m->dims.at[i]->symbol) ? m->dims.at[i]->symbol->name : "-1");
   sb_z(b, m->dims.n ? "};\n  void *const args[] = {" : "0};\n  void *const args[] = {");
-  for (uint32_t i = 0; i < g->body->n_params; i++) sb_fmt(b, "%s(void *)(uintptr_t)%s", i ? ", " : "", aot_prefix(a, g->param_names[i]));
-  for (uint32_t i = 0; i < g->body->n_yields; i++) sb_fmt(b, "%sout_%s", i || g->body->n_params ? ", " : "", aot_prefix(a, g->output_names[i]));
+  for (uint32_t i = 0; i < g->body->n_params; i++)
+    sb_fmt(b, "%s(void *)(uintptr_t)%s", i ? ", " : "", aot_prefix(a, g->param_names[i]));
+  for (uint32_t i = 0; i < g->body->n_yields; i++)
+    sb_fmt(b, "%sout_%s", i || g->body->n_params ? ", " : "", aot_prefix(a, g->output_names[i]));
   sb_fmt(b, "};\n  return %s_call(session, %zu, dims, args);\n}\n\n", prefix, index);
 }
 
 void aot_header(strbuf *b, const ir_module *m, const char *prefix) {
-  sb_fmt(b, "/* Model `%s`, compiled by nnc. Link with the library of the same name; it needs libc, libm and libpthread only.\n"
-            " * A session is used by one thread at a time; any number of sessions may be open. */\n"
-            "#ifndef NNC_MODEL_%s_H\n#define NNC_MODEL_%s_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
+  sb_fmt(b,
+         "/* Model `%s`, compiled by nnc. Link with the library of the same name; it needs libc, libm and libpthread "
+         "only.\n"
+         " * A session is used by one thread at a time; any number of sessions may be open. */\n"
+         "#ifndef NNC_MODEL_%s_H\n#define NNC_MODEL_%s_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" "
+         "{\n#endif\n\n",
          m->name ? m->name : "", prefix, prefix);
   sb_fmt(b, "typedef struct %s_session %s_session;\n\n", prefix, prefix);
-  sb_fmt(b, "/* Opens a session on `threads` threads, the caller included; 0 = one per core. 0 on success; *out is NULL otherwise. */\n"
-            "int %s_open(%s_session **out, unsigned threads);\n"
-            "void %s_close(%s_session *session); /* NULL is fine */\n"
-            "const char *%s_error(const %s_session *session); /* of the last failed call; borrowed until the next */\n"
-            "/* Entry by number; dims in order (-1 = not used), args: inputs, then outputs. The typed functions below call this. */\n"
-            "int %s_call(%s_session *session, unsigned entry, const int64_t *dims, void *const *args);\n\n",
+  sb_fmt(b,
+         "/* Opens a session on `threads` threads, the caller included; 0 = one per core. 0 on success; *out is NULL "
+         "otherwise. */\n"
+         "int %s_open(%s_session **out, unsigned threads);\n"
+         "void %s_close(%s_session *session); /* NULL is fine */\n"
+         "const char *%s_error(const %s_session *session); /* of the last failed call; borrowed until the next */\n"
+         "/* Entry by number; dims in order (-1 = not used), args: inputs, then outputs. The typed functions below "
+         "call this. */\n"
+         "int %s_call(%s_session *session, unsigned entry, const int64_t *dims, void *const *args);\n\n",
          prefix, prefix, prefix, prefix, prefix, prefix, prefix, prefix);
   for (size_t i = 0; i < m->graphs.n; i++) entry(b, m, m->graphs.at[i], i, prefix);
   sb_z(b, "#ifdef __cplusplus\n}\n#endif\n#endif\n");

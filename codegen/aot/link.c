@@ -1,5 +1,5 @@
-// Linking an AOT library: the system linker is called directly against the C library's own files, so that no compiler and no development
-// package is needed. Inputs lie in a private temporary folder; the result is renamed into place.
+// Linking an AOT library: the system linker is called directly against the C library's own files, so that no compiler
+// and no development package is needed. Inputs lie in a private temporary folder; the result is renamed into place.
 #define _GNU_SOURCE // dladdr
 #include "base/file.h"
 #include "codegen/aot/aot.h"
@@ -54,7 +54,8 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
   int failed = posix_spawnp(&child, argv[0], &actions, NULL, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failed) {
-    diag_note_to(l, diag_at(l, NO_SPAN, linker_failed, strerror(failed)), "`ld` (binutils) is needed to write a library; `--emit obj` needs no linker");
+    diag_note_to(l, diag_at(l, NO_SPAN, linker_failed, strerror(failed)),
+                 "`ld` (binutils) is needed to write a library; `--emit obj` needs no linker");
     return false;
   }
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
@@ -67,7 +68,8 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
   return false;
 }
 
-bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, const str *objects, const char *library_path) {
+bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, const str *objects,
+              const char *library_path) {
   workspace *w = ARENA_NEW(a, workspace);
   const char *tmp = getenv("TMPDIR");
   w->folder = str_fmt(a, "%s/nnc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
@@ -89,9 +91,12 @@ bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, cons
   for (size_t i = 0; i < 4; i++) sb_fmt(&script, "%s_%s; ", prefix, functions[i]);
   sb_z(&script, "local: *; };\n");
   char *exports = put(a, l, w, "exports.map", sb_str(&script));
-  char *archive = put(a, l, w, "libnncrt.a", (str){nnc_runtime_archive, (size_t)(nnc_runtime_archive_end - nnc_runtime_archive)});
+  char *archive =
+      put(a, l, w, "libnncrt.a", (str){nnc_runtime_archive, (size_t)(nnc_runtime_archive_end - nnc_runtime_archive)});
   if (!exports || !archive) return false;
-  const char *const head[] = {"ld", "-shared", "--gc-sections", "-s", "-Bsymbolic", "-z", "relro", "-z", "now", "-z", "noexecstack", "--build-id=none", "--as-needed"};
+  const char *const head[] = {"ld",         "-shared", "--gc-sections", "-s", "-Bsymbolic",  "-z",
+                              "relro",      "-z",      "now",           "-z", "noexecstack", "--build-id=none",
+                              "--as-needed"};
   for (size_t i = 0; i < sizeof head / sizeof *head; i++) vec_push(a, &argv, str_dup(a, str_of(head[i])));
   vec_push(a, &argv, str_fmt(a, "--version-script=%s", exports));
   vec_push(a, &argv, str_fmt(a, "-soname=%s", base));
@@ -112,5 +117,6 @@ bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, cons
   vec_push(a, &argv, out);
   vec_push(a, &argv, NULL);
   str linked;
-  return run_linker(a, l, argv.at, log) && file_read(a, l, out, SIZE_MAX / 2, &linked) && file_write(a, l, library_path, linked, 0755);
+  return run_linker(a, l, argv.at, log) && file_read(a, l, out, SIZE_MAX / 2, &linked) &&
+         file_write(a, l, library_path, linked, 0755);
 }

@@ -1,18 +1,21 @@
-// The plan writer: see plan_write.h. Two passes over nothing: arrays grow in the arena, then are laid out one after another.
+// The plan writer: see plan_write.h. Two passes over nothing: arrays grow in the arena, then are laid out one after
+// another.
 #include "codegen/plan/plan_write.h"
 #include "runtime/rt.h"
 #include <string.h>
 
-_Static_assert((int)RT_f32 == (int)DT_f32 && (int)RT_bool == (int)DT_bool && (int)RT_DTYPES == (int)DT_COUNT, "rt_dtype follows ir/dtype.def");
-_Static_assert((int)RT_BUF_constant == (int)PROG_constant && (int)RT_BUF_input == (int)PROG_input, "rt_buffer_class follows prog_class");
+_Static_assert((int)RT_f32 == (int)DT_f32 && (int)RT_bool == (int)DT_bool && (int)RT_DTYPES == (int)DT_COUNT,
+               "rt_dtype follows ir/dtype.def");
+_Static_assert((int)RT_BUF_constant == (int)PROG_constant && (int)RT_BUF_input == (int)PROG_input,
+               "rt_buffer_class follows prog_class");
 
 typedef struct writer {
   arena *a;
   diag_list *l;
   const program_set *set;
   strbuf strings;
-  map *string_at;  // text -> offset + 1
-  map *expr_at;    // idx * -> code word + 1
+  map *string_at; // text -> offset + 1
+  map *expr_at;   // idx * -> code word + 1
   VEC(int64_t) code;
   VEC(rt_dim) dims;
   VEC(rt_tensor_info) tensors;
@@ -53,7 +56,12 @@ static void emit_atom(writer *w, const atom *t) {
   BUG_IF(w->l, t->kind == ATOM_read, "a size reads a buffer");
   emit_expr(w, t->a);
   emit_expr(w, t->b);
-  emit(w, t->kind == ATOM_floordiv ? RT_FLOORDIV : t->kind == ATOM_mod ? RT_MOD : t->kind == ATOM_min ? RT_MIN : RT_MAX, 0);
+  emit(w,
+       t->kind == ATOM_floordiv ? RT_FLOORDIV
+       : t->kind == ATOM_mod    ? RT_MOD
+       : t->kind == ATOM_min    ? RT_MIN
+                                : RT_MAX,
+       0);
 }
 
 static void emit_expr(writer *w, const idx *e) {
@@ -94,7 +102,8 @@ static uint32_t line_of(const writer *w, diag_span span) {
 }
 
 static void add_tensor(writer *w, const char *name, ir_type t, const scalar *dflt) {
-  rt_tensor_info info = {.name = string_of(w, name), .dtype = (uint32_t)t.dt, .rank = t.rank, .dims = exprs_of(w, t.rank, t.dim)};
+  rt_tensor_info info = {
+      .name = string_of(w, name), .dtype = (uint32_t)t.dt, .rank = t.rank, .dims = exprs_of(w, t.rank, t.dim)};
   if (dflt) {
     info.flags = RT_OPTIONAL;
     info.dflt = dtype_is_float(dflt->dt) ? dflt->v.f : (double)dflt->v.i;
@@ -108,12 +117,17 @@ static void add_constant_tensor(writer *w, const prog_constant *k) {
 
 static void add_program(writer *w, const program *p, const uint64_t *offsets) {
   idx_ctx *ix = w->set->m->ix;
-  rt_program out = {.name = string_of(w, p->name), .first_step = (uint32_t)w->steps.n, .n_steps = (uint32_t)p->steps.n,
-                    .first_buffer = (uint32_t)w->buffers.n, .n_buffers = (uint32_t)p->buffers.n, .first_input = (uint32_t)w->tensors.n};
+  rt_program out = {.name = string_of(w, p->name),
+                    .first_step = (uint32_t)w->steps.n,
+                    .n_steps = (uint32_t)p->steps.n,
+                    .first_buffer = (uint32_t)w->buffers.n,
+                    .n_buffers = (uint32_t)p->buffers.n,
+                    .first_input = (uint32_t)w->tensors.n};
   if (p->graph) {
     const ir_region *body = p->graph->body;
     out.n_inputs = body->n_params;
-    for (uint32_t i = 0; i < body->n_params; i++) add_tensor(w, p->graph->param_names[i], body->params[i].type, p->graph->param_defaults[i]);
+    for (uint32_t i = 0; i < body->n_params; i++)
+      add_tensor(w, p->graph->param_names[i], body->params[i].type, p->graph->param_defaults[i]);
     out.first_output = (uint32_t)w->tensors.n;
     out.n_outputs = body->n_yields;
     for (uint32_t i = 0; i < body->n_yields; i++) add_tensor(w, p->graph->output_names[i], body->yields[i]->type, NULL);
@@ -133,7 +147,8 @@ static void add_program(writer *w, const program *p, const uint64_t *offsets) {
   }
   for (size_t i = 0; i < p->steps.n; i++) {
     const prog_step *s = &p->steps.at[i];
-    rt_step step = {.kernel = s->kernel, .label = string_of(w, s->label), .line = line_of(w, s->span), .cost_ns = s->cost_ns};
+    rt_step step = {
+        .kernel = s->kernel, .label = string_of(w, s->label), .line = line_of(w, s->span), .cost_ns = s->cost_ns};
     step.buffers = (uint32_t)w->words.n;
     for (uint32_t k = 0; k < s->n_buffers; k++) vec_push(w->a, &w->words, out.first_buffer + s->buffers[k]);
     step.symbols = exprs_of(w, s->n_symbols, s->symbols);
@@ -143,7 +158,9 @@ static void add_program(writer *w, const program *p, const uint64_t *offsets) {
   out.first_check = (uint32_t)w->checks.n;
   out.n_checks = (uint32_t)p->checks.n;
   for (size_t i = 0; i < p->checks.n; i++)
-    vec_push(w->a, &w->checks, ((rt_check){expr_of(w, p->checks.at[i].cond), string_of(w, p->checks.at[i].text), line_of(w, p->checks.at[i].span), 0}));
+    vec_push(w->a, &w->checks,
+             ((rt_check){expr_of(w, p->checks.at[i].cond), string_of(w, p->checks.at[i].text),
+                         line_of(w, p->checks.at[i].span), 0}));
   vec_push(w->a, &w->programs, out);
 }
 
@@ -167,7 +184,8 @@ static rt_range place(strbuf *blob, const void *p, size_t n, size_t elem_bytes) 
 
 // Places constants in the block: first those that entries read, then what only `prepare` needs room for.
 static const uint64_t *lay_out(arena *a, diag_list *l, const program_set *set, plan_image *out) {
-  uint64_t *offsets = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), *sizes = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), at = 0;
+  uint64_t *offsets = ARENA_ARRAY(a, uint64_t, set->constants.n + 1),
+           *sizes = ARENA_ARRAY(a, uint64_t, set->constants.n + 1), at = 0;
   bool *used = ARENA_ARRAY(a, bool, set->constants.n + 1);
   for (size_t e = 0; e < set->entries.n; e++)
     for (size_t i = 0; i < set->entries.at[e]->buffers.n; i++)
@@ -203,14 +221,19 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
   }
   for (size_t i = 0; i < set->kernels.n; i++) {
     const kir_kernel *k = set->kernels.at[i];
-    vec_push(a, &w.kernels, ((rt_kernel_info){string_of(&w, k->name), (uint32_t)k->params.n, (uint32_t)k->facts.n, k->n_grid}));
+    vec_push(a, &w.kernels,
+             ((rt_kernel_info){string_of(&w, k->name), (uint32_t)k->params.n, (uint32_t)k->facts.n, k->n_grid}));
   }
   add_program(&w, &set->prepare, offsets);
   for (size_t i = 0; i < set->entries.n; i++) add_program(&w, set->entries.at[i], offsets);
   for (size_t i = 0; i < set->faults.n; i++)
-    vec_push(a, &w.faults, ((rt_fault_site){string_of(&w, set->faults.at[i].text), line_of(&w, set->faults.at[i].span)}));
+    vec_push(a, &w.faults,
+             ((rt_fault_site){string_of(&w, set->faults.at[i].text), line_of(&w, set->faults.at[i].span)}));
 
-  rt_plan head = {.magic = RT_PLAN_MAGIC, .version = RT_PLAN_VERSION, .cpu_level = (uint32_t)set->target->level, .scratch_bytes = scratch_bytes};
+  rt_plan head = {.magic = RT_PLAN_MAGIC,
+                  .version = RT_PLAN_VERSION,
+                  .cpu_level = (uint32_t)set->target->level,
+                  .scratch_bytes = scratch_bytes};
   head.name = string_of(&w, set->m->name ? set->m->name : "model");
   head.weights_key = weights_key(set, offsets);
   head.constants_bytes = out->constants_bytes;

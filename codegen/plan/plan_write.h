@@ -5,9 +5,9 @@
 #include "passes/program.h"
 
 typedef struct plan_image {
-  str blob;                        // the plan, in the arena, 8-byte aligned
-  uint64_t constants_bytes;        // of the constants block that entries read, a multiple of 4096
-  uint64_t prepare_bytes;          // of the block while `prepare` runs: what only its own steps read comes after constants_bytes
+  str blob;                 // the plan, in the arena, 8-byte aligned
+  uint64_t constants_bytes; // of the constants block that entries read, a multiple of 4096
+  uint64_t prepare_bytes; // of the block while `prepare` runs: what only its own steps read comes after constants_bytes
   const uint64_t *constant_offset; // [constants]: place of each in the block, 64-byte aligned
   const uint64_t *constant_bytes;  // [constants]
   const bool *constant_used;       // [constants]: does an entry read it?

@@ -8,10 +8,11 @@
  *   nnc_tensor out = nnc_tensor_of(NNC_F32, scores, 2, (int64_t[]){1, 10});
  *   nnc_run(s, 0, &in, 1, &out, 1);
  *
- * Conventions. Functions that can fail return nnc_status: 0 is success. Out parameters come first. Handles are opaque; what a function
- * returns by pointer is borrowed until its owner is freed; what it stores through a `**` is owned by the caller and freed by the function that
- * the comment names. Options structs begin with their own size and grow at the end: initialise them with NNC_*_INIT. The library never
- * prints, exits or aborts; it has no global state. Shapes are row-major; sizes are in bytes unless the name says otherwise.
+ * Conventions. Functions that can fail return nnc_status: 0 is success. Out parameters come first. Handles are opaque;
+ * what a function returns by pointer is borrowed until its owner is freed; what it stores through a `**` is owned by
+ * the caller and freed by the function that the comment names. Options structs begin with their own size and grow at
+ * the end: initialise them with NNC_*_INIT. The library never prints, exits or aborts; it has no global state. Shapes
+ * are row-major; sizes are in bytes unless the name says otherwise.
  *
  * Threads. A module is immutable: any number of threads may use it at once. A session is used by one thread at a time.
  */
@@ -37,11 +38,11 @@ extern "C" {
 
 typedef enum nnc_status {
   NNC_OK = 0,
-  NNC_E_MODEL = 1,      /* the model, its weights or an input is wrong: see the diagnostics */
-  NNC_E_ARGUMENT = 2,   /* the call is wrong: a NULL, an index out of range, options that clash */
-  NNC_E_ENVIRONMENT = 3,/* a file, memory or device failed */
-  NNC_E_DATA = 4,       /* input values are wrong: an index out of range while running */
-  NNC_E_INTERNAL = 5    /* a bug in nnc */
+  NNC_E_MODEL = 1,       /* the model, its weights or an input is wrong: see the diagnostics */
+  NNC_E_ARGUMENT = 2,    /* the call is wrong: a NULL, an index out of range, options that clash */
+  NNC_E_ENVIRONMENT = 3, /* a file, memory or device failed */
+  NNC_E_DATA = 4,        /* input values are wrong: an index out of range while running */
+  NNC_E_INTERNAL = 5     /* a bug in nnc */
 } nnc_status;
 
 typedef enum nnc_dtype { NNC_F32, NNC_F16, NNC_BF16, NNC_F64, NNC_I8, NNC_U8, NNC_I32, NNC_I64, NNC_BOOL } nnc_dtype;
@@ -53,10 +54,11 @@ typedef struct nnc_tensor {
   nnc_dtype dtype;
   uint32_t rank;
   int64_t dim[NNC_MAX_RANK];
-  void *data;            /* borrowed during the call; an input that is optional may have NULL */
+  void *data; /* borrowed during the call; an input that is optional may have NULL */
 } nnc_tensor;
 
-/* ---- diagnostics ------------------------------------------------------------------------------------------------------------- */
+/* ---- diagnostics
+ * ------------------------------------------------------------------------------------------------------------- */
 
 typedef enum nnc_severity { NNC_NOTE, NNC_WARNING, NNC_ERROR } nnc_severity;
 
@@ -73,42 +75,50 @@ typedef struct nnc_diagnostic {
 /* A list of diagnostics; owned by the caller, freed with nnc_diagnostics_free (NULL is fine). Immutable. */
 typedef struct nnc_diagnostics nnc_diagnostics;
 NNC_API size_t nnc_diagnostics_count(const nnc_diagnostics *list);
-NNC_API const nnc_diagnostic *nnc_diagnostics_get(const nnc_diagnostics *list, size_t i); /* borrowed until the list is freed; NULL out of range */
+NNC_API const nnc_diagnostic *nnc_diagnostics_get(const nnc_diagnostics *list,
+                                                  size_t i); /* borrowed until the list is freed; NULL out of range */
 NNC_API void nnc_diagnostics_free(nnc_diagnostics *list);
 
-/* ---- modules ------------------------------------------------------------------------------------------------------------------ */
+/* ---- modules
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct nnc_module nnc_module;
 
-typedef struct nnc_setting { const char *key, *value; } nnc_setting;
+typedef struct nnc_setting {
+  const char *key, *value;
+} nnc_setting;
 
 typedef struct nnc_compile_options {
-  size_t size;                      /* sizeof(nnc_compile_options) */
-  const char *const *configs;       /* config files, "FILE" or "INCLUDE=FILE" */
+  size_t size;                /* sizeof(nnc_compile_options) */
+  const char *const *configs; /* config files, "FILE" or "INCLUDE=FILE" */
   size_t n_configs;
-  const nnc_setting *sets;          /* config keys: value is an expression of the language */
+  const nnc_setting *sets; /* config keys: value is an expression of the language */
   size_t n_sets;
-  const nnc_setting *dims;          /* dims pinned to a number */
+  const nnc_setting *dims; /* dims pinned to a number */
   size_t n_dims;
-  const char *const *weights;       /* safetensors files, or "random[:SEED]"; none: the model's own `weights:` section */
+  const char *const *weights; /* safetensors files, or "random[:SEED]"; none: the model's own `weights:` section */
   size_t n_weights;
-  const char *cpu;                  /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4" */
-  unsigned threads;                 /* compile threads; 0 = one per core, at most 8 */
+  const char *cpu;                                   /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4" */
+  unsigned threads;                                  /* compile threads; 0 = one per core, at most 8 */
   void (*sink)(void *user, const nnc_diagnostic *d); /* called for each message as it is known; optional */
   void *sink_user;
 } nnc_compile_options;
-#define NNC_COMPILE_OPTIONS_INIT { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
+#define NNC_COMPILE_OPTIONS_INIT                                                                                       \
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
 
-/* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and `diagnostics` may be NULL.
- * *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: always set, errors and warnings; owned by the caller. */
-NNC_API nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options, nnc_diagnostics **diagnostics);
-/* The same for YAML text in memory; `name` stands for the file in messages, and relative paths start from its folder. `text` is copied. */
-NNC_API nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name, const nnc_compile_options *options,
-                                      nnc_diagnostics **diagnostics);
+/* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
+ * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: always set, errors
+ * and warnings; owned by the caller. */
+NNC_API nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options,
+                                   nnc_diagnostics **diagnostics);
+/* The same for YAML text in memory; `name` stands for the file in messages, and relative paths start from its folder.
+ * `text` is copied. */
+NNC_API nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name,
+                                      const nnc_compile_options *options, nnc_diagnostics **diagnostics);
 NNC_API void nnc_module_free(nnc_module *m); /* after its sessions; NULL is fine */
 
-/* Writes a self-contained shared library and, beside it, a C header with typed entry points. `library_path` ends in .so; the header
- * has the same stem. Needs the system linker (`ld`). Only for modules compiled from YAML. */
+/* Writes a self-contained shared library and, beside it, a C header with typed entry points. `library_path` ends in
+ * .so; the header has the same stem. Needs the system linker (`ld`). Only for modules compiled from YAML. */
 NNC_API nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics);
 
 /* What a module offers. Strings and structs are borrowed until the module is freed. */
@@ -116,14 +126,18 @@ typedef struct nnc_tensor_info {
   const char *name;
   nnc_dtype dtype;
   uint32_t rank;
-  const char *shape;      /* "[batch, 8, 8]": each dim a number or an expression over named dims */
-  int optional;           /* inputs: has a default, may be left out */
+  const char *shape; /* "[batch, 8, 8]": each dim a number or an expression over named dims */
+  int optional;      /* inputs: has a default, may be left out */
 } nnc_tensor_info;
-typedef struct nnc_dim_info { const char *name; int64_t lo, hi, step; } nnc_dim_info;
+typedef struct nnc_dim_info {
+  const char *name;
+  int64_t lo, hi, step;
+} nnc_dim_info;
 
 NNC_API const char *nnc_module_name(const nnc_module *m);
 NNC_API size_t nnc_module_entry_count(const nnc_module *m);
-NNC_API const char *nnc_module_entry_name(const nnc_module *m, size_t entry);   /* NULL out of range; entry 0 is `forward` when there is one */
+NNC_API const char *nnc_module_entry_name(const nnc_module *m,
+                                          size_t entry); /* NULL out of range; entry 0 is `forward` when there is one */
 NNC_API size_t nnc_module_input_count(const nnc_module *m, size_t entry);
 NNC_API size_t nnc_module_output_count(const nnc_module *m, size_t entry);
 NNC_API nnc_status nnc_module_input(const nnc_module *m, size_t entry, size_t i, nnc_tensor_info *info);
@@ -137,40 +151,51 @@ typedef struct nnc_module_stats {
 } nnc_module_stats;
 NNC_API nnc_status nnc_module_get_stats(const nnc_module *m, nnc_module_stats *stats);
 
-/* ---- sessions ----------------------------------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct nnc_session nnc_session;
 
 typedef struct nnc_session_options {
-  size_t size;                 /* sizeof(nnc_session_options) */
-  unsigned threads;            /* threads that run a model, the caller included; 0 = one per core this process may use */
-  uint64_t max_arena_bytes;    /* refuse sizes that need more; 0 = no limit */
+  size_t size;              /* sizeof(nnc_session_options) */
+  unsigned threads;         /* threads that run a model, the caller included; 0 = one per core this process may use */
+  uint64_t max_arena_bytes; /* refuse sizes that need more; 0 = no limit */
 } nnc_session_options;
-#define NNC_SESSION_OPTIONS_INIT { sizeof(nnc_session_options), 0, 0 }
+#define NNC_SESSION_OPTIONS_INIT                                                                                       \
+  { sizeof(nnc_session_options), 0, 0 }
 
-/* *out: owned, free with nnc_session_free, before the module. Results do not depend on the number of threads, bit for bit. */
+/* *out: owned, free with nnc_session_free, before the module. Results do not depend on the number of threads, bit for
+ * bit. */
 NNC_API nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const nnc_session_options *options);
 NNC_API void nnc_session_free(nnc_session *s);
-NNC_API nnc_status nnc_session_set_dim(nnc_session *s, const char *name, int64_t value); /* for dims that no input binds */
+NNC_API nnc_status nnc_session_set_dim(nnc_session *s, const char *name,
+                                       int64_t value); /* for dims that no input binds */
 
 /* Fills outputs' dtype, rank and dim for the given inputs (their data is not read). */
-NNC_API nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs);
-/* Runs an entry on the caller's buffers. Each output's data must have room for its shape, and its dtype, rank and dim must be that
- * shape. No allocation once a set of sizes has been run. On failure nnc_session_error says why in one line. */
-NNC_API nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs, size_t n_outputs);
-NNC_API const char *nnc_session_error(const nnc_session *s); /* of the last failed call on this session; borrowed until the next call */
-typedef void (*nnc_trace_fn)(void *user, uint32_t step, const char *label, uint32_t yaml_line, int64_t start_ns, int64_t end_ns);
-NNC_API void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user);     /* called after every kernel; NULL switches off */
+NNC_API nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs,
+                              nnc_tensor *outputs, size_t n_outputs);
+/* Runs an entry on the caller's buffers. Each output's data must have room for its shape, and its dtype, rank and dim
+ * must be that shape. No allocation once a set of sizes has been run. On failure nnc_session_error says why in one
+ * line. */
+NNC_API nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
+                           size_t n_outputs);
+NNC_API const char *nnc_session_error(
+    const nnc_session *s); /* of the last failed call on this session; borrowed until the next call */
+typedef void (*nnc_trace_fn)(void *user, uint32_t step, const char *label, uint32_t yaml_line, int64_t start_ns,
+                             int64_t end_ns);
+NNC_API void nnc_session_trace(nnc_session *s, nnc_trace_fn f,
+                               void *user); /* called after every kernel; NULL switches off */
 NNC_API uint64_t nnc_session_arena_bytes(const nnc_session *s);
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- helpers
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 NNC_API nnc_tensor nnc_tensor_of(nnc_dtype dtype, void *data, uint32_t rank, const int64_t *dim);
-NNC_API size_t nnc_tensor_bytes(const nnc_tensor *t);  /* SIZE_MAX when the product overflows */
+NNC_API size_t nnc_tensor_bytes(const nnc_tensor *t); /* SIZE_MAX when the product overflows */
 NNC_API size_t nnc_dtype_bytes(nnc_dtype dtype);
-NNC_API const char *nnc_dtype_name(nnc_dtype dtype);   /* "f32" */
+NNC_API const char *nnc_dtype_name(nnc_dtype dtype); /* "f32" */
 NNC_API const char *nnc_status_text(nnc_status status);
-NNC_API const char *nnc_version(void);                 /* "0.1.0" */
+NNC_API const char *nnc_version(void); /* "0.1.0" */
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
-// The entry points of an AOT library: sessions over the model that the library itself holds. Only AOT libraries pull this file in.
+// The entry points of an AOT library: sessions over the model that the library itself holds. Only AOT libraries pull
+// this file in.
 #include "runtime/aot.h"
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@ struct rt_aot_session {
   rt_module module;
   rt_pool *pool;
   rt_session *session;
-  rt_tensor *tensors;    // [most inputs + outputs of any program]
+  rt_tensor *tensors; // [most inputs + outputs of any program]
   const void **constants;
   rt_error error;
 };

@@ -51,6 +51,7 @@ nnc_module *digits_module(const char *cpu) {
 
 nnc_status digits_run(nnc_session *s, int64_t batch, const float *images, float *logits, float *probabilities) {
   nnc_tensor in = nnc_tensor_of(NNC_F32, (void *)(uintptr_t)images, 3, (const int64_t[]){batch, 8, 8});
-  nnc_tensor out[] = {nnc_tensor_of(NNC_F32, logits, 2, (const int64_t[]){batch, 10}), nnc_tensor_of(NNC_F32, probabilities, 2, (const int64_t[]){batch, 10})};
+  nnc_tensor out[] = {nnc_tensor_of(NNC_F32, logits, 2, (const int64_t[]){batch, 10}),
+                      nnc_tensor_of(NNC_F32, probabilities, 2, (const int64_t[]){batch, 10})};
   return nnc_run(s, 0, &in, 1, out, 2);
 }

@@ -1,5 +1,5 @@
-// The committed digits model and its expected outputs (tests/data/digits_expected.safetensors, from the framework that trained it), for tests of the
-// public API and of AOT libraries.
+// The committed digits model and its expected outputs (tests/data/digits_expected.safetensors, from the framework that
+// trained it), for tests of the public API and of AOT libraries.
 #ifndef NNC_TESTS_EMBED_DIGITS_CASE_H
 #define NNC_TESTS_EMBED_DIGITS_CASE_H
 

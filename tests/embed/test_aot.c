@@ -1,5 +1,5 @@
-// AOT libraries: the same bits as the JIT, loaded by nnc and used from a C program that includes only the generated header; nothing but the C library
-// behind them.
+// AOT libraries: the same bits as the JIT, loaded by nnc and used from a C program that includes only the generated
+// header; nothing but the C library behind them.
 #include "digits_case.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define FOLDER NNC_BINARY_DIR "/aot-test"
+#define FOLDER  NNC_BINARY_DIR "/aot-test"
 #define LIBRARY FOLDER "/digits.so"
 
 static int save(void **state) {
@@ -57,12 +57,18 @@ static void write_text(const char *path, const char *text) {
 // A program that knows only digits.h prints the logits' bits; they are the JIT's.
 static void serves_a_c_program(void **state) {
   (void)state;
-  write_text(FOLDER "/main.c", "#include \"digits.h\"\n#include <stdio.h>\n#include <string.h>\nint main(void) {\n  static float image[2 * 64], logits[20], p[20];\n"
-                               "  digits_session *s;\n  for (int i = 0; i < 128; i++) image[i] = (float)(i % 17) / 16;\n  if (digits_open(&s, 2)) return 1;\n"
-                               "  if (digits_forward(s, 2, image, logits, p)) return puts(digits_error(s)), 2;\n"
-                               "  if (!digits_forward(s, 65, image, logits, p) || !strstr(digits_error(s), \"batch\")) return 3;\n"
-                               "  for (int i = 0; i < 20; i++) printf(\"%a\\n\", (double)logits[i]);\n  digits_close(s);\n  return 0;\n}\n");
-  assert_int_equal(system("cc -std=c99 -Wall -Wextra -Wpedantic -Werror -o " FOLDER "/main " FOLDER "/main.c " LIBRARY " -Wl,-rpath," FOLDER), 0);
+  write_text(
+      FOLDER "/main.c",
+      "#include \"digits.h\"\n#include <stdio.h>\n#include <string.h>\nint main(void) {\n  static float image[2 * 64], "
+      "logits[20], p[20];\n"
+      "  digits_session *s;\n  for (int i = 0; i < 128; i++) image[i] = (float)(i % 17) / 16;\n  if (digits_open(&s, "
+      "2)) return 1;\n"
+      "  if (digits_forward(s, 2, image, logits, p)) return puts(digits_error(s)), 2;\n"
+      "  if (!digits_forward(s, 65, image, logits, p) || !strstr(digits_error(s), \"batch\")) return 3;\n"
+      "  for (int i = 0; i < 20; i++) printf(\"%a\\n\", (double)logits[i]);\n  digits_close(s);\n  return 0;\n}\n");
+  assert_int_equal(system("cc -std=c99 -Wall -Wextra -Wpedantic -Werror -o " FOLDER "/main " FOLDER "/main.c " LIBRARY
+                          " -Wl,-rpath," FOLDER),
+                   0);
   assert_int_equal(system("cd " FOLDER " && ./main > logits.txt"), 0);
   nnc_module *m = digits_module(NULL);
   nnc_session *s;
@@ -88,7 +94,8 @@ static void needs_the_c_library_only(void **state) {
   assert_non_null(f);
   char line[512];
   while (fgets(line, sizeof line, f)) {
-    bool known = strstr(line, "linux-vdso") || strstr(line, "libc.so.6") || strstr(line, "libm.so.6") || strstr(line, "libpthread") || strstr(line, "ld-linux");
+    bool known = strstr(line, "linux-vdso") || strstr(line, "libc.so.6") || strstr(line, "libm.so.6") ||
+                 strstr(line, "libpthread") || strstr(line, "ld-linux");
     if (!known) fail_msg("the library needs: %s", line);
   }
   assert_int_equal(pclose(f), 0);
@@ -97,8 +104,11 @@ static void needs_the_c_library_only(void **state) {
 static void header_is_strict(void **state) {
   (void)state;
   write_text(FOLDER "/alone.c", "#include \"digits.h\"\nint alone(void);\nint alone(void) { return 0; }\n");
-  assert_int_equal(system("cc -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror -c -o " FOLDER "/alone.o " FOLDER "/alone.c"), 0);
-  assert_int_equal(system("c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -x c++ -c -o " FOLDER "/alone.o " FOLDER "/alone.c"), 0);
+  assert_int_equal(
+      system("cc -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror -c -o " FOLDER "/alone.o " FOLDER "/alone.c"),
+      0);
+  assert_int_equal(
+      system("c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -x c++ -c -o " FOLDER "/alone.o " FOLDER "/alone.c"), 0);
 }
 
 // Damage anywhere in the plan is refused, never believed.
@@ -123,8 +133,12 @@ static void reports_a_place_that_cannot_be_written(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(loads_with_the_same_bits),  cmocka_unit_test(serves_a_c_program), cmocka_unit_test(needs_the_c_library_only), cmocka_unit_test(header_is_strict),
-      cmocka_unit_test(refuses_foreign_and_damaged_libraries), cmocka_unit_test(reports_a_place_that_cannot_be_written),
+      cmocka_unit_test(loads_with_the_same_bits),
+      cmocka_unit_test(serves_a_c_program),
+      cmocka_unit_test(needs_the_c_library_only),
+      cmocka_unit_test(header_is_strict),
+      cmocka_unit_test(refuses_foreign_and_damaged_libraries),
+      cmocka_unit_test(reports_a_place_that_cannot_be_written),
   };
   return cmocka_run_group_tests(tests, save, NULL);
 }

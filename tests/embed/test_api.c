@@ -31,7 +31,8 @@ static void agrees_with_the_framework(void **state) {
   digits_case_close(&d);
 }
 
-// One compiled model serves batch 1..64, with the same bits for each image whatever its neighbours and the number of threads.
+// One compiled model serves batch 1..64, with the same bits for each image whatever its neighbours and the number of
+// threads.
 static void serves_every_batch(void **state) {
   (void)state;
   digits_case d;
@@ -45,7 +46,8 @@ static void serves_every_batch(void **state) {
   nnc_session *s1, *s2;
   assert_int_equal(nnc_session_new(&s1, m, &one), NNC_OK);
   assert_int_equal(nnc_session_new(&s2, m, &two), NNC_OK);
-  for (int64_t i = 0; i < 64; i++) assert_int_equal(digits_run(s1, 1, images + i * 64, alone + i * 10, probabilities), NNC_OK);
+  for (int64_t i = 0; i < 64; i++)
+    assert_int_equal(digits_run(s1, 1, images + i * 64, alone + i * 10, probabilities), NNC_OK);
   for (int64_t batch = 1; batch <= 64; batch++) {
     assert_int_equal(digits_run(s1, batch, images, logits, probabilities), NNC_OK);
     assert_memory_equal(logits, alone, (size_t)batch * 10 * sizeof(float));
@@ -70,7 +72,8 @@ static void *run_worker(void *p) {
   nnc_session *s = NULL;
   float probabilities[DIGITS_CASES * 10];
   w->status = nnc_session_new(&s, w->m, NULL);
-  for (int i = 0; i < 50 && !w->status; i++) w->status = digits_run(s, DIGITS_CASES, w->d->images, w->logits, probabilities);
+  for (int i = 0; i < 50 && !w->status; i++)
+    w->status = digits_run(s, DIGITS_CASES, w->d->images, w->logits, probabilities);
   nnc_session_free(s);
   return NULL;
 }
@@ -192,8 +195,9 @@ static void reports_model_errors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_the_framework), cmocka_unit_test(serves_every_batch), cmocka_unit_test(sessions_in_two_threads_agree),
-      cmocka_unit_test(describes_itself),          cmocka_unit_test(refuses_wrong_calls), cmocka_unit_test(reports_model_errors),
+      cmocka_unit_test(agrees_with_the_framework),     cmocka_unit_test(serves_every_batch),
+      cmocka_unit_test(sessions_in_two_threads_agree), cmocka_unit_test(describes_itself),
+      cmocka_unit_test(refuses_wrong_calls),           cmocka_unit_test(reports_model_errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
