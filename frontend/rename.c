@@ -125,7 +125,7 @@ static bool match_from(name_matcher *m, const name_pattern *p, str name, size_t 
 }
 
 bool name_pattern_match(arena *a, name_matcher *m, const name_pattern *p, str name) {
-  enum { LONGEST = 4096 }; // of a weight's name; a longer one is matched by nothing
+  enum { LONGEST = 1024 }; // of a weight's name; a longer one is matched by nothing
   if (name.n > LONGEST) return false;
   // Most rules fail at their first text; only the others need the table.
   if (p->n && !p->at[0].capture.n && !str_starts(name, p->at[0].text)) return false;

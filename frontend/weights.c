@@ -1,7 +1,7 @@
 // frontend_bind_weights: opens the files, matches names, loads, reports.
 //
-// The files are those of the options, else those of the model's `weights:` section, relative to the model. A file under a
-// scope holds that scope's weights: its names get the scope in front, after the rename rules of the included model of
+// The files are those of the options, else those of the model's `weights:` section, relative to the model. A file under
+// a scope holds that scope's weights: its names get the scope in front, after the rename rules of the included model of
 // that name, if there is one, and of this model. Every mistake is collected; one message a kind.
 #include "frontend/weights.h"
 #include "base/file.h"
@@ -9,10 +9,10 @@
 
 #include <string.h>
 
-// The syntax tree of a model file; its text is the one that was loaded under this path, where there is one.
+// The syntax tree of a model file; its text is the one last loaded under this path, where there is one.
 static const ast_model *parse_again(weight_binder *b, const char *path) {
-  for (size_t i = 0; i < b->l->files.n; i++) {
-    if (strcmp(b->l->files.at[i].name, path) == 0) return ast_parse_model(b->a, b->l, (uint32_t)i + 1, path);
+  for (size_t i = b->l->files.n; i > 0; i--) {
+    if (strcmp(b->l->files.at[i - 1].name, path) == 0) return ast_parse_model(b->a, b->l, (uint32_t)i, path);
   }
   str text;
   if (!file_read(b->a, b->l, path, AST_MAX_FILE_BYTES, &text)) return NULL;
@@ -41,7 +41,9 @@ static void add_option(weight_binder *b, const ast_model *model, const char *tex
   add_source(b, model, scoped ? eq + 1 : text, scope);
 }
 
-static bool is_random(const char *option) { return strcmp(option, "random") == 0 || strncmp(option, "random:", 7) == 0; }
+static bool is_random(const char *option) {
+  return strcmp(option, "random") == 0 || strncmp(option, "random:", 7) == 0;
+}
 
 static bool init_all(weight_binder *b, const char *option) {
   int64_t seed = 0;
@@ -118,7 +120,8 @@ bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const f
   }
   for (size_t i = 0; i < b->sources.n; i++) weights_match(b, b->sources.at[i]);
   weights_report_missing(b);
+  bool found_all = l->n_errors == errors;
   load_all(b);
-  weights_report_unused(b);
+  if (found_all) weights_report_unused(b); // else they are named in the proposal, or will be found by it
   return l->n_errors == errors;
 }

@@ -1,5 +1,5 @@
-// Binding weights: which tensor of which file each weight of a module is, and its elements. Internal to the frontend; the door is
-// frontend_bind_weights of frontend/frontend.h.
+// Binding weights: which tensor of which file each weight of a module is, and its elements. Internal to the frontend;
+// the door is frontend_bind_weights of frontend/frontend.h.
 //
 //   weights.c         what files there are, and the order of the work
 //   weights_match.c   names: rename rules applied to every tensor
@@ -36,10 +36,10 @@ typedef struct weight_part {
 typedef struct weight_slot {
   ir_weight *w;
   int64_t dim[IR_MAX_RANK];
-  const weight_rule *rule; // NULL: the tensor of the same name, as it is
-  size_t n_parts;          // patterns of the rule; 0: nothing found
-  weight_part *parts;      // [n_parts]: concatenated in order
-  size_t split_index;      // split: which target this weight is
+  const weight_rule *rule;         // NULL: the tensor of the same name, as it is
+  size_t n_parts;                  // patterns of the rule; 0: nothing found
+  weight_part *parts;              // [n_parts]: concatenated in order
+  size_t split_index;              // split: which target this weight is
   struct weight_slot **split_into; // split: all targets, in order
   bool reported;
 } weight_slot;

@@ -2,8 +2,9 @@
 //
 // Bits: splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators") as a counter-based
 // generator: element pair i of a weight is a hash of (seed, the weight's name, i), so nothing depends on the order of
-// weights. Normal numbers by Box & Muller 1958. Orthogonal: Gram-Schmidt on a normal matrix, each row twice, which keeps
-// the rows orthogonal to rounding ("twice is enough", Giraud et al. 2005); the smaller side is the orthonormal one.
+// weights. Normal numbers by Box & Muller 1958. Orthogonal: Gram-Schmidt on a normal matrix, each row twice, which
+// keeps the rows orthogonal to rounding ("twice is enough", Giraud et al. 2005); the smaller side is the orthonormal
+// one.
 #include "frontend/weights.h"
 
 #include <math.h>
@@ -20,7 +21,8 @@ static uint64_t splitmix64(uint64_t key, uint64_t counter) {
 
 // Two independent standard normal numbers; the uniform under the logarithm is in (0, 1].
 static void normal_pair(uint64_t key, uint64_t i, double out[2]) {
-  double u = (double)((splitmix64(key, 2 * i) >> 11) + 1) * 0x1p-53, v = (double)(splitmix64(key, 2 * i + 1) >> 11) * 0x1p-53;
+  double u = (double)((splitmix64(key, 2 * i) >> 11) + 1) * 0x1p-53,
+         v = (double)(splitmix64(key, 2 * i + 1) >> 11) * 0x1p-53;
   double r = sqrt(-2 * log(u));
   out[0] = r * cos(two_pi * v);
   out[1] = r * sin(two_pi * v);
@@ -86,14 +88,17 @@ static void fill_orthogonal(arena *a, const fill *f, size_t rows) {
 void weights_init_random(weight_binder *b, weight_slot *s, uint64_t seed) {
   const ir_weight *w = s->w;
   fill f = {.dt = w->type.dt, .count = 1, .key = hash_bytes(w->name, strlen(w->name), seed)};
-  for (uint32_t i = 0; i < w->type.rank; i++) f.count *= (size_t)s->dim[i];
+  for (uint32_t i = 0; i < w->type.rank; i++) {
+    if (__builtin_mul_overflow(f.count, (size_t)s->dim[i], &f.count)) arena_unwind(b->a, 1);
+  }
   f.to = arena_array(b->a, f.count, dtype_size(f.dt));
   s->w->data = f.to;
   if (!f.count) return;
-  const char *init = w->init ? w->init : w->type.rank >= 2 || w->init_scale > 0 ? "normal" : "zeros";
+  // Without a rule of its own: what keeps the size of activations for a matrix, zeros for a bias.
+  const char *init = w->init ? w->init : w->type.rank >= 2 ? "normal" : "zeros";
   if (!dtype_is_float(f.dt) && strcmp(init, "ones") != 0) init = "zeros";
   double fan_in = w->type.rank >= 2 ? (double)(f.count / (size_t)s->dim[0]) : 1;
-  double scale = w->init_scale > 0 ? w->init_scale : w->init ? 1 : 1 / sqrt(fan_in);
+  double scale = !w->init ? 1 / sqrt(fan_in) : w->init_scale > 0 ? w->init_scale : 1;
   if (strcmp(init, "ones") == 0) fill_constant(&f, 1);
   else if (strcmp(init, "normal") == 0) fill_normal(&f, scale);
   else if (strcmp(init, "orthogonal") == 0) fill_orthogonal(b->a, &f, w->type.rank ? (size_t)s->dim[0] : 1);

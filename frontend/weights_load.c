@@ -1,7 +1,7 @@
 // The elements of a weight: in place where the file holds them just so, else copied once, converted and rearranged.
 //
-// A rule changes what is read, not how: transpose and permute give other strides, split an offset, concat several regions
-// of one result. So one strided copy serves all.
+// A rule changes what is read, not how: transpose and permute give other strides, split an offset, concat several
+// regions of one result. So one strided copy serves all.
 #include "frontend/weights.h"
 
 #include <string.h>
@@ -125,7 +125,8 @@ static void store_double(dtype dt, unsigned char *p, double d) {
 }
 
 // n elements to consecutive places. Floats go through double, so that each is rounded once.
-static void copy_row(unsigned char *to, dtype to_dt, const unsigned char *from, dtype from_dt, int64_t stride, int64_t n) {
+static void copy_row(unsigned char *to, dtype to_dt, const unsigned char *from, dtype from_dt, int64_t stride,
+                     int64_t n) {
   size_t to_size = dtype_size(to_dt), from_size = dtype_size(from_dt);
   if (to_dt == from_dt && stride == 1) {
     memcpy(to, from, (size_t)n * to_size);
@@ -152,7 +153,8 @@ static void copy_view(const view *v, unsigned char *to, dtype to_dt, const int64
       from += at[i] * v->stride[i];
       into += at[i] * to_stride[i];
     }
-    copy_row(to + (size_t)into * dtype_size(to_dt), to_dt, v->data + (size_t)from * dtype_size(v->dt), v->dt, stride, n);
+    copy_row(to + (size_t)into * dtype_size(to_dt), to_dt, v->data + (size_t)from * dtype_size(v->dt), v->dt, stride,
+             n);
     for (uint32_t i = outer; i-- > 0;) {
       if (++at[i] < v->dim[i]) break;
       at[i] = 0;
@@ -175,7 +177,10 @@ static const char *misfit(weight_binder *b, const weight_slot *s, const st_tenso
                  reason ? ": " : "", reason ? reason : "");
 }
 
-static const char *transposed_hint(const weight_slot *s, const view *v) {
+// Why a view that differs from the weight surprises: what the rule has made of it, or that it lies the other way.
+static const char *shape_hint(weight_binder *b, const weight_slot *s, const view *v) {
+  bool turned = s->rule && (s->rule->ast->kind == RN_transpose || s->rule->ast->kind == RN_permute);
+  if (turned) return str_fmt(b->a, "its rule makes it %s", weights_type_text(b->a, v->dt, v->rank, v->dim));
   bool swapped = !s->rule && v->rank == 2 && s->w->type.rank == 2 && v->dim[0] == s->dim[1] && v->dim[1] == s->dim[0];
   return swapped ? "a rule `...: transpose(...)` turns it" : NULL;
 }
@@ -197,7 +202,8 @@ const char *weights_load(weight_binder *b, weight_slot *s) {
   memcpy(want, s->dim, sizeof want);
   row_major(rank, s->dim, stride);
   for (uint32_t i = 0; i < rank; i++) count *= (size_t)s->dim[i];
-  if (joined && !is_axis(s->rule->ast->dim, rank)) return misfit(b, s, s->parts[0].tensor, "there is no such dim to join along");
+  if (joined && !is_axis(s->rule->ast->dim, rank))
+    return misfit(b, s, s->parts[0].tensor, "there is no such dim to join along");
   if (joined) axis = axis_of(s->rule->ast->dim, rank);
   unsigned char *data = NULL;
   for (size_t i = 0; i < s->n_parts; i++) {
@@ -206,7 +212,7 @@ const char *weights_load(weight_binder *b, weight_slot *s) {
     const char *reason = apply_rule(b, s, &v);
     if (reason) return misfit(b, s, t, reason);
     if (joined && v.rank == rank) want[axis] = v.dim[axis];
-    if (!has_dims(&v, rank, want) || !converts(v.dt, dt)) return misfit(b, s, t, transposed_hint(s, &v));
+    if (!has_dims(&v, rank, want) || !converts(v.dt, dt)) return misfit(b, s, t, shape_hint(b, s, &v));
     if (joined && filled + v.dim[axis] > s->dim[axis]) return misfit(b, s, t, "the parts are longer than the weight");
     if (!joined && in_place(&v, s)) {
       s->w->data = v.data;
@@ -217,7 +223,8 @@ const char *weights_load(weight_binder *b, weight_slot *s) {
     copy_view(&v, data + offset, dt, stride);
     filled += joined ? v.dim[axis] : 0;
   }
-  if (joined && filled != s->dim[axis]) return misfit(b, s, s->parts[0].tensor, "the parts are shorter than the weight");
+  if (joined && filled != s->dim[axis])
+    return misfit(b, s, s->parts[0].tensor, "the parts are shorter than the weight");
   s->w->data = data;
   return NULL;
 }

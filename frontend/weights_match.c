@@ -42,8 +42,8 @@ static void assign(weight_binder *b, weight_slot *s, const weight_rule *rule, si
   } else if (!is_same_rule(s->rule, rule) || s->parts[part].tensor) {
     const weight_part *first = first_part(s);
     if (!s->reported) {
-      diag_at(b->l, s->w->span, weight_found_twice, s->w->name, first->tensor->name, first->source->path, found.tensor->name,
-              found.source->path);
+      diag_at(b->l, s->w->span, weight_found_twice, s->w->name, first->tensor->name, first->source->path,
+              found.tensor->name, found.source->path);
     }
     s->reported = true;
     return;
@@ -68,19 +68,21 @@ typedef struct workspace {
 
 // The weights that a rule's targets name, with what pattern `k` has captured. False: a counted capture is no number, so
 // the rule does not match after all. *all: every target is a weight.
-static bool find_targets(weight_binder *b, const weight_source *s, const weight_rule *rule, size_t k, workspace *w, weight_slot **slots,
-                         bool *all) {
+static bool find_targets(weight_binder *b, const weight_source *s, const weight_rule *rule, size_t k, workspace *w,
+                         weight_slot **slots, bool *all) {
   *all = true;
   for (size_t i = 0; i < rule->targets.n; i++) {
     w->target.n = 0;
-    if (!name_pattern_expand(&rule->targets.at[i], &rule->patterns.at[k], w->matcher.captured.at, &w->target)) return false;
+    if (!name_pattern_expand(&rule->targets.at[i], &rule->patterns.at[k], w->matcher.captured.at, &w->target))
+      return false;
     slots[i] = find_slot(b, s, sb_str(&w->target), &w->full);
     *all = *all && slots[i];
   }
   return true;
 }
 
-static verdict try_rule(weight_binder *b, const weight_source *s, const weight_rule *rule, const st_tensor *t, workspace *w) {
+static verdict try_rule(weight_binder *b, const weight_source *s, const weight_rule *rule, const st_tensor *t,
+                        workspace *w) {
   for (size_t k = 0; k < rule->patterns.n; k++) {
     if (!name_pattern_match(b->a, &w->matcher, &rule->patterns.at[k], sb_str(&w->name))) continue;
     if (rule->ast->kind == RN_ignore) return MATCH_used;

@@ -1,6 +1,7 @@
 // What is wrong between a model and its checkpoint, once, with the rule that would mend it.
 //
-// The proposal: a missing name and an unused tensor of the same type that share their first or last segments give a rule
+// The proposal: a missing name and an unused tensor of the same type that share their first or last segments give a
+// rule
 // (`bert.<p..>: <p>`); of the rules that a few missing names suggest, the one that finds the most is proposed.
 #include "frontend/weights.h"
 
@@ -17,7 +18,7 @@ const char *weights_place_text(weight_binder *b, diag_span at) {
 }
 
 const char *weights_sources_text(weight_binder *b) {
-  return b->sources.n == 1 ? b->sources.at[0]->path : str_fmt(b->a, "its %zu weight files", b->sources.n);
+  return b->sources.n == 1 ? b->sources.at[0]->path : str_fmt(b->a, "the set of %zu weight files", b->sources.n);
 }
 
 static int by_name(const void *x, const void *y) {
@@ -151,7 +152,8 @@ static void note_parts(weight_binder *b, diag *d, const weight_slot *s) {
   for (size_t i = 0; i < s->n_parts; i++) {
     if (s->parts[i].tensor) continue;
     const ast_name *pattern = &s->rule->ast->patterns.at[i];
-    diag_note_to(b->l, d, "`%s` is joined from %zu tensors, and none matches `" STR_FMT "`", s->w->name, s->n_parts, STR_ARG(pattern->text));
+    diag_note_to(b->l, d, "`%s` is joined from %zu tensors, and none matches `" STR_FMT "`", s->w->name, s->n_parts,
+                 STR_ARG(pattern->text));
     return;
   }
 }
@@ -170,8 +172,8 @@ void weights_report_missing(weight_binder *b) {
   const weight_slot *first = s.missing[0];
   const char *type = weights_type_text(b->a, first->w->type.dt, first->w->type.rank, first->dim);
   const char *count = s.n == b->n_slots ? "all" : str_fmt(b->a, "%zu", s.n);
-  diag *d = diag_at(b->l, NO_SPAN, weights_missing, b->path, b->n_slots, weights_sources_text(b), count, first->w->name, type,
-                    weights_place_text(b, first->w->span));
+  diag *d = diag_at(b->l, NO_SPAN, weights_missing, b->path, b->n_slots, weights_sources_text(b), count, first->w->name,
+                    type, weights_place_text(b, first->w->span));
   if (s.n < b->n_slots) {
     for (size_t i = 1; i < s.n && i < LISTED; i++) {
       const weight_slot *m = s.missing[i];
@@ -182,9 +184,11 @@ void weights_report_missing(weight_binder *b) {
   }
   for (size_t i = 0; i < s.n && i < LISTED; i++) note_parts(b, d, s.missing[i]);
   proposal best = {0};
-  for (size_t i = 0; i < s.n && i < TRIED && best.found < s.n; i++) propose_for(&s, s.missing[i * s.n / (s.n < TRIED ? s.n : TRIED)], &best);
+  for (size_t i = 0; i < s.n && i < TRIED && best.found < s.n; i++)
+    propose_for(&s, s.missing[i * s.n / (s.n < TRIED ? s.n : TRIED)], &best);
   if (!best.found) return;
-  const char *of = best.found == s.n ? (s.n == 1 ? "it" : str_fmt(b->a, "all %zu", s.n)) : str_fmt(b->a, "%zu of them", best.found);
+  const char *of =
+      best.found == s.n ? (s.n == 1 ? "it" : str_fmt(b->a, "all %zu", s.n)) : str_fmt(b->a, "%zu of them", best.found);
   diag_note_to(b->l, d, "the file has `%s`: `%s` under `rename:` would find %s", best.tensor, best.rule, of);
 }
 
@@ -197,6 +201,6 @@ void weights_report_unused(weight_binder *b) {
     for (size_t k = 0; k < s->unused.n && k < LISTED; k++) sb_fmt(&names, "%s%s", k ? ", " : "", s->unused.at[k]->name);
     if (s->unused.n > LISTED) sb_fmt(&names, ", and %zu more", s->unused.n - LISTED);
     diag *d = diag_at(b->l, NO_SPAN, weights_unused, s->path, s->unused.n, b->path, sb_cstr(&names));
-    if (!diag_failed(b->l)) diag_note_to(b->l, d, "a rule `pattern: ignore` under `rename:` says that this is meant");
+    diag_note_to(b->l, d, "a rule `pattern: ignore` under `rename:` says that this is meant");
   }
 }

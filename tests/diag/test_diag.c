@@ -4,7 +4,8 @@
 //     %%% title
 // and NAME.expected the messages they give, under the same lines. Each model is loaded as `m.yaml`, in this folder, so
 // that `include:` finds the files of tests/diag/lib. Options may follow the title after ` | `:
-//     --set K=V   --dim N=V   --config FILE   --weights FILE   as on the command line; --weights binds the weights too
+//     --set K=V   --dim N=V   --config FILE   --weights FILE   as on the command line
+//     --bind      binds the weights too, as --weights does
 //     --data      the text is not a model but a published config
 // NNC_UPDATE_GOLDEN=1 writes what is found to the .expected files; the difference is to be reviewed.
 // The last test looks up that every message of the front end's sections in base/diag.def is given by some case.
@@ -51,7 +52,7 @@ static str next_body(str *rest) {
 
 typedef struct case_options {
   frontend_options load;
-  bool data;
+  bool data, bind;
   const char *configs[MAX_OPTIONS], *weights[MAX_OPTIONS];
   frontend_pair sets[MAX_OPTIONS], dims[MAX_OPTIONS];
 } case_options;
@@ -67,10 +68,10 @@ static void read_options(char *text, case_options *o) {
   *o = (case_options){0};
   char *save = NULL;
   for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-    if (strcmp(word, "--data") == 0) {
-      o->data = true;
-      continue;
-    }
+    bool data = strcmp(word, "--data") == 0, bind = strcmp(word, "--bind") == 0;
+    o->data = o->data || data;
+    o->bind = o->bind || bind;
+    if (data || bind) continue;
     char *value = strtok_r(NULL, " ", &save);
     assert_non_null(value);
     if (strcmp(word, "--set") == 0) o->sets[o->load.n_sets++] = split_pair(value);
@@ -92,7 +93,7 @@ static void load(arena *a, diag_list *l, str text, const case_options *o) {
     return;
   }
   ir_module *m = frontend_load(a, l, "m.yaml", &text, &o->load);
-  if (m && o->load.n_weights) frontend_bind_weights(m, l, "m.yaml", &o->load);
+  if (m && (o->bind || o->load.n_weights)) frontend_bind_weights(m, l, "m.yaml", &o->load);
 }
 
 // Everything that one case says, appended to `out`.
