@@ -122,7 +122,7 @@ static LLVMValueRef float_op(cg *g, op_code op, LLVMValueRef *x) {
   case OP_round_even:
   case OP_round_away: return cg_rounding(g, op, x[0]);
   case OP_sqrt: return cg_sqrt(g, x[0]);
-  case OP_rsqrt: return cg_div(g, cg_real(g, x[0], 1), cg_sqrt(g, x[0]));
+  case OP_rsqrt: return cg_is_double(g, x[0]) ? cg_div(g, cg_real(g, x[0], 1), cg_sqrt(g, x[0])) : cg_rsqrt(g, x[0]);
   case OP_isnan: return cg_fcmp(g, LLVMRealUNO, x[0], x[0]);
   case OP_isinf: return cg_fcmp(g, LLVMRealOEQ, cg_abs(g, x[0]), cg_real(g, x[0], HUGE_VAL));
   case OP_add: return cg_add(g, x[0], x[1]);

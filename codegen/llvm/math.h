@@ -23,6 +23,7 @@ LLVMValueRef cg_erf(cg *g, LLVMValueRef x);
 // -- math_log.c --
 LLVMValueRef cg_log(cg *g, LLVMValueRef x);
 LLVMValueRef cg_log1p(cg *g, LLVMValueRef x);
+LLVMValueRef cg_rsqrt(cg *g, LLVMValueRef x);
 LLVMValueRef cg_pow(cg *g, LLVMValueRef x, LLVMValueRef y); // f64
 LLVMValueRef cg_erfinv(cg *g, LLVMValueRef x);              // f64
 

@@ -1,4 +1,4 @@
-// log and log1p in f32; pow and erfinv in f64.
+// log, log1p and rsqrt in f32; pow and erfinv in f64.
 //
 // x = 2^e * m with m in [sqrt(1/2), sqrt(2)): taken from the bits, after adding what moves sqrt(1/2) to a power of two.
 // f32: log(m) is a minimax polynomial in f = m - 1, its leading terms f - f^2/2 exact enough to be added last. f64:
@@ -58,6 +58,19 @@ LLVMValueRef cg_log1p(cg *g, LLVMValueRef x) {
   LLVMValueRef scale = cg_from_bits(g, cg_shl(g, cg_sub(g, cg_int(g, some, 127), some), 23));
   LLVMValueRef v = log_of(g, cg_fma(g, c, scale, cg_sub(g, m, one)), e);
   return specials(g, cg_copysign(g, v, x), x, -1);
+}
+
+// sqrt(1/x): the root halves the division's error, so this order is closer than 1/sqrt(x). What would overflow or
+// underflow in between is scaled by powers of 4.
+LLVMValueRef cg_rsqrt(cg *g, LLVMValueRef x) {
+  LLVMValueRef one = cg_real(g, x, 1), size = cg_abs(g, x);
+  LLVMValueRef small = cg_fcmp(g, LLVMRealOLT, size, cg_real(g, x, 0x1p-120));
+  LLVMValueRef large = cg_fcmp(g, LLVMRealOGT, size, cg_real(g, x, 0x1p120));
+  LLVMValueRef scale = cg_select(g, small, cg_real(g, x, 0x1p40), cg_select(g, large, cg_real(g, x, 0x1p-40), one));
+  LLVMValueRef back = cg_select(g, small, cg_real(g, x, 0x1p20), cg_select(g, large, cg_real(g, x, 0x1p-20), one));
+  LLVMValueRef inverse = cg_div(g, one, cg_mul(g, x, scale)), v = cg_mul(g, cg_sqrt(g, inverse), back);
+  v = cg_select(g, cg_fcmp(g, LLVMRealOEQ, x, cg_real(g, x, -HUGE_VAL)), cg_real(g, x, (double)NAN), v);
+  return cg_select(g, cg_fcmp(g, LLVMRealOEQ, x, cg_real(g, x, 0)), inverse, v); // -inf at -0
 }
 
 // -- in f64 --
