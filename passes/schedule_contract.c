@@ -13,32 +13,7 @@
 //
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
-#include "passes/schedule.h"
-
-enum { KC = 256, MAX_OUTER = 12 };
-
-typedef struct contract {
-  lower_group *g;
-  nest n; // roots: 0 = A, 1 = B, then the yields
-  const ir_value *anchor;
-  const sym *row, *col; // module labels, NULL when there is none
-  const idx *m, *nn;    // extents of row and column labels (module), 1 when absent
-  uint32_t n_k, n_batch;
-  nest_label k[MAX_OUTER], batch[MAX_OUTER];
-  uint32_t rows, cols;      // the register tile
-  uint32_t mc, nc;          // the block
-  const ir_value *packed_b; // the constant operand's packed form, or NULL
-  kir_buffer *packed_buf, *panel, *partial;
-  bool chunked; // partial sums go through scratch
-  dtype acc_dt;
-} contract;
-
-static bool label_in(const nest *n, const sx *root, const sym *s) {
-  (void)n;
-  bool found = root->at && idx_mentions(root->at, s);
-  for (uint32_t i = 0; i < root->n_in; i++) found = found || label_in(n, root->in[i], s);
-  return found;
-}
+#include "passes/contract.h"
 
 // The largest register tile that leaves room for one row of B and one broadcast.
 static void choose_tile(contract *x) {
@@ -64,11 +39,6 @@ static void choose_block(contract *x) {
   x->nc = x->cols * (256 / x->cols ? 256 / x->cols : 1);
 }
 
-static bool is_unit_in(contract *x, const sx *e, const sym *s) {
-  const idx *coef, *rest;
-  return e->kind == SX_load && idx_linear(x->g->m->ix, e->at, s, &coef, &rest) && idx_equals_int(coef, 1);
-}
-
 // Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
 // stores side by side.
 static bool classify(contract *x) {
@@ -82,7 +52,7 @@ static bool classify(contract *x) {
     uint32_t row = 0, col = 0;
     for (uint32_t i = 0; i < n->n_labels; i++) {
       const sym *s = n->label[i].s;
-      bool in_a = label_in(n, n->root[0], s), in_b = label_in(n, n->root[1], s);
+      bool in_a = contract_label_in(n->root[0], s), in_b = contract_label_in(n->root[1], s);
       if (n->label[i].reduced || in_a == in_b) continue;
       if (in_a) {
         int64_t size = extent_hint(x->g, n->label[i].extent);
@@ -118,114 +88,9 @@ static bool classify(contract *x) {
   return false;
 }
 
-static const idx *label_at(splice *s, const sym *label) {
-  for (uint32_t i = 0; i < s->n_bound; i++)
-    if (s->bound[i].label == label) return s->bound[i].at;
-  return NULL;
-}
-
-// The place of element (k, column) in the packed form [batch labels of B…, column panels, reduced labels…, C].
-static const idx *packed_index(contract *x, splice *s, const idx *panel, const idx *c_at) {
-  idx_ctx *kc = x->g->k->ix;
-  const idx *at = idx_int(kc, 0);
-  for (uint32_t i = 0; i < x->n_batch; i++)
-    if (label_in(&x->n, x->n.root[1], x->batch[i].s))
-      at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(s->g, x->batch[i].extent)), label_at(s, x->batch[i].s));
-  at = idx_add(kc, idx_mul(kc, at, idx_ceildiv(kc, lower_dim_expr(s->g, x->nn), x->cols)), panel);
-  for (uint32_t i = 0; i < x->n_k; i++)
-    at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(s->g, x->k[i].extent)), label_at(s, x->k[i].s));
-  return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
-}
-
-// Builds the kernel that packs the constant operand, once, in `prepare`.
-static void prepack(contract *x) {
-  lower_group *g = x->g;
-  const sx *b_root = x->n.root[1];
-  lower_group p = *g;
-  p.k = kir_kernel_new(g->c->a, g->c->diags, "pack");
-  p.params = (__typeof__(p.params)){0};
-  p.symbols = (__typeof__(p.symbols)){0};
-  p.known = map_new(g->c->a);
-  idx_ctx *kc = p.k->ix;
-  contract y = *x;
-  y.g = &p;
-  splice s = {.g = &p, .rows = 1, .cols = x->cols};
-  const idx *total = idx_int(g->m->ix, x->cols);
-  for (uint32_t i = 0; i < x->n_batch; i++) {
-    if (!label_in(&x->n, b_root, x->batch[i].s)) continue;
-    splice_bind(
-        &s, x->batch[i].s,
-        idx_of(kc, kir_fresh(p.k, "b", idx_int(kc, 0), idx_addi(kc, lower_dim_expr(&p, x->batch[i].extent), -1))));
-    total = idx_mul(g->m->ix, total, x->batch[i].extent);
-  }
-  const idx *panels = idx_ceildiv(g->m->ix, x->nn, x->cols);
-  total = idx_mul(g->m->ix, total, panels);
-  for (uint32_t i = 0; i < x->n_k; i++) total = idx_mul(g->m->ix, total, x->k[i].extent);
-  const sym *panel = kir_grid(p.k, "panel", lower_dim_expr(&p, panels));
-  kir_buffer *from = lower_in(&p, b_root->value);
-  const idx *count[] = {lower_dim_expr(&p, total)};
-  kir_buffer *to = kir_param(p.k, "packed", KIR_out, b_root->dt, 1, count);
-  kir_builder b = kir_begin(p.k);
-  kir_stmt *loops[2 * MAX_OUTER];
-  uint32_t n_loops = 0, bound = s.n_bound;
-  for (uint32_t i = 0; i < bound; i++) { // the batch symbols made above become loops
-    const sym *v = idx_is_symbol(s.bound[i].at);
-    kir_stmt *loop = kir_for(&b, "i", idx_int(kc, 0), idx_addi(kc, v->hi, 1), 1, 1, 0, NULL);
-    s.bound[i].at = idx_of(kc, loop->var);
-    b = kir_for_body(&b, loop);
-    loops[n_loops++] = loop;
-  }
-  for (uint32_t i = 0; i < x->n_k; i++) {
-    kir_stmt *loop = kir_for(&b, "k", idx_int(kc, 0), lower_dim_expr(&p, x->k[i].extent), 1, 1, 0, NULL);
-    splice_bind(&s, x->k[i].s, idx_of(kc, loop->var));
-    b = kir_for_body(&b, loop);
-    loops[n_loops++] = loop;
-  }
-  const idx *column = idx_add(kc, idx_scale(kc, idx_of(kc, panel), x->cols), idx_of(kc, p.k->c));
-  if (x->col) splice_bind(&s, x->col, column);
-  const idx *inside[] = {idx_addi(kc, idx_sub(kc, lower_dim_expr(&p, x->nn), column), -1)};
-  const idx *to_at[] = {packed_index(&y, &s, idx_of(kc, panel), idx_of(kc, p.k->c))},
-            *from_at[] = {splice_index(&s, b_root->at)};
-  kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside),
-           scalar_cast(scalar_i(DT_i64, 0), b_root->dt));
-  while (n_loops--) kir_for_end(loops[n_loops], NULL);
-  x->packed_b = g->pack(g->user, g, b_root->value, p.k, total);
-}
-
-// Where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial sums in
-// scratch.
-static void choose_operand(contract *x) {
-  lower_group *g = x->g;
-  const sx *b = x->n.root[1];
-  int64_t k = 1;
-  for (uint32_t i = 0; i < x->n_k; i++)
-    k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
-  if (b->kind == SX_load && !b->n_guards && !idx_mentions_read(b->at) && g->is_constant(g->user, b->value)) {
-    prepack(x);
-    return;
-  }
-  bool side_by_side = x->col && is_unit_in(x, b, x->col) && idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes;
-  // Several reduced labels that do not merge are packed whole, if they are short; else B is read where it lies.
-  if (x->col && !side_by_side && (x->n_k == 1 || k <= 4 * KC)) {
-    x->chunked = x->n_k == 1 && k > KC;
-    int64_t dims[] = {x->chunked ? KC : (k > 0 ? k : 1), x->cols};
-    x->panel = kir_group(g->k, "panel", b->dt, 2, dims);
-    if (x->chunked) {
-      int64_t tiles[] = {x->mc, x->cols};
-      x->partial = kir_group(g->k, "partial", x->acc_dt, 2, tiles);
-    }
-  }
-}
-
-typedef struct block {  // kernel expressions of the block being computed
-  const idx *m0, *me;   // rows [m0, me)
-  const idx *panel, *j; // the column panel and its first column
-  const idx *m, *nn;    // extents
-} block;
-
 // The loops over reduced labels from `depth` on; the innermost one runs over [lo, hi) of the last label.
-static void dot_loops(contract *x, const splice *outer, kir_builder *b, const block *blk, uint32_t depth, const idx *lo,
-                      const idx *hi, kir_tile **acc) {
+static void dot_loops(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, uint32_t depth,
+                      const idx *lo, const idx *hi, kir_tile **acc) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   if (depth == x->n_k) {
@@ -234,13 +99,13 @@ static void dot_loops(contract *x, const splice *outer, kir_builder *b, const bl
     s.done = NULL;
     kir_tile *a_tile = splice_tile(&s, x->n.root[0]), *b_tile;
     if (x->packed_b) {
-      const idx *at[] = {packed_index(x, &s, blk->panel, idx_of(kc, g->k->c))};
+      const idx *at[] = {contract_packed_index(x, &s, blk->panel, idx_of(kc, g->k->c))};
       b_tile =
           kir_load(b, x->packed_buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->packed_buf->dt));
     } else if (x->panel) {
       const idx *row = idx_int(kc, 0);
       for (uint32_t i = 0; i < x->n_k; i++)
-        row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), label_at(&s, x->k[i].s));
+        row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), contract_label_at(&s, x->k[i].s));
       const idx *at[] = {x->n_k == 1 ? idx_sub(kc, row, lo) : row, idx_of(kc, g->k->c)};
       b_tile = kir_load(b, x->panel, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->panel->dt));
     } else {
@@ -272,8 +137,8 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
 }
 
 // One register tile: rows i.., columns j.., reduced range [lo, hi) of the last reduced label.
-static void emit_tile(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *i, const idx *lo,
-                      const idx *hi, const idx *k_end) {
+static void emit_tile(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i,
+                      const idx *lo, const idx *hi, const idx *k_end) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
@@ -313,38 +178,8 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const bl
   kir_store(&otherwise, x->partial, at, acc, x->rows, x->cols, kir_always);
 }
 
-// Packs B's columns j.. for the reduced range [lo, hi) into the panel, with the operand's prologue applied.
-static void pack_panel(contract *x, const splice *outer, kir_builder *b, const block *blk, const idx *lo,
-                       const idx *hi) {
-  lower_group *g = x->g;
-  idx_ctx *kc = g->k->ix;
-  splice s = *outer;
-  s.rows = 1;
-  s.cols = x->cols;
-  s.done = NULL;
-  const idx *col = idx_add(kc, blk->j, idx_of(kc, g->k->c)), *row = idx_int(kc, 0);
-  if (x->col) splice_bind(&s, x->col, col);
-  s.col_tail =
-      x->col && idx_divides(g->m->ix, x->cols, x->nn) != TRI_yes ? idx_addi(kc, idx_sub(kc, blk->nn, col), -1) : NULL;
-  kir_builder at = *b;
-  kir_stmt *loops[MAX_OUTER];
-  for (uint32_t i = 0; i < x->n_k; i++) {
-    bool last = i + 1 == x->n_k;
-    loops[i] =
-        kir_for(&at, "k", last ? lo : idx_int(kc, 0), last ? hi : lower_dim_expr(g, x->k[i].extent), 1, 1, 0, NULL);
-    at = kir_for_body(&at, loops[i]);
-    splice_bind(&s, x->k[i].s, idx_of(kc, loops[i]->var));
-    row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), idx_of(kc, loops[i]->var));
-  }
-  s.b = &at;
-  kir_tile *t = splice_tile(&s, x->n.root[1]);
-  const idx *to[] = {x->n_k == 1 ? idx_sub(kc, row, lo) : row, idx_of(kc, g->k->c)};
-  kir_store(&at, x->panel, to, t, 1, x->cols, kir_always);
-  for (uint32_t i = x->n_k; i-- > 0;) kir_for_end(loops[i], NULL);
-}
-
-static void emit_rows(contract *x, const splice *s, kir_builder *b, const block *blk, const idx *lo, const idx *hi,
-                      const idx *k_end) {
+static void emit_rows(contract *x, const splice *s, kir_builder *b, const contract_block *blk, const idx *lo,
+                      const idx *hi, const idx *k_end) {
   idx_ctx *kc = x->g->k->ix;
   if (!x->row) {
     emit_tile(x, s, b, blk, idx_int(kc, 0), lo, hi, k_end);
@@ -356,19 +191,19 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const block 
   kir_for_end(rows, NULL);
 }
 
-static void emit_column(contract *x, const splice *s, kir_builder *b, const block *blk) {
+static void emit_column(contract *x, const splice *s, kir_builder *b, const contract_block *blk) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *lo = idx_int(kc, 0), *k_end = x->n_k ? lower_dim_expr(g, x->k[x->n_k - 1].extent) : idx_int(kc, 1);
   if (!x->chunked) {
-    if (x->panel) pack_panel(x, s, b, blk, lo, k_end);
+    if (x->panel) contract_pack_panel(x, s, b, blk, lo, k_end);
     emit_rows(x, s, b, blk, lo, k_end, k_end);
     return;
   }
   kir_stmt *chunks = kir_for(b, "pc", lo, k_end, KC, 1, 0, NULL);
   kir_builder body = kir_for_body(b, chunks);
   const idx *pc = idx_of(kc, chunks->var), *pe = idx_min(kc, k_end, idx_addi(kc, pc, KC));
-  pack_panel(x, s, &body, blk, pc, pe);
+  contract_pack_panel(x, s, &body, blk, pc, pe);
   emit_rows(x, s, &body, blk, pc, pe, k_end);
   kir_for_end(chunks, NULL);
 }
@@ -428,11 +263,11 @@ bool schedule_contract(lower_group *g) {
   if (!classify(&x)) return false;
   choose_tile(&x);
   choose_block(&x);
-  choose_operand(&x);
+  contract_choose_operand(&x);
 
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g};
-  block blk = {.m = lower_dim_expr(g, x.m), .nn = lower_dim_expr(g, x.nn)};
+  contract_block blk = {.m = lower_dim_expr(g, x.m), .nn = lower_dim_expr(g, x.nn)};
   uint32_t n_outer = 0;
   for (uint32_t i = 0; i < x.n_batch && n_outer < 1; i++, n_outer++)
     splice_bind(&s, x.batch[i].s, lower_grid(g, "b", lower_dim_expr(g, x.batch[i].extent)));
