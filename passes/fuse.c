@@ -80,34 +80,36 @@ static void find_stored(rebuild *r) {
   }
 }
 
-static ir_value *inside(region_build *rb, const ir_value *v);
-
-static ir_value *as_parameter(region_build *rb, const ir_value *v) {
-  ir_value *param = ir_region_param(rb->region, v->type);
+static void as_parameter(region_build *rb, const ir_value *v) {
   vec_push(rb->r->plan->a, &rb->outer, v);
-  map_put_ptr(rb->inner, v, param);
-  return param;
+  map_put_ptr(rb->inner, v, ir_region_param(rb->region, v->type));
 }
 
-static ir_value *copy_inside(region_build *rb, const ir_node *n) {
-  ir_value *in[256];
-  for (uint32_t i = 0; i < n->n_in && i < 256; i++) in[i] = inside(rb, n->in[i]);
-  ir_node *copy = ir_copy_node(&rb->b, n, in, rb->inner);
-  return &copy->out[0];
-}
-
-// The region's value for an old value: a member's copy, a free node copied on demand, or a parameter.
-static ir_value *inside(region_build *rb, const ir_value *v) {
-  ir_value *known = map_get_ptr(rb->inner, v);
-  if (known) return known;
-  bool member = fuse_group_of(rb->r->plan, v) == rb->group && rb->group;
-  bool stored = map_get_ptr(rb->r->is_stored, v) != NULL && map_get_ptr(rb->r->is_stored, v) != rb->group;
+// Is an old value computed in the region: by a member, or a free node copied on demand? The others are parameters.
+static bool is_inner(const region_build *rb, const ir_value *v) {
+  const fuse_group *home = map_get_ptr(rb->r->is_stored, v);
   scalar splat;
-  bool leaf = v->def && v->def->op == OP_const && !ir_is_splat(v, &splat); // array constants live in memory
-  leaf = leaf || (v->def && v->def->op == OP_weight);
-  if (v->def && v->def->n_in < 256 && !stored && !leaf && (member || fuse_is_free(rb->r->plan, v->def)))
-    return copy_inside(rb, v->def);
-  return as_parameter(rb, v);
+  if (!v->def || v->def->n_in >= 256 || (home && home != rb->group)) return false;
+  if (v->def->op == OP_weight || (v->def->op == OP_const && !ir_is_splat(v, &splat))) return false; // they live in memory
+  return (rb->group && fuse_group_of(rb->r->plan, v) == rb->group) || fuse_is_free(rb->r->plan, v->def);
+}
+
+// Makes the parameters that a value of the region needs. All come before the first node: values are numbered as they are made, and commutative
+// operands ordered by number, so that the region's text reads back as it is.
+static void find_parameters(region_build *rb, const ir_value *v, map *seen) {
+  if (map_get_ptr(seen, v)) return;
+  map_put_ptr(seen, v, rb);
+  if (!is_inner(rb, v)) as_parameter(rb, v);
+  else
+    for (uint32_t i = 0; i < v->def->n_in; i++) find_parameters(rb, v->def->in[i], seen);
+}
+
+// The region's value for an old value.
+static ir_value *inside(region_build *rb, const ir_value *v) {
+  ir_value *known = map_get_ptr(rb->inner, v), *in[256];
+  if (known) return known;
+  for (uint32_t i = 0; i < v->def->n_in; i++) in[i] = inside(rb, v->def->in[i]);
+  return &ir_copy_node(&rb->b, v->def, in, rb->inner)->out[0];
 }
 
 static const char *kind_name(fuse_kind k) { return k == FUSE_contract ? "contract" : k == FUSE_row ? "row" : "elem"; }
@@ -133,6 +135,10 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   region_build rb = {
       .r = r, .region = ir_region_new(r->out, r->b.region, max_params + 1024), .inner = map_new(a), .group = g};
   ir_builder_init(&rb.b, m, rb.region);
+  rb.b.checks = r->b.checks; // what guards the old nodes guards their copies
+  map *seen = map_new(a);
+  for (size_t i = 0; g && i < g->nodes.n; i++) find_parameters(&rb, &g->nodes.at[i]->out[0], seen);
+  for (size_t i = 0; i < n_yields; i++) find_parameters(&rb, yields[i], seen);
   int64_t root = 0;
   for (size_t i = 0; g && i < g->nodes.n; i++) {
     const ir_value *v = inside(&rb, &g->nodes.at[i]->out[0]);
@@ -185,10 +191,18 @@ static ir_value *outer_value(rebuild *r, const ir_value *v) {
   return map_get_ptr(r->values, v);
 }
 
-// An output that no group stores (an input, a weight, a constant, a moved value) is copied by a group of its own.
-static ir_value *output_value(rebuild *r, const ir_value *v) {
-  if (map_get_ptr(r->is_stored, v)) return outer_value(r, v);
-  if (v->def && !fuse_is_free(r->plan, v->def)) return outer_value(r, v); // an operator that is not compiled
+static bool is_earlier_output(const ir_region *body, uint32_t output) {
+  for (uint32_t i = 0; i < output; i++)
+    if (body->yields[i] == body->yields[output]) return true;
+  return false;
+}
+
+// An output that no group stores (an input, a weight, a constant, a moved value), or that is another output too, is copied by a group of its own:
+// every output has memory of its own.
+static ir_value *output_value(rebuild *r, const ir_region *body, uint32_t output) {
+  const ir_value *v = body->yields[output];
+  bool stored = map_get_ptr(r->is_stored, v) || (v->def && !fuse_is_free(r->plan, v->def)); // or an operator that is not compiled
+  if (stored && !is_earlier_output(body, output)) return outer_value(r, v);
   const ir_value *copy[] = {v};
   ir_value *before = map_get_ptr(r->values, v);
   emit_region(r, NULL, 1, copy);
@@ -217,7 +231,7 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
     }
   }
   for (uint32_t i = 0; i < g->body->n_yields; i++)
-    ir_graph_output(r.out, g->output_names[i], output_value(&r, g->body->yields[i]));
+    ir_graph_output(r.out, g->output_names[i], output_value(&r, g->body, i));
   return r.out;
 }
 
