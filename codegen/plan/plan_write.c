@@ -44,14 +44,19 @@ static void emit(writer *w, rt_code op, int64_t argument) {
 
 static void emit_expr(writer *w, const idx *e);
 
+static void emit_dim(writer *w, const sym *s) {
+  for (size_t i = 0; i < w->set->m->dims.n; i++)
+    if (w->set->m->dims.at[i]->symbol == s) {
+      emit(w, RT_DIM, (int64_t)i);
+      return;
+    }
+  base_bug(w->l, __FILE__, __LINE__, "size over `%s`, which is not a dim", s->name);
+}
+
 static void emit_atom(writer *w, const atom *t) {
   if (t->kind == ATOM_sym) {
-    for (size_t i = 0; i < w->set->m->dims.n; i++)
-      if (w->set->m->dims.at[i]->symbol == t->symbol) {
-        emit(w, RT_DIM, (int64_t)i);
-        return;
-      }
-    base_bug(w->l, __FILE__, __LINE__, "size over `%s`, which is not a dim", t->symbol->name);
+    emit_dim(w, t->symbol);
+    return;
   }
   BUG_IF(w->l, t->kind == ATOM_read, "a size reads a buffer");
   emit_expr(w, t->a);
@@ -64,14 +69,25 @@ static void emit_atom(writer *w, const atom *t) {
        0);
 }
 
+// A dim with a step is held as step * (dim//step) (see ir/index.h): the dim itself in the plan, so that inputs can bind it.
+static const sym *stepped_dim(const monomial *t) {
+  if (t->n_factors != 1 || t->factors[0]->kind != ATOM_floordiv || t->factors[0]->a->n_terms != 1) return NULL;
+  const monomial *operand = &t->factors[0]->a->terms[0];
+  const sym *s = operand->n_factors == 1 && operand->coef == 1 ? operand->factors[0]->symbol : NULL;
+  return s && idx_equals_int(t->factors[0]->b, s->step) && t->coef % s->step == 0 ? s : NULL;
+}
+
 static void emit_expr(writer *w, const idx *e) {
   if (e->n_terms == 0) emit(w, RT_PUSH, 0);
   for (uint32_t i = 0; i < e->n_terms; i++) {
     const monomial *t = &e->terms[i];
-    bool plain = t->coef == 1 && t->n_factors > 0;
-    if (!plain) emit(w, RT_PUSH, t->coef);
+    const sym *stepped = stepped_dim(t);
+    int64_t coef = stepped ? t->coef / stepped->step : t->coef;
+    bool plain = coef == 1 && t->n_factors > 0;
+    if (!plain) emit(w, RT_PUSH, coef);
     for (uint32_t k = 0; k < t->n_factors; k++) {
-      emit_atom(w, t->factors[k]);
+      if (stepped) emit_dim(w, stepped);
+      else emit_atom(w, t->factors[k]);
       if (k > 0 || !plain) emit(w, RT_MUL, 0);
     }
     if (i > 0) emit(w, RT_ADD, 0);
