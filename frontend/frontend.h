@@ -15,7 +15,7 @@ typedef struct frontend_options {
   const frontend_pair *sets;    // --set K=V: V is an expression of the language
   size_t n_dims;
   const frontend_pair *dims;    // --dim NAME=N: pins a dim
-  const char *const *weights;   // --weights FILE... | "random" | "random:SEED"; NULL or n_weights 0: the model's own `weights:` section
+  const char *const *weights;   // --weights FILE... | SCOPE=FILE... | "random" | "random:SEED"; NULL or n_weights 0: the model's own `weights:` section
   size_t n_weights;
 } frontend_options;
 

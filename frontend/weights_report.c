@@ -107,45 +107,55 @@ static size_t count_found(shortage *s, const char *left, const char *right) {
   return found;
 }
 
-// The unused tensor of the slot's type whose name shares the most with the slot's, and the rule between the two.
-static void propose_for(shortage *s, const weight_slot *slot, proposal *best) {
-  const st_tensor *nearest = NULL;
-  const weight_source *nearest_source = NULL;
-  size_t most = 0;
-  str ours = str_of(slot->w->name);
-  strbuf theirs;
-  sb_init(&theirs, s->b->a);
-  for (size_t i = 0; i < s->b->sources.n; i++) {
-    const weight_source *source = s->b->sources.at[i];
-    size_t scope = source->scope.n ? source->scope.n + 1 : 0;
-    bool inside = !scope || (ours.n > scope && str_starts(ours, source->scope) && ours.p[scope - 1] == '.');
-    for (size_t k = 0; k < source->unused.n && inside; k++) {
-      if (!same_type(slot, source->unused.at[k])) continue;
-      theirs.n = 0;
-      weights_dotted(&theirs, source->unused.at[k]->name);
-      str inner = {ours.p + scope, ours.n - scope};
-      size_t shared = common_head(inner, sb_str(&theirs)) + common_tail(inner, sb_str(&theirs));
-      if (shared <= most) continue;
-      most = shared;
-      nearest = source->unused.at[k];
-      nearest_source = source;
-    }
-  }
-  if (!nearest) return;
-  size_t scope = nearest_source->scope.n ? nearest_source->scope.n + 1 : 0;
-  str a = {ours.p + scope, ours.n - scope};
-  theirs.n = 0;
-  weights_dotted(&theirs, nearest->name);
-  str c = sb_str(&theirs);
-  size_t tail = common_tail(a, c), head = common_head((str){a.p, a.n - tail}, (str){c.p, c.n - tail});
+// The slot's name as the source would write it: without the source's scope. False when it is not in that scope.
+static bool name_within(const weight_slot *slot, const weight_source *source, str *name) {
+  *name = str_of(slot->w->name);
+  size_t n = source->scope.n;
+  if (!n) return true;
+  if (name->n <= n + 1 || !str_starts(*name, source->scope) || name->p[n] != '.') return false;
+  *name = (str){name->p + n + 1, name->n - n - 1};
+  return true;
+}
+
+// The rule that makes `theirs` into `ours`, and others like it.
+static void propose(shortage *s, str ours, str theirs, const char *tensor, proposal *best) {
+  size_t tail = common_tail(ours, theirs);
+  size_t head = common_head((str){ours.p, ours.n - tail}, (str){theirs.p, theirs.n - tail});
   strbuf left, right;
   sb_init(&left, s->b->a);
   sb_init(&right, s->b->a);
-  write_side(&left, c, head, tail, true);
-  write_side(&right, a, head, tail, false);
+  write_side(&left, theirs, head, tail, true);
+  write_side(&right, ours, head, tail, false);
   size_t found = count_found(s, sb_cstr(&left), sb_cstr(&right));
   if (found <= best->found) return;
-  *best = (proposal){str_fmt(s->b->a, "%s: %s", sb_cstr(&left), sb_cstr(&right)), nearest->name, found};
+  *best = (proposal){str_fmt(s->b->a, "%s: %s", sb_cstr(&left), sb_cstr(&right)), tensor, found};
+}
+
+// The unused tensor of the slot's type whose name shares the most with the slot's, and the rule between the two.
+static void propose_for(shortage *s, const weight_slot *slot, proposal *best) {
+  const char *tensor = NULL;
+  size_t most = 0;
+  str ours, nearest_ours = {"", 0};
+  strbuf theirs, nearest;
+  sb_init(&theirs, s->b->a);
+  sb_init(&nearest, s->b->a);
+  for (size_t i = 0; i < s->b->sources.n; i++) {
+    const weight_source *source = s->b->sources.at[i];
+    if (!name_within(slot, source, &ours)) continue;
+    for (size_t k = 0; k < source->unused.n; k++) {
+      if (!same_type(slot, source->unused.at[k])) continue;
+      theirs.n = 0;
+      weights_dotted(&theirs, source->unused.at[k]->name);
+      size_t shared = common_head(ours, sb_str(&theirs)) + common_tail(ours, sb_str(&theirs));
+      if (shared <= most) continue;
+      most = shared;
+      tensor = source->unused.at[k]->name;
+      nearest_ours = ours;
+      nearest.n = 0;
+      sb_bytes(&nearest, theirs.p, theirs.n);
+    }
+  }
+  if (tensor) propose(s, nearest_ours, sb_str(&nearest), tensor, best);
 }
 
 static void note_parts(weight_binder *b, diag *d, const weight_slot *s) {

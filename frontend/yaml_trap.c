@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { LONGEST_KEY = 1024 };
+
 static const yaml_mask no_mask = {0, 0, 0};
 
 static uint32_t line_begin(str t, uint32_t at) {
@@ -147,7 +149,7 @@ static bool is_step_word(str line) {
 
 static yaml_mask no_colon(diag_list *l, diag_span line) {
   diag *d = diag_at(l, line, yaml_no_colon);
-  diag_note_to(l, d, "what holds more lines ends in `:`");
+  diag_note_to(l, d, "what holds more lines ends in `:`, and a key stands on one line");
   return no_mask;
 }
 
@@ -156,6 +158,11 @@ static yaml_mask colon(diag_list *l, uint32_t file, const yaml_problem *p) {
   uint32_t begin = p->scalar_begin;
   if (begin < line_begin(t, p->at) && begin == content_begin(t, begin)) {
     return no_colon(l, (diag_span){file, begin, content_end(t, begin)});
+  }
+  if (begin == content_begin(t, p->at) && p->at - begin > LONGEST_KEY) {
+    diag *d = diag_at(l, ((diag_span){file, begin, begin + 1}), yaml_long_key, LONGEST_KEY);
+    diag_note_to(l, d, "YAML reads no longer ones: give parts of it names in steps of their own");
+    return no_mask;
   }
   uint32_t at = find_colon(t, content_begin(t, p->at), line_end(t, p->at), true);
   if (at > p->at) at = p->at;

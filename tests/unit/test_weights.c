@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <math.h>
 
+#include "counting_source.h"
 #include "frontend/frontend.h"
 #include "frontend/safetensors.h"
 #include "scratch.h"
@@ -292,6 +293,41 @@ static void proposed_rule(void **state) {
   for (size_t i = 0; i < m->weights.n; i++) assert_true(element(m->weights.at[i], 0) == (double)i);
 }
 
+typedef struct binding_job {
+  const char *path, *file;
+  str text;
+} binding_job;
+
+static void load_and_bind(arena *a, void *user) {
+  const binding_job *job = user;
+  diag_list l;
+  diag_init(&l, a);
+  frontend_options opt = {.weights = &job->file, .n_weights = 1};
+  ir_module *m = frontend_load(a, &l, job->path, &job->text, NULL);
+  assert_non_null(m);
+  assert_true(frontend_bind_weights(m, &l, job->path, &opt));
+}
+
+static void refused_memory(void **state) {
+  scratch *s = *state;
+  binding_job job = {.path = scratch_path(s, "m.yaml")};
+  job.file =
+      write_file(s, "w.safetensors", 2, (stored[]){{"q", DT_f16, 2, {300, 300}, 1}, {"k", DT_f32, 2, {300, 300}, 5}});
+  job.text = str_of(model_of(s, "  q, k: concat(a)\n", "- x@a: param(600, 300)\n"));
+  size_t n_calls = SIZE_MAX;
+  for (size_t fail_at = 0; fail_at <= n_calls; fail_at++) {
+    counting_source c;
+    counting_source_init(&c, fail_at);
+    arena *a = arena_new(&c.source);
+    int code = a ? run_guarded(a, load_and_bind, &job) : 1;
+    assert_int_equal(code, fail_at ? 1 : 0);
+    arena_free(a);
+    assert_int_equal(c.n_live, 0);
+    if (!fail_at) n_calls = c.n_calls;
+  }
+  assert_true(n_calls > 3);
+}
+
 // -- random --
 
 static const char random_model[] =
@@ -364,9 +400,9 @@ static void random_seeds(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
   const struct CMUnitTest tests[] = {
-      TEST(plain_names),   TEST(conversions),   TEST(rounded_once),        TEST(transformations),
-      TEST(concatenation), TEST(patterns),      TEST(scopes_and_sections), TEST(in_place),
-      TEST(no_weights),    TEST(proposed_rule), TEST(random_values),       TEST(random_seeds),
+      TEST(plain_names),    TEST(conversions),         TEST(rounded_once), TEST(transformations), TEST(concatenation),
+      TEST(patterns),       TEST(scopes_and_sections), TEST(in_place),     TEST(no_weights),      TEST(proposed_rule),
+      TEST(refused_memory), TEST(random_values),       TEST(random_seeds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
