@@ -68,12 +68,14 @@ LLVMValueRef cg_expm1(cg *g, LLVMValueRef x) {
   return cg_copysign(g, v, x); // for -0
 }
 
-// z/(1 + z) below 0 and 1/(1 + z) above, z = exp(-|x|): neither cancels nor overflows.
+// z/(1 + z) below 0 and 1/(1 + z) above, z = exp(-|x|): neither cancels nor overflows. `lost` is what rounding took
+// from the sum s = 1 + z; top/(s + lost) is top/s less its lost/s-th part, and 1/s is v itself above 0, 1 - v below.
 LLVMValueRef cg_sigmoid(cg *g, LLVMValueRef x) {
   LLVMValueRef a = cg_neg(g, cg_abs(g, x)), z = exp_in_range(g, a), one = cg_real(g, x, 1), zero = cg_real(g, x, 0);
   z = cg_select(g, cg_fcmp(g, LLVMRealOLT, a, cg_real(g, x, exp_flush)), zero, z);
-  LLVMValueRef top = cg_select(g, cg_fcmp(g, LLVMRealOLT, x, zero), z, one);
-  return or_nan(g, cg_div(g, top, cg_add(g, one, z)), x);
+  LLVMValueRef below = cg_fcmp(g, LLVMRealOLT, x, zero), s = cg_add(g, one, z), lost = cg_sub(g, z, cg_sub(g, s, one));
+  LLVMValueRef v = cg_div(g, cg_select(g, below, z, one), s), inverse = cg_select(g, below, cg_sub(g, one, v), v);
+  return or_nan(g, cg_fma(g, cg_neg(g, cg_mul(g, v, lost)), inverse, v), x);
 }
 
 // An odd polynomial near 0, 1 - 2/(exp(2x) + 1) beyond. A NaN takes the polynomial.

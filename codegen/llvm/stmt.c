@@ -2,11 +2,9 @@
 #include "codegen/llvm/cg.h"
 
 static void emit_let(cg *g, const kir_stmt *s) {
-  if (idx_mentions_read(s->index)) { // its value now: the memory may change
-    cg_bind(g, s->var, cg_index(g, cg_subst(g, s->index)));
-  } else {
-    vec_push(g->a, &g->bound, ((idx_binding){s->var, cg_subst(g, s->index)}));
-  }
+  const idx *e = cg_subst(g, s->index);
+  if (idx_mentions_read(e)) cg_bind(g, s->var, cg_index(g, e)); // its value now: the memory may change
+  else vec_push(g->a, &g->bound, ((idx_binding){s->var, e}));
 }
 
 static void emit_load(cg *g, const kir_stmt *s) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,7 +66,7 @@ llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k) {
   if (!f->llvm->jit_add(f->jit, &f->l, o.bytes)) fail_msg("%s", llvm_messages(f));
   void *p = f->llvm->jit_find(f->jit, &f->l, k->name);
   if (p == NULL) fail_msg("%s", llvm_messages(f));
-  llvm_code c = {.k = k};
+  llvm_code c = {.k = k, .level = level};
   memcpy(&c.fn, &p, sizeof c.fn);
   char *room = arena_alloc(f->a, o.scratch_bytes[0] + 64);
   c.scratch = room + (64 - (uintptr_t)room % 64);
@@ -132,4 +133,70 @@ void *llvm_fenced(llvm_run *f, size_t bytes) {
   arena_defer(f->a, unmap, m);
   if (inside > 0) assert_int_equal(mprotect(at + page, inside, PROT_READ | PROT_WRITE), 0);
   return at + page + inside - bytes;
+}
+
+// -- against the interpreter --
+
+static size_t n_elements(const kir_kernel *k, const kir_buffer *b, const int64_t *symbols) {
+  values v = {k, symbols};
+  idx_env env = {value_of, NULL, &v};
+  size_t n = 1;
+  for (uint32_t d = 0; d < b->rank; d++) {
+    int64_t extent = 0;
+    assert_true(idx_eval(b->dim[d], &env, &extent));
+    n *= (size_t)extent;
+  }
+  return n;
+}
+
+static void fill(char *p, dtype dt, size_t n, uint64_t *seed) {
+  for (size_t i = 0; i < n; i++) {
+    scalar v = dtype_is_float(dt) ? scalar_f(dt, (double)llvm_uniform(seed))
+                                  : scalar_i(dt, (int64_t)(llvm_random(seed) % 14) - 2);
+    scalar_store(p + i * dtype_size(dt), v);
+  }
+}
+
+static double as_double(scalar s) { return dtype_is_float(s.dt) ? s.v.f : (double)s.v.i; }
+
+static void compare(const char *what, const kir_buffer *b, const char *got, const char *want, size_t n,
+                    double tolerance) {
+  size_t bytes = dtype_size(b->dt);
+  double most = 0;
+  for (size_t i = 0; i < n; i++) {
+    double v = fabs(as_double(scalar_load(b->dt, want + i * bytes)));
+    if (v > most && v < HUGE_VAL) most = v;
+  }
+  for (size_t i = 0; i < n; i++) {
+    scalar x = scalar_load(b->dt, got + i * bytes), y = scalar_load(b->dt, want + i * bytes);
+    if (scalar_same(x, y) || fabs(as_double(x) - as_double(y)) <= tolerance * most) continue;
+    fail_msg("%s: %s[%zu] is %.9g, not %.9g", what, b->name, i, as_double(x), as_double(y));
+  }
+}
+
+void llvm_agree(llvm_run *f, llvm_code c, const int64_t *symbols, double tolerance) {
+  enum { MOST = 8 };
+  void *got[MOST], *want[MOST];
+  size_t n[MOST];
+  uint64_t seed = 7;
+  const kir_kernel *k = c.k;
+  assert_true(k->params.n <= MOST);
+  for (size_t i = 0; i < k->params.n; i++) {
+    const kir_buffer *b = k->params.at[i];
+    n[i] = n_elements(k, b, symbols);
+    size_t bytes = n[i] * dtype_size(b->dt);
+    got[i] = llvm_fenced(f, bytes);
+    want[i] = llvm_fenced(f, bytes);
+    if (b->space == KIR_out) memset(got[i], 0x7f, bytes);
+    else fill(got[i], b->dt, n[i], &seed);
+    memcpy(want[i], got[i], bytes);
+  }
+  int64_t fault = 0;
+  if (!kir_run(f->a, k, &f->l, want, symbols, &fault)) fail_msg("%s", llvm_messages(f));
+  assert_int_equal(llvm_call(f, c, got, symbols) != 0, fault != 0);
+  strbuf b;
+  sb_init(&b, f->a);
+  sb_fmt(&b, "%s at %s", k->name, c.level);
+  for (size_t i = 0; i < k->facts.n; i++) sb_fmt(&b, ", %s = %lld", k->facts.at[i].symbol->name, (long long)symbols[i]);
+  for (size_t i = 0; i < k->params.n; i++) compare(sb_cstr(&b), k->params.at[i], got[i], want[i], n[i], tolerance);
 }

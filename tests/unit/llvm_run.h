@@ -25,6 +25,7 @@ kir_kernel *llvm_kernel_file(llvm_run *f, const char *name); // tests/ir/kernels
 
 typedef struct llvm_code {
   kir_kernel *k;
+  const char *level;
   kernel_fn fn;
   void *scratch;
 } llvm_code;
@@ -35,6 +36,11 @@ llvm_code llvm_load(llvm_run *f, const char *level,
 int64_t llvm_call(llvm_run *f, llvm_code c, void *const *buffers, const int64_t *symbols);
 int64_t llvm_points(llvm_run *f, const kir_kernel *k, const int64_t *symbols,
                     int64_t grid[3]); // grid extents and their product
+
+// Runs the kernel as machine code and in the interpreter, on the same random inputs (floats in [-1, 1),
+// integers in -2..11) in fenced buffers; every output and whether a fault was recorded must agree. Tolerance: relative
+// to the largest value of the output, for floats.
+void llvm_agree(llvm_run *f, llvm_code c, const int64_t *symbols, double tolerance);
 
 uint64_t llvm_random(uint64_t *seed); // 64 random bits
 float llvm_uniform(uint64_t *seed);   // in [-1, 1)
