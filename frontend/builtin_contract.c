@@ -1,5 +1,5 @@
-// Built-ins that are one contraction, or a chain of them: matmul, einsum. Index maps are written as text, in the notation of
-// ir/graph.h; a label on two operands has one extent, proved or checked at run time.
+// Built-ins that are one contraction, or a chain of them: matmul, einsum. Index maps are written as text, in the
+// notation of ir/graph.h; a label on two operands has one extent, proved or checked at run time.
 #include "frontend/builtin.h"
 
 #include <string.h>
@@ -55,7 +55,8 @@ value builtin_matmul(call *c) {
   for (uint32_t back = n; back >= 1; back--) { // x[s] loses axes as we go, so count from where its batch ends
     bool has[2] = {batch[0] >= back, batch[1] >= back};
     for (size_t s = 0; s < 2 && has[0] && has[1]; s++) {
-      uint32_t mine = x[s]->type.rank - (vector[s] ? 1 : 2) - back, other = x[!s]->type.rank - (vector[!s] ? 1 : 2) - back;
+      uint32_t mine = x[s]->type.rank - (vector[s] ? 1 : 2) - back,
+               other = x[!s]->type.rank - (vector[!s] ? 1 : 2) - back;
       if (!idx_equals_int(x[s]->type.dim[mine], 1) || idx_equals_int(x[!s]->type.dim[other], 1)) continue;
       x[s] = without_axis(c->e, x[s], mine);
       has[s] = false;
@@ -197,8 +198,8 @@ value builtin_einsum(call *c) {
   einsum s = {.c = c, .n = xs->n};
   if (!arg_string(c, 0, &spec)) return value_error();
   if (!xs->n || xs->n > MAX_OPERANDS || !read_labels(&s, spec))
-    return call_fail(c, "'" STR_FMT "' does not fit %zu operands: write 'ij,jk->ik', no label twice in one operand", STR_ARG(spec),
-                     xs->n);
+    return call_fail(c, "'" STR_FMT "' does not fit %zu operands: write 'ij,jk->ik', no label twice in one operand",
+                     STR_ARG(spec), xs->n);
   for (size_t i = 0; i < s.n; i++) {
     if (xs->at[i].kind != V_tensor) return call_fail(c, "needs tensors, found %s", value_describe(c->e->a, xs->at[i]));
     s.x[i] = xs->at[i].v.tensor;

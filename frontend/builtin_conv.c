@@ -1,9 +1,9 @@
-// Built-ins over windows: convolutions of one, two or three spatial axes as one contraction with affine index maps, and pools as
-// windowed reductions.
+// Built-ins over windows: convolutions of one, two or three spatial axes as one contraction with affine index maps, and
+// pools as windowed reductions.
 //
-//   convolution   x[n, c, y*stride + ky*dilation - padding] * w[o, c, ky]          reads outside x give 0: that is the padding
-//   transposed    x[n, c, (y + padding - ky) / stride] * w[c, o, ky]               read where the division is exact
-//   groups        both operands get an axis g by a reshape; with one channel a group (depthwise) the axis c goes
+//   convolution   x[n, c, y*stride + ky*dilation - padding] * w[o, c, ky]          reads outside x give 0: that is the
+//   padding transposed    x[n, c, (y + padding - ky) / stride] * w[c, o, ky]               read where the division is
+//   exact groups        both operands get an axis g by a reshape; with one channel a group (depthwise) the axis c goes
 //   pool          x[n, c, y*stride + ky - padding] reduced over ky; outside is -inf for a maximum, 0 for a sum
 #include "frontend/builtin.h"
 
@@ -17,12 +17,14 @@ static const char *const kernel_label[] = {"kz", "ky", "kx"};
 
 typedef struct window {
   call *c;
-  uint32_t space;              // spatial axes
+  uint32_t space; // spatial axes
   int64_t stride[MAX_SPACE], padding[MAX_SPACE], dilation[MAX_SPACE], extra[MAX_SPACE];
   const idx *in[MAX_SPACE], *kernel[MAX_SPACE], *out[MAX_SPACE];
 } window;
 
-static const char *label_of(const window *w, uint32_t i, const char *const *names) { return names[MAX_SPACE - w->space + i]; }
+static const char *label_of(const window *w, uint32_t i, const char *const *names) {
+  return names[MAX_SPACE - w->space + i];
+}
 
 static bool read_ints(window *w, size_t arg, int64_t least, int64_t *out) {
   if (!arg_ints(w->c, arg, w->space, out)) return false;
@@ -108,12 +110,15 @@ static ir_value *drop_axis(call *c, ir_value *x, uint32_t axis) {
 
 static bool divides(call *c, int64_t groups, const idx *channels) {
   if (idx_divides(c->e->m->ix, groups, channels) == TRI_yes) return true;
-  return call_fail(c, "%lld groups do not divide %s channels", (long long)groups, value_idx_text(c->e->a, channels)), false;
+  return call_fail(c, "%lld groups do not divide %s channels", (long long)groups, value_idx_text(c->e->a, channels)),
+         false;
 }
 
 static bool channels_agree(call *c, const idx *x, const idx *w) {
   if (elab_same_dim(c->e, x, w, "channels") != SAME_no) return true;
-  return call_fail(c, "%s channels a group, and weights for %s", value_idx_text(c->e->a, x), value_idx_text(c->e->a, w)), false;
+  return call_fail(c, "%s channels a group, and weights for %s", value_idx_text(c->e->a, x),
+                   value_idx_text(c->e->a, w)),
+         false;
 }
 
 // A convolution without a window is a matrix product over channels.
@@ -137,7 +142,7 @@ static value contract_windows(window *w, ir_value *x, ir_value *k, int64_t group
     if (!depthwise) x = split_groups(c, x, 1, groups, false);
     k = split_groups(c, k, 0, groups, transposed ? depthwise : single); // its first axis: channels in, or out
     if (!x || !k) return value_error();
-    uint32_t second = (transposed ? depthwise : single) ? 1 : 2;        // where its other channel axis is now
+    uint32_t second = (transposed ? depthwise : single) ? 1 : 2; // where its other channel axis is now
     if (transposed ? single : depthwise) k = drop_axis(c, k, second);
     if (!k) return value_error();
   }
@@ -182,8 +187,9 @@ value builtin_convolution(call *c) {
   strbuf b;
   sb_init(&b, c->e->a);
   put_labels(&b, &w, out_label);
-  return value_tensor(k ? ir_contract(elab_nodes(c->e), x, k, str_fmt(c->e->a, "n c%s, o c -> n o%s", sb_cstr(&b), sb_cstr(&b)))
-                        : NULL);
+  return value_tensor(
+      k ? ir_contract(elab_nodes(c->e), x, k, str_fmt(c->e->a, "n c%s, o c -> n o%s", sb_cstr(&b), sb_cstr(&b)))
+        : NULL);
 }
 
 value builtin_convolution_transpose(call *c) {
@@ -224,7 +230,8 @@ value builtin_pool(call *c) {
   if (x->type.rank < 3 || x->type.rank > 2 + MAX_SPACE) return arg_fail(c, 0, "a tensor [batch, channels, ...]");
   window w = {.c = c, .space = x->type.rank - 2, .dilation = {1, 1, 1}};
   int64_t kernel[MAX_SPACE];
-  if (!read_ints(&w, 1, 1, kernel) || !read_ints(&w, 2, 1, w.stride) || !read_ints(&w, 3, 0, w.padding)) return value_error();
+  if (!read_ints(&w, 1, 1, kernel) || !read_ints(&w, 2, 1, w.stride) || !read_ints(&w, 3, 0, w.padding))
+    return value_error();
   for (uint32_t i = 0; i < w.space; i++) {
     if (2 * w.padding[i] > kernel[i]) return call_fail(c, "the padding is more than half of the window");
     w.in[i] = x->type.dim[2 + i];

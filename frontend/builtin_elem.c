@@ -6,11 +6,16 @@
 // -- weights --
 
 static bool constant_dims(call *c, const char *name, uint32_t rank, const idx *const *dim) {
+  int64_t bytes = (int64_t)sizeof(double), n;
   for (uint32_t i = 0; i < rank; i++) {
-    int64_t n;
-    if (idx_is_const(dim[i], &n) && n >= 0) continue;
-    elab_error(c->e, c->span, weight_dims, name, value_shape_text(c->e->a, rank, dim));
-    return false;
+    if (!idx_is_const(dim[i], &n) || n < 0) {
+      elab_error(c->e, c->span, weight_dims, name, value_shape_text(c->e->a, rank, dim));
+      return false;
+    }
+    if (__builtin_mul_overflow(bytes, n, &bytes)) {
+      elab_error(c->e, c->span, weight_size, name, value_shape_text(c->e->a, rank, dim));
+      return false;
+    }
   }
   return true;
 }
@@ -90,8 +95,11 @@ typedef struct spelling {
   op_code op;
 } spelling;
 
-static const spelling spellings[] = { // where the language's word is not the operator's
-    {"round", OP_round_even}, {"_isinf", OP_isinf}, {"_erfinv", OP_erfinv},
+static const spelling spellings[] = {
+    // where the language's word is not the operator's
+    {"round", OP_round_even},
+    {"_isinf", OP_isinf},
+    {"_erfinv", OP_erfinv},
 };
 
 static op_code operator_of(const char *name) {

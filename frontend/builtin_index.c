@@ -44,7 +44,8 @@ static bool same_rank(call *c, ir_value *x, ir_value *index) {
 value builtin_gather(call *c) {
   ir_value *x, *index;
   uint32_t axis;
-  if (!arg_tensor(c, 0, &x) || !arg_index(c, 1, &index) || !arg_axis(c, 2, x->type.rank, &axis) || !same_rank(c, x, index))
+  if (!arg_tensor(c, 0, &x) || !arg_index(c, 1, &index) || !arg_axis(c, 2, x->type.rank, &axis) ||
+      !same_rank(c, x, index))
     return value_error();
   uint32_t last = x->type.rank - 1;
   x = cut_to(c, x, index, axis);
@@ -79,7 +80,8 @@ static ir_value *flattened(call *c, ir_value *x) {
 value builtin_scatter(call *c) {
   ir_value *x, *index, *src;
   uint32_t axis;
-  if (!arg_tensor(c, 0, &x) || !arg_index(c, 1, &index) || !arg_axis(c, 3, x->type.rank, &axis) || !same_rank(c, x, index))
+  if (!arg_tensor(c, 0, &x) || !arg_index(c, 1, &index) || !arg_axis(c, 3, x->type.rank, &axis) ||
+      !same_rank(c, x, index))
     return value_error();
   if (c->arg[2].kind == V_tensor) {
     if (!arg_tensor(c, 2, &src) || !same_rank(c, src, index)) return value_error();
@@ -94,7 +96,8 @@ value builtin_scatter(call *c) {
   ir_value *in[] = {flattened(c, x), flattened(c, places.v.tensor), flattened(c, src)};
   ir_module *m = c->e->m;
   ir_attr attr[] = {attr_int(m, "axis", 0), attr_str(m, "mode", strcmp(c->fn->name, "scatter") ? "add" : "set")};
-  ir_node *n = in[0] && in[1] && in[2] ? ir_build(elab_nodes(c->e), OP_scatter, 3, in, 2, attr, 0, NULL, 0, NULL) : NULL;
+  ir_node *n =
+      in[0] && in[1] && in[2] ? ir_build(elab_nodes(c->e), OP_scatter, 3, in, 2, attr, 0, NULL, 0, NULL) : NULL;
   return value_tensor(n ? ir_reshape(elab_nodes(c->e), &n->out[0], x->type.rank, x->type.dim) : NULL);
 }
 
@@ -130,7 +133,8 @@ value builtin_sort(call *c) {
   ir_value *x;
   uint32_t axis;
   bool descending;
-  if (!arg_tensor(c, 0, &x) || !arg_axis(c, 1, x->type.rank, &axis) || !arg_bool(c, 2, &descending)) return value_error();
+  if (!arg_tensor(c, 0, &x) || !arg_axis(c, 1, x->type.rank, &axis) || !arg_bool(c, 2, &descending))
+    return value_error();
   ir_attr attr[] = {attr_int(c->e->m, "axis", axis), attr_int(c->e->m, "descending", descending)};
   return two_results(c, ir_build(elab_nodes(c->e), OP_sort, 1, &x, descending ? 2 : 1, attr, 0, NULL, 0, NULL));
 }
@@ -139,13 +143,15 @@ value builtin_nms(call *c) {
   ir_value *in[2];
   double iou;
   const idx *max;
-  if (!arg_float_tensor(c, 0, &in[0]) || !arg_float_tensor(c, 1, &in[1]) || !arg_float(c, 2, &iou) || !arg_size(c, 3, &max))
+  if (!arg_float_tensor(c, 0, &in[0]) || !arg_float_tensor(c, 1, &in[1]) || !arg_float(c, 2, &iou) ||
+      !arg_size(c, 3, &max))
     return value_error();
   bool fits = in[0]->type.rank == 2 && idx_equals_int(in[0]->type.dim[1], 4) && in[1]->type.rank == 1 &&
               in[0]->type.dt == in[1]->type.dt &&
               elab_same_dim(c->e, in[0]->type.dim[0], in[1]->type.dim[0], "nms") != SAME_no;
-  if (!fits) return call_fail(c, "needs boxes [n, 4] and scores [n], found %s and %s", value_describe(c->e->a, c->arg[0]),
-                              value_describe(c->e->a, c->arg[1]));
+  if (!fits)
+    return call_fail(c, "needs boxes [n, 4] and scores [n], found %s and %s", value_describe(c->e->a, c->arg[0]),
+                     value_describe(c->e->a, c->arg[1]));
   in[1] = elab_axis_as(c->e, in[1], 0, in[0]->type.dim[0]);
   ir_attr attr[] = {attr_float(c->e->m, "iou", iou), attr_idx(c->e->m, "max", max)};
   return two_results(c, in[1] ? ir_build(elab_nodes(c->e), OP_nms, 2, in, 2, attr, 0, NULL, 0, NULL) : NULL);
@@ -155,14 +161,17 @@ value builtin_nms(call *c) {
 value builtin_interp(call *c) {
   ir_value *in[2];
   str mode, border;
-  if (!arg_float_tensor(c, 0, &in[0]) || !arg_float_tensor(c, 1, &in[1]) || !arg_string(c, 2, &mode) || !arg_string(c, 3, &border))
+  if (!arg_float_tensor(c, 0, &in[0]) || !arg_float_tensor(c, 1, &in[1]) || !arg_string(c, 2, &mode) ||
+      !arg_string(c, 3, &border))
     return value_error();
   bool fits = in[0]->type.rank == 4 && in[1]->type.rank == 4 && idx_equals_int(in[1]->type.dim[3], 2) &&
               elab_same_dim(c->e, in[0]->type.dim[0], in[1]->type.dim[0], "batch") != SAME_no;
-  if (!fits) return call_fail(c, "needs images [n, c, h, w] and places [n, h, w, 2], found %s and %s",
-                              value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
+  if (!fits)
+    return call_fail(c, "needs images [n, c, h, w] and places [n, h, w, 2], found %s and %s",
+                     value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
   in[1] = elab_axis_as(c->e, in[1], 0, in[0]->type.dim[0]);
-  ir_attr attr[] = {attr_str(c->e->m, "mode", elab_text(c->e, mode)), attr_str(c->e->m, "border", elab_text(c->e, border))};
+  ir_attr attr[] = {attr_str(c->e->m, "mode", elab_text(c->e, mode)),
+                    attr_str(c->e->m, "border", elab_text(c->e, border))};
   ir_node *n = in[1] ? ir_build(elab_nodes(c->e), OP_interp, 2, in, 2, attr, 0, NULL, 0, NULL) : NULL;
   return n ? value_tensor(&n->out[0]) : value_error();
 }

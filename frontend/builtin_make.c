@@ -20,7 +20,8 @@ value builtin_full(call *c) {
     return value_tensor(ir_broadcast(elab_nodes(c->e), v.v.tensor, n, dim));
   }
   bool number = v.kind == V_int || v.kind == V_size || v.kind == V_bool || (v.kind == V_float && dtype_is_float(dt));
-  if (!number || (v.kind == V_bool) > (dt == DT_bool)) return arg_fail(c, 0, str_fmt(c->e->a, "a number of type %s", dtype_name(dt)));
+  if (!number || (v.kind == V_bool) > (dt == DT_bool))
+    return arg_fail(c, 0, str_fmt(c->e->a, "a number of type %s", dtype_name(dt)));
   return value_tensor(elab_splat(c->e, v, dt, n, dim, c->at[0]));
 }
 
@@ -35,7 +36,8 @@ value builtin_iota(call *c) {
   }
   if (!value_is_integer(n)) {
     diag *d = elab_error(c->e, c->at[0], size_kind, c->fn->name, value_describe(c->e->a, n));
-    if (elab_is_data(c->e, n)) diag_note_to(c->e->l, d, "declare it under `dims:`; the step that sets it then gives the size");
+    if (elab_is_data(c->e, n))
+      diag_note_to(c->e->l, d, "declare it under `dims:`; the step that sets it then gives the size");
     return value_error();
   }
   const idx *dim = value_idx(c->e->m->ix, n);
@@ -91,9 +93,11 @@ value builtin_triangular_solve(call *c) {
   if (!arg_square(c, &in[0]) || !arg_float_tensor(c, 1, &in[1]) || !arg_bool(c, 2, &upper)) return value_error();
   ir_type a = in[0]->type, b = in[1]->type;
   bool fits = a.rank == b.rank && a.dt == b.dt;
-  for (uint32_t i = 0; fits && i + 1 < a.rank; i++) fits = elab_same_dim(c->e, a.dim[i], b.dim[i], c->fn->name) != SAME_no;
-  if (!fits) return call_fail(c, "needs [..., n, n] and [..., n, m], found %s and %s", value_describe(c->e->a, c->arg[0]),
-                              value_describe(c->e->a, c->arg[1]));
+  for (uint32_t i = 0; fits && i + 1 < a.rank; i++)
+    fits = elab_same_dim(c->e, a.dim[i], b.dim[i], c->fn->name) != SAME_no;
+  if (!fits)
+    return call_fail(c, "needs [..., n, n] and [..., n, m], found %s and %s", value_describe(c->e->a, c->arg[0]),
+                     value_describe(c->e->a, c->arg[1]));
   for (uint32_t i = 0; in[1] && i + 1 < a.rank; i++) in[1] = elab_axis_as(c->e, in[1], i, a.dim[i]);
   ir_attr attr = attr_int(c->e->m, "upper", 1);
   ir_node *n = in[1] ? ir_build(elab_nodes(c->e), OP_tri_solve, 2, in, upper, &attr, 0, NULL, 0, NULL) : NULL;

@@ -83,7 +83,8 @@ value builtin_permute(call *c) {
 value builtin_transpose(call *c) {
   ir_value *x;
   uint32_t a, b;
-  if (!arg_tensor(c, 0, &x) || !arg_axis(c, 1, x->type.rank, &a) || !arg_axis(c, 2, x->type.rank, &b)) return value_error();
+  if (!arg_tensor(c, 0, &x) || !arg_axis(c, 1, x->type.rank, &a) || !arg_axis(c, 2, x->type.rank, &b))
+    return value_error();
   return value_tensor(tensor_swap(c->e, x, a, b));
 }
 
@@ -151,7 +152,8 @@ value builtin_chunk(call *c) {
   tri exact = idx_divides(ix, n, whole);
   if (exact == TRI_no || n > VALUE_TABLE_MAX)
     return call_fail(c, "%s does not divide into %lld equal parts", value_idx_text(c->e->a, whole), (long long)n);
-  if (exact == TRI_unknown) elab_check(c->e, idx_scale(ix, idx_mod(ix, whole, idx_int(ix, n)), -1), "chunk: equal parts");
+  if (exact == TRI_unknown)
+    elab_check(c->e, idx_scale(ix, idx_mod(ix, whole, idx_int(ix, n)), -1), "chunk: equal parts");
   const idx **size = ARENA_ARRAY(c->e->a, const idx *, (size_t)n);
   for (int64_t i = 0; i < n; i++) size[i] = idx_floordiv(ix, whole, idx_int(ix, n));
   return parts(c, x, axis, (size_t)n, size);
@@ -180,7 +182,8 @@ value builtin_split(call *c) {
 
 // One pair (before, after); `pairs` is a tuple of them for the last dims, in order, or a single one for the last.
 static bool read_pair(call *c, value v, const idx **lo, const idx **hi) {
-  bool two = v.kind == V_tuple && v.v.tuple->n == 2 && value_is_integer(v.v.tuple->at[0]) && value_is_integer(v.v.tuple->at[1]);
+  bool two = v.kind == V_tuple && v.v.tuple->n == 2 && value_is_integer(v.v.tuple->at[0]) &&
+             value_is_integer(v.v.tuple->at[1]);
   if (!two) return arg_fail(c, 1, "pairs (before, after) for the last dims"), false;
   *lo = value_idx(c->e->m->ix, v.v.tuple->at[0]);
   *hi = value_idx(c->e->m->ix, v.v.tuple->at[1]);
@@ -195,7 +198,8 @@ value builtin_pad(call *c) {
   if (!arg_tensor(c, 0, &x)) return value_error();
   if (pairs.kind == V_tuple && pairs.v.tuple->n == 2 && pairs.v.tuple->at[0].kind != V_tuple)
     pairs = value_tuple_of(c->e->a, 1, &pairs);
-  if (pairs.kind != V_tuple || pairs.v.tuple->n > x->type.rank) return arg_fail(c, 1, "pairs (before, after) for the last dims");
+  if (pairs.kind != V_tuple || pairs.v.tuple->n > x->type.rank)
+    return arg_fail(c, 1, "pairs (before, after) for the last dims");
   bool float_fill = fill.kind == V_float;
   if (!(value_is_number(fill) || fill.kind == V_bool) || (float_fill && !dtype_is_float(x->type.dt)))
     return arg_fail(c, 2, "a number of the tensor's type");
@@ -220,7 +224,8 @@ value builtin_expand(call *c) {
     if (idx_equals_int(dim[i], -1) && mine) dim[i] = mine;
     if (!mine || idx_equals_int(mine, 1)) continue;
     if (elab_same_dim(c->e, dim[i], mine, "expand") == SAME_no)
-      return call_fail(c, "%s does not expand to %s", value_describe(c->e->a, value_tensor(x)), value_shape_text(c->e->a, n, dim));
+      return call_fail(c, "%s does not expand to %s", value_describe(c->e->a, value_tensor(x)),
+                       value_shape_text(c->e->a, n, dim));
   }
   return value_tensor(elab_fit(c->e, x, n, dim));
 }

@@ -23,9 +23,9 @@ value builtin_range(call *c) {
   if (c->arg[1].kind == V_none) v[1] = v[0], v[0] = 0;
   if (v[2] == 0) return call_fail(c, "a step of 0 never ends");
   int64_t span, n = 0;
-  if (__builtin_sub_overflow(v[1], v[0], &span)) return call_fail(c, "it has too many elements");
+  if (__builtin_sub_overflow(v[1], v[0], &span)) return call_fail(c, "its bounds are too far apart");
   if ((span > 0) == (v[2] > 0) && span != 0) n = span / v[2] + (span % v[2] != 0);
-  if (n > VALUE_TABLE_MAX) return call_fail(c, "it has too many elements");
+  if (n > VALUE_TABLE_MAX) return call_fail(c, "%lld values are too many", (long long)n);
   int64_t *at = ARENA_ARRAY(c->e->a, int64_t, (size_t)n);
   for (int64_t i = 0; i < n; i++) at[i] = v[0] + i * v[2];
   return value_ints(c->e->a, (size_t)n, at);
@@ -36,8 +36,7 @@ value builtin_enumerate(call *c) {
   if (!is_row(xs)) return arg_fail(c, 0, "a tuple or table");
   size_t n = row_length(xs);
   value *at = ARENA_ARRAY(c->e->a, value, n);
-  for (size_t i = 0; i < n; i++)
-    at[i] = value_tuple_of(c->e->a, 2, (value[]){value_int((int64_t)i), row_at(xs, i)});
+  for (size_t i = 0; i < n; i++) at[i] = value_tuple_of(c->e->a, 2, (value[]){value_int((int64_t)i), row_at(xs, i)});
   return value_tuple_of(c->e->a, n, at);
 }
 
@@ -111,7 +110,8 @@ value builtin_as_tuple(call *c) {
   if (n < 0 || n > VALUE_TABLE_MAX) return arg_fail(c, 1, "a length");
   value x = c->arg[0];
   if (is_row(x)) {
-    if (row_length(x) != (size_t)n) return call_fail(c, "%zu values where %lld are wanted", row_length(x), (long long)n);
+    if (row_length(x) != (size_t)n)
+      return call_fail(c, "%zu values where %lld are wanted", row_length(x), (long long)n);
     return x;
   }
   value *at = ARENA_ARRAY(c->e->a, value, (size_t)n);

@@ -72,14 +72,19 @@ void elab_bind(frame *f, arena *a, str name, value v) {
 value elab_compile_time(elab *e, dim_env *env, const ast_expr *x) {
   frame f = {.caller = e->frame, .u = env->u, .dims = env, .scope = "", .root_scope = ""};
   ir_builder *region = e->region;
+  ir_graph *graph = e->graph;
   step_context *step = e->step;
   const diag_span *at = e->at;
   e->frame = &f;
   e->region = e->scratch;
+  e->graph = e->scratch->region->graph;
   e->step = NULL;
+  e->compile_time++;
   value v = elab_expr(e, x);
+  e->compile_time--;
   e->frame = f.caller;
   e->region = region;
+  e->graph = graph;
   e->step = step;
   e->at = at;
   return v;
@@ -142,14 +147,15 @@ value elab_name(elab *e, str name, diag_span span) {
   value v;
   state_slot *s = elab_state(e, f->root_scope, f->u, name);
   if (s) {
-    if (e->region != e->scratch) return value_tensor(elab_state_now(e, s));
+    if (!e->compile_time) return value_tensor(elab_state_now(e, s));
     elab_error(e, span, state_at_compile_time, elab_text(e, name));
     return value_error();
   }
   if (f->dims && elab_unit_name(e, f->dims, name, span, &v)) return v;
   diag *d = elab_error(e, span, unknown_name, elab_text(e, name));
   if (builtin_find(e, name) || elab_prelude_block(e, name)) {
-    diag_note_to(e->l, d, "`" STR_FMT "` is a function, `" STR_FMT "(...)`; a string is written in quotes, `'" STR_FMT "'`",
+    diag_note_to(e->l, d,
+                 "`" STR_FMT "` is a function, `" STR_FMT "(...)`; a string is written in quotes, `'" STR_FMT "'`",
                  STR_ARG(name), STR_ARG(name), STR_ARG(name));
   } else {
     elab_suggest(e, d, name, false);
@@ -214,9 +220,7 @@ state_slot *elab_state(elab *e, const char *root_scope, unit *u, str name) {
   ir_type type;
   scalar init = {.dt = decl->type.dt};
   bool ok = elab_type(e, &decl->type, &type);
-  if (ok && decl->type.dflt) {
-    elab_default(e, env, &decl->type, &init);
-  }
+  if (ok && decl->type.dflt) { elab_default(e, env, &decl->type, &init); }
   e->frame = f.caller;
   if (!ok) type = ir_type_make(e->m, decl->type.dt, 0, NULL);
   s->state = ir_state_add(e->m, s->name, type, init, s->at);

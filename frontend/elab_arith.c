@@ -1,8 +1,8 @@
-// Operators on values of every kind: constants and tables are computed here and now, sizes stay polynomials where they can,
-// and whatever meets a tensor becomes elementwise nodes of the graph.
+// Operators on values of every kind: constants and tables are computed here and now, sizes stay polynomials where they
+// can, and whatever meets a tensor becomes elementwise nodes of the graph.
 //
-// Types: tensors never change type by themselves. An integer (constant, table or size) takes the other side's numeric type;
-// a float constant only a float's.
+// Types: tensors never change type by themselves. An integer (constant, table or size) takes the other side's numeric
+// type; a float constant only a float's.
 #include "frontend/elab.h"
 
 #include <string.h>
@@ -94,12 +94,23 @@ typedef struct tensor_row {
 } tensor_row;
 
 static const tensor_row tensor_rows[AR_COUNT] = {
-    [AR_add] = {OP_add, false, false},      [AR_sub] = {OP_sub, false, false}, [AR_mul] = {OP_mul, false, false},
-    [AR_div] = {OP_div, false, false},      [AR_floordiv] = {OP_floordiv, false, false},
-    [AR_mod] = {OP_mod, false, false},      [AR_pow] = {OP_pow, false, false}, [AR_min] = {OP_min, false, false},
-    [AR_max] = {OP_max, false, false},      [AR_eq] = {OP_eq, false, false},   [AR_ne] = {OP_eq, false, true},
-    [AR_lt] = {OP_lt, false, false},        [AR_le] = {OP_le, false, false},   [AR_gt] = {OP_lt, true, false},
-    [AR_ge] = {OP_le, true, false},         [AR_and] = {OP_and, false, false}, [AR_or] = {OP_or, false, false},
+    [AR_add] = {OP_add, false, false},
+    [AR_sub] = {OP_sub, false, false},
+    [AR_mul] = {OP_mul, false, false},
+    [AR_div] = {OP_div, false, false},
+    [AR_floordiv] = {OP_floordiv, false, false},
+    [AR_mod] = {OP_mod, false, false},
+    [AR_pow] = {OP_pow, false, false},
+    [AR_min] = {OP_min, false, false},
+    [AR_max] = {OP_max, false, false},
+    [AR_eq] = {OP_eq, false, false},
+    [AR_ne] = {OP_eq, false, true},
+    [AR_lt] = {OP_lt, false, false},
+    [AR_le] = {OP_le, false, false},
+    [AR_gt] = {OP_lt, true, false},
+    [AR_ge] = {OP_le, true, false},
+    [AR_and] = {OP_and, false, false},
+    [AR_or] = {OP_or, false, false},
 };
 
 static bool takes_dtype(value v, dtype dt) {
@@ -129,8 +140,8 @@ static value types_error(elab *e, const char *op, value a, value b, diag_span sp
   return value_error();
 }
 
-// The dtype in which several operands meet: that of the first tensor; without one, f32 if any is a float, else i32 or bool.
-// DT_COUNT: they do not.
+// The dtype in which several operands meet: that of the first tensor; without one, f32 if any is a float, else i32 or
+// bool. DT_COUNT: they do not.
 static dtype common_dtype(size_t n, const value *v) {
   dtype dt = DT_COUNT;
   for (size_t i = 0; i < n && dt == DT_COUNT; i++) {
@@ -180,8 +191,8 @@ static ir_value *small_power(elab *e, ir_value *x, int64_t n) {
   return r;
 }
 
-// x ** n for a known integer. Floats up to the cube are products, as every framework has them; beyond that the power function
-// is the more exact one.
+// x ** n for a known integer. Floats up to the cube are products, as every framework has them; beyond that the power
+// function is the more exact one.
 static bool known_power(elab *e, value a, value b, value *out) {
   if (a.kind != V_tensor || b.kind != V_int || b.v.i < 1) return false;
   dtype dt = a.v.tensor->type.dt;
@@ -215,15 +226,23 @@ static value tensor_binary(elab *e, arith op, value a, value b, diag_span span) 
 
 // -- every kind --
 
-static value concat_tuples(elab *e, value a, value b) {
+static bool too_long(elab *e, size_t n, diag_span span) {
+  if (n <= VALUE_TABLE_MAX) return false;
+  elab_error(e, span, value_too_long, n);
+  return true;
+}
+
+static value concat_tuples(elab *e, value a, value b, diag_span span) {
   size_t n = a.v.tuple->n, k = b.v.tuple->n;
+  if (too_long(e, n + k, span)) return value_error();
   value *at = ARENA_ARRAY(e->a, value, n + k);
   if (n) memcpy(at, a.v.tuple->at, n * sizeof *at);
   if (k) memcpy(at + n, b.v.tuple->at, k * sizeof *at);
   return value_tuple_of(e->a, n + k, at);
 }
 
-static value concat_strings(elab *e, str a, str b) {
+static value concat_strings(elab *e, str a, str b, diag_span span) {
+  if (too_long(e, a.n + b.n, span)) return value_error();
   char *p = arena_alloc(e->a, a.n + b.n + 1);
   memcpy(p, a.p, a.n);
   memcpy(p + a.n, b.p, b.n);
@@ -233,8 +252,8 @@ static value concat_strings(elab *e, str a, str b) {
 value elab_binary(elab *e, arith op, value a, value b, diag_span span) {
   if (value_is_error(a) || value_is_error(b)) return value_error();
   if (is_table_or_number(a) && is_table_or_number(b)) return const_binary(e, op, a, b, span);
-  if (op == AR_add && a.kind == V_tuple && b.kind == V_tuple) return concat_tuples(e, a, b);
-  if (op == AR_add && a.kind == V_string && b.kind == V_string) return concat_strings(e, a.v.s, b.v.s);
+  if (op == AR_add && a.kind == V_tuple && b.kind == V_tuple) return concat_tuples(e, a, b, span);
+  if (op == AR_add && a.kind == V_string && b.kind == V_string) return concat_strings(e, a.v.s, b.v.s, span);
   bool equality = op == AR_eq || op == AR_ne;
   if (equality && (a.kind == V_none || b.kind == V_none)) return value_bool((a.kind == b.kind) == (op == AR_eq));
   bool tensors = a.kind == V_tensor || b.kind == V_tensor;
@@ -277,7 +296,8 @@ value elab_not(elab *e, value x, diag_span span) {
   if (value_is_error(x)) return x;
   if (x.kind == V_bool) return value_bool(!x.v.i);
   if (x.kind == V_table && x.v.table->dt == DT_bool) return const_binary(e, AR_eq, x, value_bool(false), span);
-  if (x.kind == V_tensor && x.v.tensor->type.dt == DT_bool) return value_tensor(ir_unary(elab_nodes(e), OP_not, x.v.tensor));
+  if (x.kind == V_tensor && x.v.tensor->type.dt == DT_bool)
+    return value_tensor(ir_unary(elab_nodes(e), OP_not, x.v.tensor));
   elab_error(e, span, operand_kind, "not", value_describe(e->a, x));
   return value_error();
 }
@@ -287,7 +307,8 @@ value elab_where(elab *e, value c, value a, value b, diag_span span) {
   if (c.kind == V_bool) return c.v.i ? a : b;
   if (c.kind == V_table && c.v.table->dt == DT_bool && is_table_or_number(a) && is_table_or_number(b))
     return const_where(e, c, a, b, span);
-  bool bools = (c.kind == V_tensor && c.v.tensor->type.dt == DT_bool) || (c.kind == V_table && c.v.table->dt == DT_bool);
+  bool bools =
+      (c.kind == V_tensor && c.v.tensor->type.dt == DT_bool) || (c.kind == V_table && c.v.table->dt == DT_bool);
   if (!bools) {
     elab_error(e, span, where_condition, value_describe(e->a, c));
     return value_error();

@@ -54,8 +54,8 @@ const char *elab_block_signature(elab *e, const ast_block *b) {
   return sb_cstr(&s);
 }
 
-// The step that calls something with weights names a scope, and makes one such call. What merely could have weights (a norm
-// without its affine part) needs no scope; `elab_may_make_weights` sees to the rest.
+// The step that calls something with weights names a scope, and makes one such call. What merely could have weights (a
+// norm without its affine part) needs no scope; `elab_may_make_weights` sees to the rest.
 static bool enter_weighted(elab *e, const ast_expr *x) {
   if (!e->step || !e->step->step->scope.present || e->step->n_weighted++ == 0) return true;
   diag *d = elab_error(e, x->op_span, weights_twice, elab_text(e, x->text));
@@ -124,7 +124,8 @@ static bool bind_block_args(elab *e, const ast_expr *x, const ast_block *b, bloc
     out->given[i] = true;
   }
   if (x->items.n > b->params.n) {
-    diag *d = elab_error(e, x->items.at[b->params.n]->span, argument_count, elab_text(e, x->text), b->params.n, x->items.n);
+    diag *d =
+        elab_error(e, x->items.at[b->params.n]->span, argument_count, elab_text(e, x->text), b->params.n, x->items.n);
     diag_note_to(e->l, d, "%s", elab_block_signature(e, b));
     ok = false;
   }
@@ -138,16 +139,28 @@ static bool bind_block_args(elab *e, const ast_expr *x, const ast_block *b, bloc
   return ok;
 }
 
-static bool is_active(elab *e, const void *body) {
+enum { MAX_DEPTH = 100 };
+
+bool elab_enter_call(elab *e, const ast_expr *x, const void *body) {
   for (const frame *f = e->frame; f; f = f->caller) {
-    if (f->body == body) return true;
+    if (f->body != body) continue;
+    elab_error(e, x->op_span, recursion, elab_text(e, x->text));
+    return false;
   }
+  if (e->depth < MAX_DEPTH) return true;
+  elab_error(e, x->op_span, calls_too_deep, (int)MAX_DEPTH);
   return false;
 }
 
-static value run_block(elab *e, unit *u, const ast_block *b, const char *root_scope, dim_env *dims, const block_args *args,
-                       const ast_expr *unscoped) {
-  frame f = {.caller = e->frame, .u = u, .dims = dims, .body = b, .unscoped = unscoped, .scope = e->scope, .root_scope = root_scope};
+static value run_block(elab *e, unit *u, const ast_block *b, const char *root_scope, dim_env *dims,
+                       const block_args *args, const ast_expr *unscoped) {
+  frame f = {.caller = e->frame,
+             .u = u,
+             .dims = dims,
+             .body = b,
+             .unscoped = unscoped,
+             .scope = e->scope,
+             .root_scope = root_scope};
   f.outside_step = !e->step;
   step_context *step = e->step;
   const char *scope = e->scope;
@@ -157,7 +170,9 @@ static value run_block(elab *e, unit *u, const ast_block *b, const char *root_sc
     value v = args->given[i] ? args->v[i] : elab_expr(e, b->params.at[i].dflt);
     elab_bind(&f, e->a, b->params.at[i].name, v);
   }
+  e->depth++;
   elab_steps(e, &b->steps);
+  e->depth--;
   e->frame = f.caller;
   e->step = step;
   e->scope = scope;
@@ -174,15 +189,13 @@ static bool has_error(const block_args *args) {
 static value call_block(elab *e, const ast_expr *x, const callee *c, bool weighted) {
   block_args args;
   if (!bind_block_args(e, x, c->block, &args)) return value_error();
-  if (is_active(e, c->block)) {
-    elab_error(e, x->op_span, recursion, elab_text(e, x->text));
-    return value_error();
-  }
+  if (!elab_enter_call(e, x, c->block)) return value_error();
   bool prelude = c->u->is_prelude, same = c->u == e->frame->u;
   if (prelude && has_error(&args)) return value_error(); // a consequence
   if (!e->frame->u->is_prelude) e->at = &x->span;
   dim_env *dims = prelude ? c->u->plain : same ? e->frame->dims : dim_env_new(e, c->u);
-  return run_block(e, c->u, c->block, same ? e->frame->root_scope : e->scope, dims, &args, weighted && is_unscoped(e) ? x : NULL);
+  return run_block(e, c->u, c->block, same ? e->frame->root_scope : e->scope, dims, &args,
+                   weighted && is_unscoped(e) ? x : NULL);
 }
 
 value elab_call(elab *e, const ast_expr *x) {

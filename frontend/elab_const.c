@@ -1,5 +1,5 @@
-// Arithmetic of the compiler itself: on constants (i64, f64, bool) and tables of them, in the manner of Python: `/` gives a
-// number, `//` and `%` floor, an integer that does not fit 64 bits is an error and never wraps.
+// Arithmetic of the compiler itself: on constants (i64, f64, bool) and tables of them, in the manner of Python: `/`
+// gives a number, `//` and `%` floor, an integer that does not fit 64 bits is an error and never wraps.
 #include "frontend/elab.h"
 
 #include <math.h>
@@ -10,10 +10,10 @@ typedef struct arith_row {
 } arith_row;
 
 static const arith_row rows[AR_COUNT] = {
-    [AR_add] = {"+", false}, [AR_sub] = {"-", false},      [AR_mul] = {"*", false}, [AR_div] = {"/", false},
+    [AR_add] = {"+", false},       [AR_sub] = {"-", false}, [AR_mul] = {"*", false},  [AR_div] = {"/", false},
     [AR_floordiv] = {"//", false}, [AR_mod] = {"%", false}, [AR_pow] = {"**", false}, [AR_min] = {"min", false},
-    [AR_max] = {"max", false}, [AR_eq] = {"==", true},     [AR_ne] = {"!=", true},  [AR_lt] = {"<", true},
-    [AR_le] = {"<=", true},  [AR_gt] = {">", true},        [AR_ge] = {">=", true},  [AR_and] = {"and", false},
+    [AR_max] = {"max", false},     [AR_eq] = {"==", true},  [AR_ne] = {"!=", true},   [AR_lt] = {"<", true},
+    [AR_le] = {"<=", true},        [AR_gt] = {">", true},   [AR_ge] = {">=", true},   [AR_and] = {"and", false},
     [AR_or] = {"or", false},
 };
 
@@ -178,9 +178,7 @@ typedef struct row { // a constant, or a table, seen as numbers
   value v;
 } row;
 
-static row row_of(value v) {
-  return v.kind == V_table ? (row){true, v.v.table->n, v} : (row){false, 1, v};
-}
+static row row_of(value v) { return v.kind == V_table ? (row){true, v.v.table->n, v} : (row){false, 1, v}; }
 
 static number row_at(row r, size_t i) { return number_of(r.is_table ? value_table_at(r.v.v.table, i) : r.v); }
 

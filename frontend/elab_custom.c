@@ -58,7 +58,8 @@ value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call) {
   for (size_t k = 0; k < call->named.n; k++) {
     size_t i = 0;
     while (i < n && !str_eq(op->params.at[i].name.text, call->named.at[k].name)) i++;
-    if (i == n || given[i]) return refuse(e, op, call->named.at[k].name_span, i == n ? "no such argument" : "given twice");
+    if (i == n || given[i])
+      return refuse(e, op, call->named.at[k].name_span, i == n ? "no such argument" : "given twice");
     given[i] = call->named.at[k].value;
   }
   dim_names dims = {0};
@@ -77,9 +78,10 @@ value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call) {
       rank++;
     }
     if (!fits || rank != in[i]->type.rank)
-      return refuse(e, op, at[i], str_fmt(e->a, "`%s` is %s[%s], found %s", elab_text(e, op->params.at[i].name.text),
-                                          dtype_name(op->params.at[i].dt), elab_text(e, op->params.at[i].dims),
-                                          value_describe(e->a, value_tensor(in[i]))));
+      return refuse(e, op, at[i],
+                    str_fmt(e->a, "`%s` is %s[%s], found %s", elab_text(e, op->params.at[i].name.text),
+                            dtype_name(op->params.at[i].dt), elab_text(e, op->params.at[i].dims),
+                            value_describe(e->a, value_tensor(in[i]))));
   }
   ir_type *out = ARENA_ARRAY(e->a, ir_type, op->results.n);
   for (size_t i = 0; i < op->results.n; i++) {

@@ -1,4 +1,5 @@
-// Entries: one becomes a graph of its own; a call of one is inlined, with the dims of its inputs bound from the arguments.
+// Entries: one becomes a graph of its own; a call of one is inlined, with the dims of its inputs bound from the
+// arguments.
 #include "frontend/elab.h"
 
 #include <string.h>
@@ -16,11 +17,12 @@ static bool dim_in_range(elab *e, const unit_dim *d, const idx *v, diag_span spa
   const char *name = elab_text(e, d->ast->name.text);
   const idx *above = idx_addi(c, v, -d->lo), *below = idx_sub(c, idx_int(c, d->hi), v);
   if (idx_nonneg(c, above) == TRI_no || idx_nonneg(c, below) == TRI_no || idx_divides(c, d->step, v) == TRI_no) {
-    elab_error(e, span, dim_outside, name, value_idx_text(e->a, v), (long long)d->lo, (long long)d->hi, (long long)d->step);
+    elab_error(e, span, dim_outside, name, value_idx_text(e->a, v), (long long)d->lo, (long long)d->hi,
+               (long long)d->step);
     return false;
   }
-  const char *text = str_fmt(e->a, "dim %s within %lld..%lld step %lld", name, (long long)d->lo, (long long)d->hi,
-                             (long long)d->step);
+  const char *text =
+      str_fmt(e->a, "dim %s within %lld..%lld step %lld", name, (long long)d->lo, (long long)d->hi, (long long)d->step);
   elab_check(e, above, text);
   elab_check(e, below, text);
   if (idx_divides(c, d->step, v) == TRI_unknown)
@@ -67,6 +69,8 @@ bool elab_set_dim(elab *e, str name, value v, diag_span span) {
 
 // -- an entry of its own --
 
+enum { MAX_INPUTS = 256 }; // of an ir_graph
+
 static void entry_input(elab *e, const ast_decl *in) {
   ir_type type;
   scalar dflt;
@@ -91,6 +95,10 @@ static void entry_output(elab *e, const ast_binding *out) {
 }
 
 void elab_entry_graph(elab *e, const ast_entry *x) {
+  if (x->inputs.n > MAX_INPUTS) {
+    diag_at(e->l, x->name.span, too_many_inputs, elab_text(e, x->name.text), x->inputs.n, (int)MAX_INPUTS);
+    return;
+  }
   unit *u = e->root;
   dim_env *env = dim_env_new(e, u);
   for (size_t i = 0; i < u->ast->dims.n; i++) {
@@ -159,7 +167,8 @@ static bool entry_bind_args(elab *e, const ast_expr *call, entry_args *a) {
   }
   for (size_t i = 0; i < n && ok; i++) {
     if (a->given[i] || a->x->inputs.at[i].type.dflt) continue;
-    elab_error(e, call->op_span, argument_missing, elab_text(e, call->text), elab_text(e, a->x->inputs.at[i].name.text));
+    elab_error(e, call->op_span, argument_missing, elab_text(e, call->text),
+               elab_text(e, a->x->inputs.at[i].name.text));
     ok = false;
   }
   return ok;
@@ -195,7 +204,8 @@ static void solve_dim(elab *e, dim_env *env, unit_dim *d, const ast_expr *x, con
   if (idx_divides(c, k, left) == TRI_yes) bind_dim(e, env, d, idx_floordiv(c, left, idx_int(c, k)), at);
 }
 
-static bool type_mismatch(elab *e, const ast_expr *call, const ast_decl *in, ir_value *v, diag_span at, const ir_type *want) {
+static bool type_mismatch(elab *e, const ast_expr *call, const ast_decl *in, ir_value *v, diag_span at,
+                          const ir_type *want) {
   strbuf b;
   sb_init(&b, e->a);
   if (want) value_print_type(&b, *want);
@@ -243,7 +253,8 @@ static value fit_arg(elab *e, const ast_expr *call, const ast_decl *in, ir_value
 static bool args_as_tensors(elab *e, entry_args *a) {
   for (size_t i = 0; i < a->x->inputs.n; i++) {
     if (!a->given[i]) continue;
-    dtype dt = a->v[i].kind == V_float && !dtype_is_float(a->x->inputs.at[i].type.dt) ? DT_COUNT : a->x->inputs.at[i].type.dt;
+    dtype dt =
+        a->v[i].kind == V_float && !dtype_is_float(a->x->inputs.at[i].type.dt) ? DT_COUNT : a->x->inputs.at[i].type.dt;
     ir_value *t = elab_tensor(e, a->v[i], dt, a->at[i]);
     if (!t) return false;
     a->v[i] = value_tensor(t);
@@ -264,22 +275,25 @@ static value entry_results(elab *e, const ast_entry *x) {
   return x->outputs.n == 1 ? out[0] : value_tuple_of(e->a, x->outputs.n, out);
 }
 
-value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope, bool unscoped) {
+value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope,
+                      bool unscoped) {
   size_t n = x->inputs.n;
   entry_args a = {x, ARENA_ARRAY(e->a, value, n), ARENA_ARRAY(e->a, diag_span, n), ARENA_ARRAY(e->a, bool, n)};
   if (!entry_bind_args(e, call, &a) || !args_as_tensors(e, &a)) return value_error();
-  for (const frame *f = e->frame; f; f = f->caller) {
-    if (f->body != x) continue;
-    elab_error(e, call->op_span, recursion, elab_text(e, call->text));
-    return value_error();
-  }
+  if (!elab_enter_call(e, call, x)) return value_error();
   e->at = &call->span;
   dim_env *env = dim_env_new(e, u);
   for (size_t i = 0; i < u->ast->dims.n; i++) {
     if (u->dim[i].in_state) env->dim[i] = own_dim(e, &u->dim[i]);
   }
   if (!bind_dims_from(e, call, &a, env)) return value_error();
-  frame f = {.caller = e->frame, .u = u, .dims = env, .body = x, .is_entry = true, .scope = root_scope, .root_scope = root_scope};
+  frame f = {.caller = e->frame,
+             .u = u,
+             .dims = env,
+             .body = x,
+             .is_entry = true,
+             .scope = root_scope,
+             .root_scope = root_scope};
   if (unscoped) f.unscoped = call;
   f.outside_step = !e->step;
   step_context *step = e->step;
@@ -289,9 +303,12 @@ value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call
   e->scope = root_scope;
   for (size_t i = 0; i < n; i++) {
     const ast_decl *in = &x->inputs.at[i];
-    elab_bind(&f, e->a, in->name.text, a.given[i] ? fit_arg(e, call, in, a.v[i].v.tensor, a.at[i]) : default_arg(e, in));
+    elab_bind(&f, e->a, in->name.text,
+              a.given[i] ? fit_arg(e, call, in, a.v[i].v.tensor, a.at[i]) : default_arg(e, in));
   }
+  e->depth++;
   elab_steps(e, &x->steps);
+  e->depth--;
   value result = entry_results(e, x);
   e->frame = f.caller;
   e->step = step;

@@ -1,5 +1,5 @@
-// Expressions: the syntax tree to a value. Operands first, left to right; then the operator, whose nodes carry the span of
-// the user's expression.
+// Expressions: the syntax tree to a value. Operands first, left to right; then the operator, whose nodes carry the span
+// of the user's expression.
 #include "frontend/elab.h"
 
 static value tuple_expr(elab *e, const ast_expr *x) {
@@ -81,7 +81,8 @@ bool elab_condition(elab *e, const ast_expr *x, const char *word, bool *out) {
   }
   if (v.kind == V_tensor) {
     diag *d = elab_error(e, x->span, condition_tensor, word, value_describe(e->a, v));
-    diag_note_to(e->l, d, "at run time: `when` for a branch, `where(c, a, b)` for a choice, `loop` / `while` to repeat");
+    diag_note_to(e->l, d,
+                 "at run time: `when` for a branch, `where(c, a, b)` for a choice, `loop` / `while` to repeat");
   } else if (!value_is_error(v)) {
     elab_error(e, x->span, condition_kind, word, value_describe(e->a, v));
   }

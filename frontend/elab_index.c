@@ -1,25 +1,26 @@
 // Indexing and `update`: the items between brackets become one selector an axis, then slices and one reshape.
 //
-// Bounds are NumPy's. A constant bound beyond the end is cut; a size that may lie beyond the end is checked at run time. An
-// i32 scalar may be a bound when the length that it leaves is still a size: `past:past + t` is `t` long whatever `past` is.
+// Bounds are NumPy's. A constant bound beyond the end is cut; a size that may lie beyond the end is checked at run
+// time. An i32 scalar may be a bound when the length that it leaves is still a size: `past:past + t` is `t` long
+// whatever `past` is.
 #include "frontend/elab.h"
 
 typedef enum select_kind { SEL_all, SEL_at, SEL_slice } select_kind;
 
 typedef struct selector {
   select_kind kind;
-  const idx *lo;      // in the axis as it is read (reversed if `reverse`); NULL: `data`
-  ir_value *data;     // an i32 scalar
+  const idx *lo;  // in the axis as it is read (reversed if `reverse`); NULL: `data`
+  ir_value *data; // an i32 scalar
   const idx *size;
   int64_t step;
   bool reverse;
 } selector;
 
 typedef struct selection {
-  uint32_t rank;                         // axes of the operand
+  uint32_t rank; // axes of the operand
   selector axis[IR_MAX_RANK];
-  uint32_t n_out;                        // axes of the result, before and between which new ones stand
-  int32_t out[2 * IR_MAX_RANK];          // an operand axis, or -1: a new dim
+  uint32_t n_out;               // axes of the result, before and between which new ones stand
+  int32_t out[2 * IR_MAX_RANK]; // an operand axis, or -1: a new dim
 } selection;
 
 static bool complain_kind(elab *e, const ast_expr *x, value v) {
@@ -33,7 +34,8 @@ static bool complain_kind(elab *e, const ast_expr *x, value v) {
 static const idx *from_start(elab *e, const ast_expr *x, value v, const idx *n) {
   const idx *p = value_idx(e->m->ix, v);
   if (idx_nonneg(e->m->ix, p) == TRI_yes) return p;
-  if (idx_nonneg(e->m->ix, idx_addi(e->m->ix, idx_scale(e->m->ix, p, -1), -1)) == TRI_yes) return idx_add(e->m->ix, n, p);
+  if (idx_nonneg(e->m->ix, idx_addi(e->m->ix, idx_scale(e->m->ix, p, -1), -1)) == TRI_yes)
+    return idx_add(e->m->ix, n, p);
   elab_error(e, x->span, index_sign, value_describe(e->a, v));
   return NULL;
 }
@@ -153,7 +155,8 @@ static bool select_slice(elab *e, const ast_expr *x, const idx *n, selector *s) 
   return true;
 }
 
-static bool select_axes(elab *e, const ast_expr *x, uint32_t rank, const idx *const *dim, bool new_dims, selection *out) {
+static bool select_axes(elab *e, const ast_expr *x, uint32_t rank, const idx *const *dim, bool new_dims,
+                        selection *out) {
   size_t taken = 0;
   for (size_t i = 0; i < x->items.n; i++)
     taken += x->items.at[i]->kind != EX_none && x->items.at[i]->kind != EX_ellipsis;
@@ -237,7 +240,9 @@ static value slice_row(elab *e, value left, int64_t lo, int64_t hi, int64_t step
   int64_t *k = ARENA_ARRAY(e->a, int64_t, v.n);
   for (size_t i = 0; i < v.n; i++) f[i] = v.at[i].v.f, k[i] = v.at[i].v.i;
   dtype dt = left.v.table->dt;
-  return dt == DT_f64 ? value_floats(e->a, v.n, f) : dt == DT_bool ? value_bools(e->a, v.n, k) : value_ints(e->a, v.n, k);
+  return dt == DT_f64    ? value_floats(e->a, v.n, f)
+         : dt == DT_bool ? value_bools(e->a, v.n, k)
+                         : value_ints(e->a, v.n, k);
 }
 
 static bool row_bound(elab *e, const ast_expr *x, int64_t n, int64_t dflt, int64_t lo, int64_t hi, int64_t *out) {

@@ -1,8 +1,8 @@
 // Run-time control: `loop`, `while`, `when` become nodes with regions.
 //
-// A name bound before the body and rebound in it is carried round: it enters the region as a parameter and leaves it as a
-// yield, and so does every state that the body may write. What is carried keeps its type. Tuples are carried element by
-// element; compile-time values cannot change at run time.
+// A name bound before the body and rebound in it is carried round: it enters the region as a parameter and leaves it as
+// a yield, and so does every state that the body may write. What is carried keeps its type. Tuples are carried element
+// by element; compile-time values cannot change at run time.
 #include "frontend/elab.h"
 
 #include <string.h>
@@ -69,7 +69,9 @@ static void carried_error(elab *e, const carried *c, value v, diag_span span) {
                        value_describe(e->a, v));
   if (c->before.kind == V_tensor)
     diag_note_to(e->l, d, "a value carried round a loop keeps its type; use another name for a different value");
-  else diag_note_to(e->l, d, "what the compiler knows cannot change at run time; `full(value, dtype=...)` makes it a tensor");
+  else
+    diag_note_to(e->l, d,
+                 "what the compiler knows cannot change at run time; `full(value, dtype=...)` makes it a tensor");
 }
 
 // Appends the tensors of `v`, which must have the structure and types of `like`. false: they differ.
@@ -116,14 +118,16 @@ static bool yield_all(elab *e, const carry_set *set, diag_span span) {
 typedef struct body {
   ir_region *region;
   ir_builder builder, *outer;
-  size_t n_names;   // bound before
+  size_t n_names; // bound before
   size_t n_states;
   ir_value **state; // their versions before
 } body;
 
 static void enter(elab *e, body *b, size_t n_params) {
-  *b = (body){.region = ir_region_new(e->graph, e->region->region, (uint32_t)n_params), .outer = e->region,
-              .n_names = e->frame->names.n, .n_states = e->states.n};
+  *b = (body){.region = ir_region_new(e->graph, e->region->region, (uint32_t)n_params),
+              .outer = e->region,
+              .n_names = e->frame->names.n,
+              .n_states = e->states.n};
   ir_builder_init(&b->builder, e->m, b->region);
   b->state = ARENA_ARRAY(e->a, ir_value *, e->states.n);
   for (size_t i = 0; i < e->states.n; i++) b->state[i] = e->states.at[i]->now;
@@ -159,8 +163,8 @@ static bool states_carried(elab *e, const body *b, const carry_set *set, diag_sp
   return true;
 }
 
-static void finish(elab *e, const ast_step *s, const carry_set *set, op_code op, size_t n_in, ir_value *const *in, size_t n_regions,
-                   ir_region *const *regions, const ir_attr *attr, bool ok) {
+static void finish(elab *e, const ast_step *s, const carry_set *set, op_code op, size_t n_in, ir_value *const *in,
+                   size_t n_regions, ir_region *const *regions, const ir_attr *attr, bool ok) {
   if (!set->init.n) return; // the body leaves nothing behind
   if (!e->frame->u->is_prelude) e->at = &s->span;
   ir_type *types = ARENA_ARRAY(e->a, ir_type, set->init.n);
@@ -307,7 +311,8 @@ void elab_when(elab *e, const ast_step *s) {
   for (size_t i = 0; i < s->otherwise.n; i++) vec_push(e->a, &both, s->otherwise.at[i]);
   collect(e, &both, &before);
   body b[2];
-  value *got[2] = {run_branch(e, &b[0], &s->body, &before, &names), run_branch(e, &b[1], &s->otherwise, &before, &names)};
+  value *got[2] = {run_branch(e, &b[0], &s->body, &before, &names),
+                   run_branch(e, &b[1], &s->otherwise, &before, &names)};
   bool ok = c && states_carried(e, &b[0], &before, s->span);
   carry_set yields[2];
   memset(yields, 0, sizeof yields);
@@ -321,7 +326,8 @@ void elab_when(elab *e, const ast_step *s) {
     flatten(e, x, &one);
     if (x.kind == V_none || y.kind == V_none || !one.init.n || !yield_like(e, x, y, &other)) {
       if (was && !value_is_error(x) && !value_is_error(y))
-        elab_error(e, s->span, branch_type, elab_text(e, names.at.at[i]), value_describe(e->a, x), value_describe(e->a, y));
+        elab_error(e, s->span, branch_type, elab_text(e, names.at.at[i]), value_describe(e->a, x),
+                   value_describe(e->a, y));
       if (was) *was = value_error();
       continue;
     }

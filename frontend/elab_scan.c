@@ -1,5 +1,5 @@
-// Facts read off the syntax, before anything is elaborated: does a block hold weights, does every path return, which names and
-// states may a body change. Both branches of an `if` count, for the scan does not know which one is taken.
+// Facts read off the syntax, before anything is elaborated: does a block hold weights, does every path return, which
+// names and states may a body change. Both branches of an `if` count, for the scan does not know which one is taken.
 #include "frontend/elab.h"
 
 // Calls `f` for each step, outermost first; true as soon as one call is.
@@ -69,7 +69,8 @@ bool scan_sets(const ast_steps *steps, str name) { return each_step(steps, binds
 // Calls `f` for each expression inside `x` and itself; true as soon as one call is.
 static bool each_expr(const ast_expr *x, bool (*f)(void *user, const ast_expr *x), void *user) {
   if (!x) return false;
-  if (f(user, x) || each_expr(x->left, f, user) || each_expr(x->right, f, user) || each_expr(x->third, f, user)) return true;
+  if (f(user, x) || each_expr(x->left, f, user) || each_expr(x->right, f, user) || each_expr(x->third, f, user))
+    return true;
   for (size_t i = 0; i < x->items.n; i++) {
     if (each_expr(x->items.at[i], f, user)) return true;
   }
@@ -90,7 +91,9 @@ bool scan_type_mentions(const ast_type *t, str name) {
   return false;
 }
 
-static bool is_weighted_call(void *user, const ast_expr *x) { return x->kind == EX_call && elab_callee_weighted(user, x); }
+static bool is_weighted_call(void *user, const ast_expr *x) {
+  return x->kind == EX_call && elab_callee_weighted(user, x);
+}
 
 bool scan_weighted_call(elab *e, const ast_expr *x) { return each_expr(x, is_weighted_call, e); }
 

@@ -113,6 +113,10 @@ static void update_step(elab *e, const ast_step *s) {
     elab_suggest(e, d, name->text, false);
     return;
   }
+  if (slot && e->compile_time) {
+    elab_error(e, name->span, state_at_compile_time, text);
+    return;
+  }
   value target = local ? *local : value_tensor(elab_state_now(e, slot));
   value next = elab_update(e, target, s->target, v, s->expr->span, text);
   if (slot) {
@@ -124,7 +128,7 @@ static void update_step(elab *e, const ast_step *s) {
 
 // -- for, if --
 
-enum { MAX_TURNS = 1 << 20 };
+enum { MAX_TURNS = 1 << 16 };
 
 static void for_step(elab *e, const ast_step *s) {
   value rows = elab_expr(e, s->expr);

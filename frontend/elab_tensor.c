@@ -1,56 +1,64 @@
-// Tensors from the other kinds of value, and shapes that must agree: broadcasting, dims proved equal or checked at run time,
-// and i32 scalars seen as polynomials (`past + t` less `past` is the size t).
+// Tensors from the other kinds of value, and shapes that must agree: broadcasting, dims proved equal or checked at run
+// time, and i32 scalars seen as polynomials (`past + t` less `past` is the size t).
 #include "frontend/elab.h"
 
 scalar elab_scalar(value v, dtype dt) {
-  return v.kind == V_float ? scalar_f(dt, v.v.f) : dtype_is_float(dt) ? scalar_f(dt, (double)v.v.i) : scalar_i(dt, v.v.i);
+  return v.kind == V_float    ? scalar_f(dt, v.v.f)
+         : dtype_is_float(dt) ? scalar_f(dt, (double)v.v.i)
+                              : scalar_i(dt, v.v.i);
 }
 
 // -- sizes as tensors --
 
-// The sum of the terms of `e` whose coefficients have the given sign, made positive.
-static const idx *terms_of_sign(elab *e, const idx *x, bool negative) {
-  idx_ctx *c = e->m->ix;
-  const idx *sum = idx_int(c, 0);
-  for (uint32_t i = 0; i < x->n_terms; i++) {
-    const monomial *t = &x->terms[i];
-    if ((t->coef < 0) != negative) continue;
-    const idx *p = idx_int(c, negative ? -t->coef : t->coef);
-    for (uint32_t k = 0; k < t->n_factors; k++) {
-      const atom *f = t->factors[k];
-      const idx *one = f->kind == ATOM_sym        ? idx_of(c, f->symbol)
-                       : f->kind == ATOM_floordiv ? idx_floordiv(c, f->a, f->b)
-                       : f->kind == ATOM_mod      ? idx_mod(c, f->a, f->b)
-                       : f->kind == ATOM_min      ? idx_min(c, f->a, f->b)
-                       : f->kind == ATOM_max      ? idx_max(c, f->a, f->b)
-                                                  : idx_read(c, f->buffer, f->a);
-      p = idx_mul(c, p, one);
-    }
-    sum = idx_add(c, sum, p);
-  }
-  return sum;
-}
+enum { MAX_COUNT = 1 << 16 };
 
-// The last element of 0, 1, ..., n: index polynomials live in shapes, and this is how one becomes data. It is never stored:
-// a slice of an iota is its start.
+// The last element of 0, 1, ..., n: index polynomials live in shapes, and this is how one becomes data. It is never
+// stored: a slice of an iota is its start.
 static ir_value *count_tensor(elab *e, const idx *n) {
   idx_ctx *c = e->m->ix;
+  int64_t known;
+  if (idx_is_const(n, &known)) return ir_const_scalar(elab_nodes(e), scalar_i(DT_i32, known), 0, NULL);
   const idx *longer = idx_addi(c, n, 1);
   ir_value *v = ir_iota(elab_nodes(e), 1, &longer, 0);
   if (v) v = ir_slice(elab_nodes(e), v, 0, n, idx_int(c, 1), 1);
   return v ? ir_reshape(elab_nodes(e), v, 0, NULL) : NULL;
 }
 
-ir_value *elab_size_tensor(elab *e, const idx *size, dtype dt) {
-  int64_t n;
-  if (idx_is_const(size, &n)) return ir_const_scalar(elab_nodes(e), elab_scalar(value_int(n), dt), 0, NULL);
-  ir_value *v;
-  if (idx_nonneg(e->m->ix, size) == TRI_yes) {
-    v = count_tensor(e, size);
-  } else {
-    ir_value *up = count_tensor(e, terms_of_sign(e, size, false)), *down = count_tensor(e, terms_of_sign(e, size, true));
-    v = up && down ? ir_binary(elab_nodes(e), OP_sub, up, down) : NULL;
+static const idx *idx_of_factor(idx_ctx *c, const atom *f) {
+  switch (f->kind) {
+  case ATOM_sym: return idx_of(c, f->symbol);
+  case ATOM_floordiv: return idx_floordiv(c, f->a, f->b);
+  case ATOM_mod: return idx_mod(c, f->a, f->b);
+  case ATOM_min: return idx_min(c, f->a, f->b);
+  case ATOM_max: return idx_max(c, f->a, f->b);
+  case ATOM_read: return idx_read(c, f->buffer, f->a);
   }
+  return NULL;
+}
+
+// Term by term: of a size that may be large, or negative, only the factors are counted.
+static ir_value *polynomial_tensor(elab *e, const idx *p) {
+  ir_value *sum = NULL;
+  for (uint32_t i = 0; i < p->n_terms; i++) {
+    const monomial *t = &p->terms[i];
+    bool minus = t->coef < 0 && sum, bare = t->n_factors && (t->coef == 1 || (minus && t->coef == -1));
+    ir_value *v = bare ? NULL : count_tensor(e, idx_int(e->m->ix, minus ? -t->coef : t->coef));
+    for (uint32_t k = 0; k < t->n_factors; k++) {
+      ir_value *f = count_tensor(e, idx_of_factor(e->m->ix, t->factors[k]));
+      v = v ? ir_binary(elab_nodes(e), OP_mul, v, f) : f;
+    }
+    sum = sum ? ir_binary(elab_nodes(e), minus ? OP_sub : OP_add, sum, v) : v;
+    if (!sum) return NULL;
+  }
+  return sum;
+}
+
+ir_value *elab_size_tensor(elab *e, const idx *size, dtype dt) {
+  int64_t n, lo, hi;
+  if (idx_is_const(size, &n)) return ir_const_scalar(elab_nodes(e), elab_scalar(value_int(n), dt), 0, NULL);
+  bool small = idx_range(e->m->ix, size, &lo, &hi) && lo >= 0 && hi <= MAX_COUNT;
+  elab_check(e, idx_sub(e->m->ix, idx_int(e->m->ix, INT32_MAX), size), "a size fits i32");
+  ir_value *v = small || idx_is_symbol(size) ? count_tensor(e, size) : polynomial_tensor(e, size);
   if (!v) return NULL;
   map_put_ptr(e->sizes, v, (void *)(uintptr_t)size);
   return ir_cast(elab_nodes(e), v, dt);
@@ -65,8 +73,10 @@ static ir_value *table_tensor(elab *e, const value_table *t, dtype dt) {
   if (value_table_uniform(t, &start, &step) && step != 0 && start >= INT32_MIN && start <= INT32_MAX &&
       step >= INT32_MIN && step <= INT32_MAX) {
     ir_value *v = ir_iota(elab_nodes(e), 1, &n, 0);
-    if (v && step != 1) v = ir_binary(elab_nodes(e), OP_mul, v, ir_const_scalar(elab_nodes(e), scalar_i(DT_i32, step), 1, &n));
-    if (v && start) v = ir_binary(elab_nodes(e), OP_add, v, ir_const_scalar(elab_nodes(e), scalar_i(DT_i32, start), 1, &n));
+    if (v && step != 1)
+      v = ir_binary(elab_nodes(e), OP_mul, v, ir_const_scalar(elab_nodes(e), scalar_i(DT_i32, step), 1, &n));
+    if (v && start)
+      v = ir_binary(elab_nodes(e), OP_add, v, ir_const_scalar(elab_nodes(e), scalar_i(DT_i32, start), 1, &n));
     return v ? ir_cast(elab_nodes(e), v, dt) : NULL;
   }
   char *data = arena_alloc(e->a, t->n * dtype_size(dt));

@@ -1,5 +1,5 @@
-// Units: model files with what they declare. Loads a file and the files it includes, evaluates `config` with the overrides
-// of --config and --set, checks `require`, and gives dims their ranges.
+// Units: model files with what they declare. Loads a file and the files it includes, evaluates `config` with the
+// overrides of --config and --set, checks `require`, and gives dims their ranges.
 #include "base/file.h"
 #include "frontend/elab.h"
 #include "frontend/builtin.h"
@@ -106,7 +106,8 @@ unit *unit_load(elab *e, unit *parent, uint32_t file, const char *path, const ch
   for (size_t i = 0; i < u->ast->dims.n; i++) {
     unit_dim *d = &u->dim[i];
     unit_dim_range(e, u, d);
-    for (size_t s = 0; s < u->ast->states.n; s++) d->in_state |= scan_type_mentions(&u->ast->states.at[s].type, d->ast->name.text);
+    for (size_t s = 0; s < u->ast->states.n; s++)
+      d->in_state |= scan_type_mentions(&u->ast->states.at[s].type, d->ast->name.text);
   }
   if (parent && u->ast->states.n) unit_symbols(e, u, config_name);
   e->frame = f.caller;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_MODEL_BYTES = 16 << 20, MAX_STEPS = 4 << 20 };
+enum { MAX_MODEL_BYTES = 16 << 20, MAX_STEPS = 1 << 18 };
 
 static void pin_dims(elab *e) {
   const frontend_options *opt = e->opt;
@@ -22,7 +22,8 @@ static void pin_dims(elab *e) {
       const char *best = str_suggest(str_of(name), names, map_count(e->root->dims));
       if (best) diag_note_to(e->l, m, "did you mean `%s`?", best);
     } else if (!parse_i64(str_of(opt->dims[i].value), &n) || n < d->lo || n > d->hi || n % d->step) {
-      diag_at(e->l, NO_SPAN, dim_option_range, name, opt->dims[i].value, (long long)d->lo, (long long)d->hi, (long long)d->step);
+      diag_at(e->l, NO_SPAN, dim_option_range, name, opt->dims[i].value, (long long)d->lo, (long long)d->hi,
+              (long long)d->step);
     } else {
       d->pinned = true;
       d->pin = n;

@@ -158,8 +158,8 @@ const char *value_describe(arena *a, value v) {
   case V_float:
   case V_string:
   case V_dtype: {
-    static const char *const word[] = {[V_bool] = "", [V_int] = "integer ", [V_float] = "number ",
-                                       [V_string] = "string ", [V_dtype] = "type "};
+    static const char *const word[] = {
+        [V_bool] = "", [V_int] = "integer ", [V_float] = "number ", [V_string] = "string ", [V_dtype] = "type "};
     sb_z(&b, word[v.kind]);
     value_print(&b, v);
     break;

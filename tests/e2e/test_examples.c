@@ -1,5 +1,6 @@
-// The ten example models: they elaborate without a word, their graphs verify and read back, and their weights are those of the
-// published checkpoints: the exact number of parameters in every configuration, and names taken from the checkpoints.
+// The ten example models: they elaborate without a word, their graphs verify and read back, and their weights are those
+// of the published checkpoints: the exact number of parameters in every configuration, and names taken from the
+// checkpoints.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +40,8 @@ static void check_count(const char *name, uint64_t expected, size_t n_sets, cons
   load(&x, name, n_sets, sets);
   if (!graph_verify(x.m)) fail_msg("%s does not verify\n%s", name, messages(&x));
   uint64_t n = frontend_parameter_count(x.m);
-  if (n != expected) fail_msg("%s has %llu parameters, not %llu", name, (unsigned long long)n, (unsigned long long)expected);
+  if (n != expected)
+    fail_msg("%s has %llu parameters, not %llu", name, (unsigned long long)n, (unsigned long long)expected);
   arena_free(x.a);
 }
 
@@ -54,26 +56,52 @@ typedef struct configuration {
 // Counts of the published models, by their configurations.
 static const configuration configurations[] = {
     {"bert", 109482240, {{0}}}, // BERT-base with pooler
-    {"bert", 335141888, {{"hidden_size", "1024"}, {"num_hidden_layers", "24"}, {"num_attention_heads", "16"},
-                         {"intermediate_size", "4096"}}}, // BERT-large
-    {"llama", 6738415616, {{0}}}, // Llama-7B
-    {"llama", 1235814400, {{"vocab_size", "128256"}, {"hidden_size", "2048"}, {"intermediate_size", "8192"},
-                           {"num_hidden_layers", "16"}, {"num_key_value_heads", "8"}, {"tie_word_embeddings", "True"}}},
+    {"bert",
+     335141888,
+     {{"hidden_size", "1024"},
+      {"num_hidden_layers", "24"},
+      {"num_attention_heads", "16"},
+      {"intermediate_size", "4096"}}}, // BERT-large
+    {"llama", 6738415616, {{0}}},      // Llama-7B
+    {"llama",
+     1235814400,
+     {{"vocab_size", "128256"},
+      {"hidden_size", "2048"},
+      {"intermediate_size", "8192"},
+      {"num_hidden_layers", "16"},
+      {"num_key_value_heads", "8"},
+      {"tie_word_embeddings", "True"}}},
     {"t5_encoder", 35330816, {{0}}}, // T5-small
-    {"t5_encoder", 4762310656, {{"d_model", "4096"}, {"d_ff", "10240"}, {"num_layers", "24"}, {"num_heads", "64"},
-                                {"feed_forward_proj", "'gated-gelu'"}}}, // T5 v1.1 XXL
-    {"sd_unet", 859520964, {{0}}}, // Stable Diffusion 1.5
-    {"sd_unet", 865910724, {{"cross_attention_dim", "1024"}, {"attention_head_dim", "(5, 10, 20, 20)"},
-                            {"use_linear_projection", "True"}}}, // Stable Diffusion 2.1
+    {"t5_encoder",
+     4762310656,
+     {{"d_model", "4096"},
+      {"d_ff", "10240"},
+      {"num_layers", "24"},
+      {"num_heads", "64"},
+      {"feed_forward_proj", "'gated-gelu'"}}}, // T5 v1.1 XXL
+    {"sd_unet", 859520964, {{0}}},             // Stable Diffusion 1.5
+    {"sd_unet",
+     865910724,
+     {{"cross_attention_dim", "1024"},
+      {"attention_head_dim", "(5, 10, 20, 20)"},
+      {"use_linear_projection", "True"}}}, // Stable Diffusion 2.1
     {"ddim", 859520964, {{0}}},
-    {"ddim", 865910724, {{"unet.cross_attention_dim", "1024"}, {"unet.attention_head_dim", "(5, 10, 20, 20)"},
-                         {"unet.use_linear_projection", "True"}}},
+    {"ddim",
+     865910724,
+     {{"unet.cross_attention_dim", "1024"},
+      {"unet.attention_head_dim", "(5, 10, 20, 20)"},
+      {"unet.use_linear_projection", "True"}}},
     {"vqgan", 72141699, {{0}}}, // f16, 1,024 codes
     {"vqgan", 76073859, {{"num_vq_embeddings", "16384"}}},
-    {"vqgan", 55322782, {{"block_out_channels", "(128, 256, 512)"}, {"down_block_types", "('Down', 'Down', 'Down')"},
-                         {"up_block_types", "('Up', 'Up', 'Up')"}, {"latent_channels", "3"}, {"num_vq_embeddings", "8192"}}}, // vq-f4
-    {"detr", 41577888, {{0}}}, // DETR-R50
-    {"glow", 44562132, {{0}}}, // CIFAR-10
+    {"vqgan",
+     55322782,
+     {{"block_out_channels", "(128, 256, 512)"},
+      {"down_block_types", "('Down', 'Down', 'Down')"},
+      {"up_block_types", "('Up', 'Up', 'Up')"},
+      {"latent_channels", "3"},
+      {"num_vq_embeddings", "8192"}}}, // vq-f4
+    {"detr", 41577888, {{0}}},         // DETR-R50
+    {"glow", 44562132, {{0}}},         // CIFAR-10
     {"gru", 259584, {{0}}},
     {"centernet_decode", 116244, {{0}}},
 };
@@ -122,7 +150,8 @@ static const expected_weight expected_weights[] = {
     {"vqgan", "quantize.embedding.weight", "f32[1024,256]", false},
     {"vqgan", "decoder.mid_block.resnets.1.norm2.bias", "f32[512]", false},
     {"vqgan", "post_quant_conv.weight", "f32[256,256,1,1]", false},
-    {"detr", "model.backbone.conv_encoder.model.encoder.stages.3.layers.0.shortcut.convolution.weight", "f32[2048,1024,1,1]", false},
+    {"detr", "model.backbone.conv_encoder.model.encoder.stages.3.layers.0.shortcut.convolution.weight",
+     "f32[2048,1024,1,1]", false},
     {"detr", "model.backbone.conv_encoder.model.embedder.embedder.normalization.running_var", "f32[64]", true},
     {"detr", "model.decoder.layers.5.encoder_attn.k_proj.bias", "f32[256]", false},
     {"detr", "model.query_position_embeddings.weight", "f32[100,256]", false},

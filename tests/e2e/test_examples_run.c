@@ -1,5 +1,6 @@
-// The example models at toy sizes with made-up weights, run by the interpreter. Each is judged by a property that its code does not
-// spell out: an inverse undoes, a cache changes nothing, padding is not seen, an entry is the composition of others.
+// The example models at toy sizes with made-up weights, run by the interpreter. Each is judged by a property that its
+// code does not spell out: an inverse undoes, a cache changes nothing, padding is not seen, an entry is the composition
+// of others.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +51,8 @@ static void fill_weights(toy *t, const char *prefix, float amplitude) {
   }
 }
 
-static toy load_scaled(const char *name, const char *prefix, float amplitude, const frontend_pair *sets, const frontend_pair *dims) {
+static toy load_scaled(const char *name, const char *prefix, float amplitude, const frontend_pair *sets,
+                       const frontend_pair *dims) {
   toy t = {.a = arena_new(NULL)};
   if (setjmp(*arena_guard(t.a))) fail_msg("%s: the arena unwound", name);
   diag_init(&t.l, t.a);
@@ -82,7 +84,9 @@ static ir_tensor **run(toy *t, const char *entry, const ir_tensor *const *in) {
   return out;
 }
 
-static ir_tensor *tensor(toy *t, dtype dt, uint32_t rank, const int64_t *dim) { return ir_tensor_new(t->a, dt, rank, dim); }
+static ir_tensor *tensor(toy *t, dtype dt, uint32_t rank, const int64_t *dim) {
+  return ir_tensor_new(t->a, dt, rank, dim);
+}
 
 static ir_tensor *noise_tensor(toy *t, const char *name, uint32_t rank, const int64_t *dim) {
   ir_tensor *x = tensor(t, DT_f32, rank, dim);
@@ -113,7 +117,8 @@ static void expect_close(const ir_tensor *got, const ir_tensor *want, double tol
 
 static void glow_inverts(void **state) {
   (void)state; // small weights: couplings that saturate divide by almost nothing
-  toy t = load_scaled("glow", "", 0.05f, PAIRS({"image_size", "8"}, {"n_levels", "2"}, {"depth", "2"}, {"width", "6"}), NULL);
+  toy t = load_scaled("glow", "", 0.05f, PAIRS({"image_size", "8"}, {"n_levels", "2"}, {"depth", "2"}, {"width", "6"}),
+                      NULL);
   const ir_tensor *x = noise_tensor(&t, "x", 4, DIMS(2, 3, 8, 8));
   ir_tensor **out = run(&t, "forward", &x);
   assert_true(fabsf(at(out[0], 0) - at(x, 0)) > 1e-6f || fabsf(at(out[0], 1) - at(x, 1)) > 1e-6f);
@@ -126,8 +131,9 @@ static void llama_cache_changes_nothing(void **state) {
   (void)state;
   enum { PROMPT = 3, NEW = 5, VOCABULARY = 13, BATCH = 2, EOS = 2 };
   toy t = load("llama", "",
-               PAIRS({"vocab_size", "13"}, {"hidden_size", "16"}, {"intermediate_size", "24"}, {"num_hidden_layers", "2"},
-                     {"num_attention_heads", "4"}, {"num_key_value_heads", "2"}, {"max_new_tokens", "5"}, {"eos_token_id", "2"}),
+               PAIRS({"vocab_size", "13"}, {"hidden_size", "16"}, {"intermediate_size", "24"},
+                     {"num_hidden_layers", "2"}, {"num_attention_heads", "4"}, {"num_key_value_heads", "2"},
+                     {"max_new_tokens", "5"}, {"eos_token_id", "2"}),
                PAIRS({"capacity", "16"}));
   int32_t text[BATCH][PROMPT + NEW] = {{5, 9, 3}, {1, 0, 7}};
   int32_t prompt[BATCH * PROMPT];
@@ -177,23 +183,29 @@ static void padding_is_not_seen(toy *t, int64_t width, size_t n_inputs) {
 
 static void bert_padding(void **state) {
   (void)state;
-  toy t = load("bert", "", PAIRS({"vocab_size", "9"}, {"hidden_size", "8"}, {"num_hidden_layers", "2"}, {"num_attention_heads", "2"},
-                                 {"intermediate_size", "16"}, {"max_position_embeddings", "16"}), NULL);
+  toy t = load("bert", "",
+               PAIRS({"vocab_size", "9"}, {"hidden_size", "8"}, {"num_hidden_layers", "2"},
+                     {"num_attention_heads", "2"}, {"intermediate_size", "16"}, {"max_position_embeddings", "16"}),
+               NULL);
   padding_is_not_seen(&t, 8, 3);
 }
 
 static void t5_padding(void **state) {
   (void)state;
-  toy t = load("t5_encoder", "", PAIRS({"vocab_size", "9"}, {"d_model", "8"}, {"d_kv", "4"}, {"d_ff", "16"}, {"num_layers", "2"},
-                                       {"num_heads", "2"}, {"feed_forward_proj", "'gated-gelu'"}), NULL);
+  toy t = load("t5_encoder", "",
+               PAIRS({"vocab_size", "9"}, {"d_model", "8"}, {"d_kv", "4"}, {"d_ff", "16"}, {"num_layers", "2"},
+                     {"num_heads", "2"}, {"feed_forward_proj", "'gated-gelu'"}),
+               NULL);
   padding_is_not_seen(&t, 8, 2);
 }
 
 static void vqgan_is_its_parts(void **state) {
   (void)state;
-  toy t = load("vqgan", "", PAIRS({"block_out_channels", "(4, 8)"}, {"down_block_types", "('Down', 'AttnDown')"},
-                                  {"up_block_types", "('AttnUp', 'Up')"}, {"layers_per_block", "1"}, {"latent_channels", "4"},
-                                  {"num_vq_embeddings", "11"}, {"norm_num_groups", "2"}), NULL);
+  toy t = load("vqgan", "",
+               PAIRS({"block_out_channels", "(4, 8)"}, {"down_block_types", "('Down', 'AttnDown')"},
+                     {"up_block_types", "('AttnUp', 'Up')"}, {"layers_per_block", "1"}, {"latent_channels", "4"},
+                     {"num_vq_embeddings", "11"}, {"norm_num_groups", "2"}),
+               NULL);
   const ir_tensor *x = noise_tensor(&t, "x", 4, DIMS(1, 3, 6, 4));
   const ir_tensor *latents = run(&t, "encode", &x)[0];
   const ir_tensor *indices = run(&t, "quantize", &latents)[0];
@@ -203,7 +215,8 @@ static void vqgan_is_its_parts(void **state) {
     int32_t nearest = -1;
     for (int32_t k = 0; k < 11; k++) {
       double d = 0;
-      for (int64_t c = 0; c < 4; c++) d += pow((double)at(latents, c * ir_tensor_count(indices) + i) - (double)codes[k * 4 + c], 2);
+      for (int64_t c = 0; c < 4; c++)
+        d += pow((double)at(latents, c * ir_tensor_count(indices) + i) - (double)codes[k * 4 + c], 2);
       if (d < best) best = d, nearest = k;
     }
     assert_int_equal(((const int32_t *)indices->data)[i], nearest);
@@ -218,8 +231,9 @@ static void gru_is_the_layer(void **state) {
   toy t = load("gru", "", PAIRS({"input_size", "3"}, {"hidden_size", "4"}), NULL);
   const ir_tensor *x = noise_tensor(&t, "x", 3, DIMS(2, 5, 3));
   ir_tensor **want = run(&t, "forward", TENSORS(x, NULL));
-  str text = STR("nnc: 1\nname: layer\ndims:\n  b: 1..8\n  t: 1..8\ninputs:\n  x: f32[b, t, 3]\nsteps:\n- y, h@.: gru(x, 4)\n"
-                 "outputs:\n  y: y\n  h: h\n");
+  str text =
+      STR("nnc: 1\nname: layer\ndims:\n  b: 1..8\n  t: 1..8\ninputs:\n  x: f32[b, t, 3]\nsteps:\n- y, h@.: gru(x, 4)\n"
+          "outputs:\n  y: y\n  h: h\n");
   toy layer = {.a = t.a};
   diag_init(&layer.l, layer.a);
   layer.m = frontend_load(layer.a, &layer.l, "layer.yaml", &text, NULL);
@@ -235,7 +249,7 @@ static void ddim_samples(void **state) {
   (void)state;
   enum { STEPS = 3, N = 4 * 4 * 8 };
 #define UNET(p)                                                                                                        \
-  {p "block_out_channels", "(4, 8)"}, {p "down_block_types", "('CrossAttnDown', 'Down')"}, {p "act_fn", "'silu'"},           \
+  {p "block_out_channels", "(4, 8)"}, {p "down_block_types", "('CrossAttnDown', 'Down')"}, {p "act_fn", "'silu'"},     \
       {p "up_block_types", "('Up', 'CrossAttnUp')"}, {p "layers_per_block", "1"}, {p "cross_attention_dim", "5"},      \
       {p "attention_head_dim", "2"}, {p "norm_num_groups", "2"}
   toy sampler = load("ddim", "", PAIRS(UNET("unet.")), NULL), unet = load("sd_unet", "unet.", PAIRS(UNET("")), NULL);
@@ -255,7 +269,8 @@ static void ddim_samples(void **state) {
     ir_tensor *both = tensor(&unet, DT_f32, 4, DIMS(2, 4, 8, 16));
     memcpy(both->data, x->data, (size_t)n * sizeof(float));
     memcpy((float *)both->data + n, x->data, (size_t)n * sizeof(float));
-    const ir_tensor *eps = run(&unet, "forward", TENSORS(both, int_tensor(&unet, 1, DIMS(2), INTS(step, step)), context))[0];
+    const ir_tensor *eps =
+        run(&unet, "forward", TENSORS(both, int_tensor(&unet, 1, DIMS(2), INTS(step, step)), context))[0];
     double a = cumulated[step], b = cumulated[step > stride ? step - stride : 0];
     for (int64_t k = 0; k < n; k++) {
       double e = (double)at(eps, k) + 7.5 * ((double)at(eps, n + k) - (double)at(eps, k));
@@ -273,8 +288,9 @@ static void ddim_samples(void **state) {
 
 static void centernet_keeps_the_best(void **state) {
   (void)state;
-  toy t = load("centernet_decode", "", PAIRS({"num_classes", "3"}, {"feature_channels", "4"}, {"head_conv", "4"},
-                                             {"max_detections", "6"}), NULL);
+  toy t =
+      load("centernet_decode", "",
+           PAIRS({"num_classes", "3"}, {"feature_channels", "4"}, {"head_conv", "4"}, {"max_detections", "6"}), NULL);
   const ir_tensor *features = noise_tensor(&t, "features", 4, DIMS(1, 4, 16, 18));
   ir_tensor *threshold = tensor(&t, DT_f32, 0, NULL);
   ir_tensor **all = run(&t, "forward", TENSORS(features, threshold));
@@ -295,9 +311,11 @@ static void centernet_keeps_the_best(void **state) {
 
 static void detr_ignores_masked_pixels(void **state) {
   (void)state;
-  toy t = load("detr", "", PAIRS({"d_model", "8"}, {"encoder_layers", "1"}, {"encoder_attention_heads", "2"}, {"encoder_ffn_dim", "8"},
-                                 {"decoder_layers", "1"}, {"decoder_attention_heads", "2"}, {"decoder_ffn_dim", "8"},
-                                 {"num_queries", "3"}, {"backbone_config.hidden_sizes", "(8, 8, 8, 8)"}), NULL);
+  toy t = load("detr", "",
+               PAIRS({"d_model", "8"}, {"encoder_layers", "1"}, {"encoder_attention_heads", "2"},
+                     {"encoder_ffn_dim", "8"}, {"decoder_layers", "1"}, {"decoder_attention_heads", "2"},
+                     {"decoder_ffn_dim", "8"}, {"num_queries", "3"}, {"backbone_config.hidden_sizes", "(8, 8, 8, 8)"}),
+               NULL);
   const ir_tensor *pixels = noise_tensor(&t, "pixels", 4, DIMS(1, 3, 64, 96));
   ir_tensor **open = run(&t, "forward", TENSORS(pixels, NULL));
   ir_tensor *mask = tensor(&t, DT_i32, 3, DIMS(1, 64, 96));
@@ -313,9 +331,14 @@ static void detr_ignores_masked_pixels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(glow_inverts),       cmocka_unit_test(llama_cache_changes_nothing), cmocka_unit_test(bert_padding),
-      cmocka_unit_test(t5_padding),         cmocka_unit_test(vqgan_is_its_parts),          cmocka_unit_test(gru_is_the_layer),
-      cmocka_unit_test(ddim_samples),       cmocka_unit_test(centernet_keeps_the_best),
+      cmocka_unit_test(glow_inverts),
+      cmocka_unit_test(llama_cache_changes_nothing),
+      cmocka_unit_test(bert_padding),
+      cmocka_unit_test(t5_padding),
+      cmocka_unit_test(vqgan_is_its_parts),
+      cmocka_unit_test(gru_is_the_layer),
+      cmocka_unit_test(ddim_samples),
+      cmocka_unit_test(centernet_keeps_the_best),
       cmocka_unit_test(detr_ignores_masked_pixels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

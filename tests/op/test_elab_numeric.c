@@ -1,6 +1,6 @@
-// The prelude against the reference vectors: each case of tests/ref that is an expression of the model language becomes a
-// small model, which is elaborated and interpreted. Then again with sizes in place of constant extents: what elaborates so
-// must give the same.
+// The prelude against the reference vectors: each case of tests/ref that is an expression of the model language becomes
+// a small model, which is elaborated and interpreted. Then again with sizes in place of constant extents: what
+// elaborates so must give the same.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +52,8 @@ static str model_text(arena *a, const ref_case *c, extents how) {
   }
   bool weighted = false;
   char *prefix = str_fmt(a, "%s.m.", c->name);
-  for (size_t i = 0; i < st_count(c->store); i++) weighted |= str_starts(str_of(st_at(c->store, i)->name), str_of(prefix));
+  for (size_t i = 0; i < st_count(c->store); i++)
+    weighted |= str_starts(str_of(st_at(c->store, i)->name), str_of(prefix));
   sb_z(&b, "steps:\n- ");
   for (uint32_t i = 0; i < c->n_out; i++) sb_fmt(&b, "%sy%u", i ? ", " : "", i);
   sb_fmt(&b, "%s: %s\noutputs:\n", weighted ? "@m" : "", c->text);
@@ -116,8 +117,9 @@ static void prelude_meets_the_references(void **state) {
   (void)state;
   size_t n = 0;
   ref_totals t = ref_for_each(NNC_SOURCE_DIR "/tests/ref", run_case, &n);
-  print_message("%zu cases of the language; %zu passed, %zu failed; %zu also with the first extent open, %zu with all\n", n,
-                t.n_passed, t.n_failed, n_open[EXT_first_open], n_open[EXT_all_open]);
+  print_message(
+      "%zu cases of the language; %zu passed, %zu failed; %zu also with the first extent open, %zu with all\n", n,
+      t.n_passed, t.n_failed, n_open[EXT_first_open], n_open[EXT_all_open]);
   assert_int_equal(t.n_failed, 0);
   assert_true(n >= 200 && t.n_passed == n);
   assert_true(n_open[EXT_first_open] * 10 >= n * 8);

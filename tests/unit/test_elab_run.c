@@ -1,5 +1,5 @@
-// What the steps of a model do, seen by running it: small models are elaborated, verified and interpreted, and their results
-// compared with what the language says they are.
+// What the steps of a model do, seen by running it: small models are elaborated, verified and interpreted, and their
+// results compared with what the language says they are.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +89,7 @@ static void loop_carries_tuples(void **state) {
                                    "- good: pair[1][1] == 'kept'\n"
                                    "outputs:\n  a: pair[0]\n  b: pair[1][0]\n  good: good\n",
                               TENSORS(scalar_of(s, DT_f32, 5)));
-  expect_tensor(out[0], DT_f32, 0, NULL, VALUES(6));  // (5, 10) -> (10, 6) -> (6, 11)
+  expect_tensor(out[0], DT_f32, 0, NULL, VALUES(6)); // (5, 10) -> (10, 6) -> (6, 11)
   expect_tensor(out[1], DT_f32, 0, NULL, VALUES(11));
   expect_tensor(out[2], DT_bool, 0, NULL, VALUES(1));
 }
@@ -197,25 +197,28 @@ static void dims_are_set_by_steps(void **state) {
 
 static void dim_set_outside_its_range(void **state) {
   scratch *s = *state;
-  ir_module *m = elaborated(s, HEAD "dims:\n  kept: 0..3\ninputs:\n  x: f32[5]\nsteps:\n- kept: sum(x > 0)\noutputs:\n  y: zeros(kept)\n", NULL);
+  ir_module *m = elaborated(
+      s, HEAD "dims:\n  kept: 0..3\ninputs:\n  x: f32[5]\nsteps:\n- kept: sum(x > 0)\noutputs:\n  y: zeros(kept)\n",
+      NULL);
   assert_null(run_entry(s, m, "forward", TENSORS(vector_of(s, DT_f32, 5, VALUES(1, 1, 1, 1, 1)))));
   scratch_expect(s, DIAG_ID_interp_dim_range, "kept");
 }
 
 static void sizes_become_numbers(void **state) {
   scratch *s = *state;
-  ir_tensor **out = run_model(s,
-                              HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n]\n  y: f32[m]\nsteps:\n"
-                                   "- a: x / n\n"
-                                   "- b: n * 0.5\n"
-                                   "- c: n - m\n"
-                                   "- d: full(n * m - 5, 2, dtype=i32)\n"
-                                   "- e: sqrt(n)\n"
-                                   "- f: n > m\n"
-                                   "- g: cast(2 * n, f32) / m\n"
-                                   "- k: min(n, m) + max(n, 3)\n"
-                                   "outputs:\n  a: a\n  b: b\n  c: c\n  d: d\n  e: e\n  f: f\n  g: g\n  k: k\n",
-                              TENSORS(vector_of(s, DT_f32, 4, VALUES(4, 8, 12, 16)), vector_of(s, DT_f32, 5, VALUES(0, 0, 0, 0, 0))));
+  ir_tensor **out =
+      run_model(s,
+                HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n]\n  y: f32[m]\nsteps:\n"
+                     "- a: x / n\n"
+                     "- b: n * 0.5\n"
+                     "- c: n - m\n"
+                     "- d: full(n * m - 5, 2, dtype=i32)\n"
+                     "- e: sqrt(n)\n"
+                     "- f: n > m\n"
+                     "- g: cast(2 * n, f32) / m\n"
+                     "- k: min(n, m) + max(n, 3)\n"
+                     "outputs:\n  a: a\n  b: b\n  c: c\n  d: d\n  e: e\n  f: f\n  g: g\n  k: k\n",
+                TENSORS(vector_of(s, DT_f32, 4, VALUES(4, 8, 12, 16)), vector_of(s, DT_f32, 5, VALUES(0, 0, 0, 0, 0))));
   expect_vector(out[0], DT_f32, 4, VALUES(1, 2, 3, 4));
   expect_tensor(out[1], DT_f32, 0, NULL, VALUES(2));
   expect_tensor(out[2], DT_i32, 0, NULL, VALUES(-1));
@@ -257,20 +260,25 @@ static void slices_at_run_time(void **state) {
 // Dims that nothing proves equal are compared when the model runs.
 static void unknown_dims_are_checked(void **state) {
   scratch *s = *state;
-  ir_module *m = elaborated(s, HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n]\n  y: f32[m]\nsteps:\n"
-                                    "- z: x + y\noutputs:\n  z: z\n", NULL);
-  ir_tensor **out = run_entry(s, m, "forward", TENSORS(vector_of(s, DT_f32, 2, VALUES(1, 2)), vector_of(s, DT_f32, 2, VALUES(3, 4))));
+  ir_module *m = elaborated(s,
+                            HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n]\n  y: f32[m]\nsteps:\n"
+                                 "- z: x + y\noutputs:\n  z: z\n",
+                            NULL);
+  ir_tensor **out =
+      run_entry(s, m, "forward", TENSORS(vector_of(s, DT_f32, 2, VALUES(1, 2)), vector_of(s, DT_f32, 2, VALUES(3, 4))));
   assert_non_null(out);
   expect_vector(out[0], DT_f32, 2, VALUES(4, 6));
-  assert_null(run_entry(s, m, "forward", TENSORS(vector_of(s, DT_f32, 2, VALUES(1, 2)), vector_of(s, DT_f32, 3, VALUES(3, 4, 5)))));
+  assert_null(run_entry(s, m, "forward",
+                        TENSORS(vector_of(s, DT_f32, 2, VALUES(1, 2)), vector_of(s, DT_f32, 3, VALUES(3, 4, 5)))));
   scratch_expect(s, DIAG_ID_interp_check, "n must equal m");
 }
 
 static void pinned_dims_are_constants(void **state) {
   scratch *s = *state;
   const frontend_pair pin = {"n", "3"};
-  ir_module *m = elaborated(s, HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n, m]\nsteps:\n"
-                                    "- y: sum(x) if n == 3 else x\noutputs:\n  y: y\n",
+  ir_module *m = elaborated(s,
+                            HEAD "dims:\n  n: 1..9\n  m: 1..9\ninputs:\n  x: f32[n, m]\nsteps:\n"
+                                 "- y: sum(x) if n == 3 else x\noutputs:\n  y: y\n",
                             &(frontend_options){.n_dims = 1, .dims = &pin});
   const ir_value *x = &m->graphs.at[0]->body->params[0];
   assert_true(idx_equals_int(x->type.dim[0], 3) && idx_is_symbol(x->type.dim[1]));
@@ -282,27 +290,27 @@ static void pinned_dims_are_constants(void **state) {
 
 static void compile_time_steps(void **state) {
   scratch *s = *state;
-  ir_tensor **out = run_model(
-      s,
-      HEAD "config:\n  sizes: (3, 1, 2)\n  mode: 'add'\n  deep: {er: {key: 5}}\n  half: sizes[0] // 2\n"
-           "require:\n- mode in ('add', 'mul') and half == 1\n"
-           "let:\n  total: sum(sizes)\n  ramp: linspace(0, 1, 3) * total\n"
-           "blocks:\n"
-           "  pick(x, n=2, m=n + 1):\n"
-           "  - if mode == 'mul':\n    - return: x * n\n"
-           "    elif mode == 'add':\n    - return: x + 10 * n + m\n"
-           "    else:\n    - return: nonsense(x)\n"
-           "inputs:\n  x: f32\nsteps:\n"
-           "- seen: ()\n"
-           "- for i, n in enumerate(reversed(sizes)):\n"
-           "  - seen: seen + (i * 100 + n,)\n"
-           "- for a, b in zip((1, 2), ('p', 'q')):\n"
-           "  - last: b\n"
-           "- k: len(seen) * 1000 + seen[1] + (1 if last == 'q' else 0)\n"
-           "- y: pick(x, m=4) + pick(x, 1) + deep.er.key\n"
-           "outputs:\n  k: k\n  y: y\n  ramp: ramp\n  i: i\n"
-           "  odd: table((7, 8, 9))[::-2]\n  down: cumsum(table((1, 2, 3))) % 4\n",
-      TENSORS(scalar_of(s, DT_f32, 1)));
+  ir_tensor **out =
+      run_model(s,
+                HEAD "config:\n  sizes: (3, 1, 2)\n  mode: 'add'\n  deep: {er: {key: 5}}\n  half: sizes[0] // 2\n"
+                     "require:\n- mode in ('add', 'mul') and half == 1\n"
+                     "let:\n  total: sum(sizes)\n  ramp: linspace(0, 1, 3) * total\n"
+                     "blocks:\n"
+                     "  pick(x, n=2, m=n + 1):\n"
+                     "  - if mode == 'mul':\n    - return: x * n\n"
+                     "    elif mode == 'add':\n    - return: x + 10 * n + m\n"
+                     "    else:\n    - return: nonsense(x)\n"
+                     "inputs:\n  x: f32\nsteps:\n"
+                     "- seen: ()\n"
+                     "- for i, n in enumerate(reversed(sizes)):\n"
+                     "  - seen: seen + (i * 100 + n,)\n"
+                     "- for a, b in zip((1, 2), ('p', 'q')):\n"
+                     "  - last: b\n"
+                     "- k: len(seen) * 1000 + seen[1] + (1 if last == 'q' else 0)\n"
+                     "- y: pick(x, m=4) + pick(x, 1) + deep.er.key\n"
+                     "outputs:\n  k: k\n  y: y\n  ramp: ramp\n  i: i\n"
+                     "  odd: table((7, 8, 9))[::-2]\n  down: cumsum(table((1, 2, 3))) % 4\n",
+                TENSORS(scalar_of(s, DT_f32, 1)));
   expect_tensor(out[0], DT_i32, 0, NULL, VALUES(3102));
   expect_tensor(out[1], DT_f32, 0, NULL, VALUES(25 + 13 + 5)); // 1 + 20 + 4, 1 + 10 + 2, 5
   expect_vector(out[2], DT_f32, 3, VALUES(0, 3, 6));
@@ -321,10 +329,11 @@ static void scopes_name_weights(void **state) {
                                  "- t@tied: param(3, 3)\n"
                                  "- u@block.1.inner.a: linear(x, 3)\n"
                                  "- v: matmul(x, t) + matmul(u, transpose(t))\n"
-                                 "outputs:\n  y: v\n", NULL);
-  static const char *const names[] = {"block.1.inner.a.weight", "block.1.inner.a.bias", "block.1.inner.weight",
-                                      "block.1.inner.bias", "block.2.inner.a.weight", "block.2.inner.a.bias",
-                                      "block.2.inner.weight", "block.2.inner.bias", "tied"};
+                                 "outputs:\n  y: v\n",
+                            NULL);
+  static const char *const names[] = {"block.1.inner.a.weight", "block.1.inner.a.bias",   "block.1.inner.weight",
+                                      "block.1.inner.bias",     "block.2.inner.a.weight", "block.2.inner.a.bias",
+                                      "block.2.inner.weight",   "block.2.inner.bias",     "tied"};
   assert_int_equal(m->weights.n, sizeof names / sizeof *names);
   for (size_t i = 0; i < m->weights.n; i++) assert_string_equal(m->weights.at[i]->name, names[i]);
   const ir_node *last = m->graphs.at[0]->body->yields[0]->def;
@@ -338,25 +347,29 @@ static void scopes_name_weights(void **state) {
 
 // -- entries and includes --
 
-static const char *const included = HEAD "config: {width: 3, act: 'relu'}\n"
-                                         "dims:\n  rows: 1..16\n"
-                                         "let:\n  all: rows * width\n"
-                                         "blocks:\n  twice(x):\n  - return: 2 * activation(x, act)\n"
-                                         "entries:\n"
-                                         "  forward:\n    inputs:\n      x: f32[2 * rows, width]\n      k: f32 = 10\n    steps:\n"
-                                         "    - w@w: param(width)\n"
-                                         "    - y: reshape(x, 2 * all) * k\n"
-                                         "    outputs:\n      flat: y\n      half: rows + 0\n";
+static const char *const included =
+    HEAD "config: {width: 3, act: 'relu'}\n"
+         "dims:\n  rows: 1..16\n"
+         "let:\n  all: rows * width\n"
+         "blocks:\n  twice(x):\n  - return: 2 * activation(x, act)\n"
+         "entries:\n"
+         "  forward:\n    inputs:\n      x: f32[2 * rows, width]\n      k: f32 = 10\n    steps:\n"
+         "    - w@w: param(width)\n"
+         "    - y: reshape(x, 2 * all) * k\n"
+         "    outputs:\n      flat: y\n      half: rows + 0\n";
 
 static void entries_bind_dims_afresh(void **state) {
   scratch *s = *state;
-  ir_module *m = elaborated(s, HEAD "config: {n: 1}\nentries:\n"
-                                    "  first:\n    inputs:\n      x: f32[a]\n      y: f32 = 3\n    steps:\n    - z: x * y\n"
-                                    "    outputs:\n      z: z\n      a: a + 0\n"
-                                    "  second:\n    inputs:\n      x: f32[a]\n    steps:\n"
-                                    "    - z, n2: first(concat((x, x)))\n    - w, _: first(y=1, x=x[:1])\n"
-                                    "    outputs:\n      z: z\n      n2: n2\n      w: w\n"
-                                    "dims:\n  a: 1..8\n", NULL);
+  ir_module *m =
+      elaborated(s,
+                 HEAD "config: {n: 1}\nentries:\n"
+                      "  first:\n    inputs:\n      x: f32[a]\n      y: f32 = 3\n    steps:\n    - z: x * y\n"
+                      "    outputs:\n      z: z\n      a: a + 0\n"
+                      "  second:\n    inputs:\n      x: f32[a]\n    steps:\n"
+                      "    - z, n2: first(concat((x, x)))\n    - w, _: first(y=1, x=x[:1])\n"
+                      "    outputs:\n      z: z\n      n2: n2\n      w: w\n"
+                      "dims:\n  a: 1..8\n",
+                 NULL);
   ir_tensor **out = run_entry(s, m, "second", TENSORS(vector_of(s, DT_f32, 2, VALUES(1, 2))));
   assert_non_null(out);
   expect_vector(out[0], DT_f32, 4, VALUES(3, 6, 3, 6));
@@ -382,7 +395,8 @@ static void includes_have_their_own_names(void **state) {
   assert_int_equal(m->weights.n, 1);
   assert_string_equal(m->weights.at[0]->name, "one.w");
   assert_true(idx_equals_int(m->weights.at[0]->type.dim[0], 2)); // --set is stronger than --config
-  ir_tensor **out = run_entry(s, m, "forward", TENSORS(tensor_of(s, DT_f32, 2, DIMS(4, 2), VALUES(0, 1, 2, 3, 4, 5, 6, 7))));
+  ir_tensor **out =
+      run_entry(s, m, "forward", TENSORS(tensor_of(s, DT_f32, 2, DIMS(4, 2), VALUES(0, 1, 2, 3, 4, 5, 6, 7))));
   assert_null(out); // the weight has no data
   m->weights.at[0]->data = vector_of(s, DT_f32, 2, VALUES(0, 0))->data;
   s->l.items.n = s->l.n_errors = 0;
@@ -395,8 +409,10 @@ static void includes_have_their_own_names(void **state) {
 
 static void inputs_have_defaults(void **state) {
   scratch *s = *state;
-  ir_module *m = elaborated(s, HEAD "dims:\n  n: 1..8\ninputs:\n  x: f32[n]\n  mask: i32[n] = 1\n  k: f32 = 0.5\nsteps:\n"
-                                    "- y: where(mask > 0, x * k, 0)\noutputs:\n  y: y\n", NULL);
+  ir_module *m = elaborated(s,
+                            HEAD "dims:\n  n: 1..8\ninputs:\n  x: f32[n]\n  mask: i32[n] = 1\n  k: f32 = 0.5\nsteps:\n"
+                                 "- y: where(mask > 0, x * k, 0)\noutputs:\n  y: y\n",
+                            NULL);
   const ir_graph *g = m->graphs.at[0];
   assert_null(g->param_defaults[0]);
   assert_true(scalar_same(*g->param_defaults[1], scalar_i(DT_i32, 1)));
@@ -407,9 +423,11 @@ static void inputs_have_defaults(void **state) {
 
 static void custom_operators(void **state) {
   scratch *s = *state;
-  ir_module *m = elaborated(s, HEAD "dims:\n  n: 1..8\nops:\n  gate:\n    library: libgate.so\n"
-                                    "    signature: (f32[a, b] x, f32 scale=2) -> f32[b, a], i32[3]\n"
-                                    "inputs:\n  x: f32[n, 4]\nsteps:\n- y, z: gate(x)\noutputs:\n  y: y\n  z: z\n", NULL);
+  ir_module *m = elaborated(s,
+                            HEAD "dims:\n  n: 1..8\nops:\n  gate:\n    library: libgate.so\n"
+                                 "    signature: (f32[a, b] x, f32 scale=2) -> f32[b, a], i32[3]\n"
+                                 "inputs:\n  x: f32[n, 4]\nsteps:\n- y, z: gate(x)\noutputs:\n  y: y\n  z: z\n",
+                            NULL);
   strbuf b;
   sb_init(&b, s->a);
   const ir_region *r = m->graphs.at[0]->body;
@@ -423,11 +441,26 @@ static void custom_operators(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(loop_carries), TEST(loop_counts), TEST(loop_carries_tuples), TEST(while_stops), TEST(while_is_bounded),
-      TEST(when_chooses), TEST(state_moves_on), TEST(state_goes_round_loops), TEST(dims_are_set_by_steps),
-      TEST(dim_set_outside_its_range), TEST(sizes_become_numbers), TEST(slices_at_run_time), TEST(unknown_dims_are_checked),
-      TEST(pinned_dims_are_constants), TEST(compile_time_steps), TEST(scopes_name_weights), TEST(entries_bind_dims_afresh),
-      TEST(includes_have_their_own_names), TEST(inputs_have_defaults), TEST(custom_operators),
+      TEST(loop_carries),
+      TEST(loop_counts),
+      TEST(loop_carries_tuples),
+      TEST(while_stops),
+      TEST(while_is_bounded),
+      TEST(when_chooses),
+      TEST(state_moves_on),
+      TEST(state_goes_round_loops),
+      TEST(dims_are_set_by_steps),
+      TEST(dim_set_outside_its_range),
+      TEST(sizes_become_numbers),
+      TEST(slices_at_run_time),
+      TEST(unknown_dims_are_checked),
+      TEST(pinned_dims_are_constants),
+      TEST(compile_time_steps),
+      TEST(scopes_name_weights),
+      TEST(entries_bind_dims_afresh),
+      TEST(includes_have_their_own_names),
+      TEST(inputs_have_defaults),
+      TEST(custom_operators),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
