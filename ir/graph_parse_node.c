@@ -256,7 +256,7 @@ static bool parse_node(graph_reader *r, graph_scope *s, ir_region *region, node_
   str name;
   ir_value *v;
   ir_type type;
-  ir_region *inner;
+  ir_region *inner = NULL;
   graph_skip(r);
   t->from = r->p;
   if (graph_looking_at(r, "%")) {

@@ -22,7 +22,7 @@ static bool wants_regions(interp *it, const ir_node *n, uint32_t n_regions, uint
 }
 
 EVALUATOR(if) {
-  int64_t cond;
+  int64_t cond = 0;
   if (!wants_regions(it, n, 2, n->n_out) || !scalar_operand(it, n, in[0], &cond)) return false;
   return interp_region(it, n, n->regions[cond ? 0 : 1], n->n_in - 1, in + 1, out);
 }
@@ -38,7 +38,7 @@ static void carry(interp *it, uint32_t n, ir_tensor **values, ir_tensor *const *
 }
 
 EVALUATOR(loop) {
-  int64_t turns;
+  int64_t turns = 0;
   uint32_t n_carried = n->n_in - 1;
   if (n->n_out != n_carried) return interp_malformed(it, n, "it gives another number of values than it carries");
   if (!wants_regions(it, n, 1, n_carried) || !scalar_operand(it, n, in[0], &turns)) return false;
@@ -57,7 +57,7 @@ EVALUATOR(loop) {
 }
 
 EVALUATOR(while) {
-  int64_t bound;
+  int64_t bound = 0;
   const idx *max = ir_attr_idx(it->m, n, "max", NULL);
   if (n->n_out != n->n_in) return interp_malformed(it, n, "it gives another number of values than it carries");
   if (!max) return interp_malformed(it, n, "it has no bound");
@@ -66,7 +66,7 @@ EVALUATOR(while) {
   for (uint32_t i = 0; i < n->n_in; i++) out[i] = interp_retain(in[i]);
   for (int64_t turn = 0;; turn++) {
     ir_tensor *cond;
-    int64_t more;
+    int64_t more = 0;
     if (!interp_region(it, n, n->regions[0], n->n_in, out, &cond) || !scalar_operand(it, n, cond, &more)) return false;
     interp_release(it, cond);
     if (!more) return true;
@@ -93,7 +93,7 @@ EVALUATOR(custom) {
 EVALUATOR(check) {
   (void)in;
   (void)out;
-  int64_t v;
+  int64_t v = 0;
   const idx *cond = ir_attr_idx(it->m, n, "cond", NULL);
   if (!cond) return interp_malformed(it, n, "it has no condition");
   if (!interp_index(it, n, cond, &v)) return false;
@@ -103,7 +103,7 @@ EVALUATOR(check) {
 // From here on, sizes that mention the dim have the scalar's value; inside a loop it is bound anew in each turn.
 EVALUATOR(bind) {
   (void)out;
-  int64_t v;
+  int64_t v = 0;
   const idx *dim = ir_attr_idx(it->m, n, "dim", NULL);
   const sym *s = dim ? idx_is_symbol(dim) : NULL;
   if (!s) return interp_malformed(it, n, "its `dim` is not one dim");

@@ -50,7 +50,7 @@ static void invert(double *both, int64_t n) { // [a | 1] of width 2n becomes [1 
 }
 
 EVALUATOR(inverse) {
-  int64_t size, batch;
+  int64_t size = 0, batch = 0;
   if (!square(it, n, in[0], &size, &batch) || !interp_same_shape(it, n, in[0], out[0])) return false;
   ir_tensor *work = interp_new(it, DT_f64, 2, (const int64_t[]){size, 2 * size});
   double *both = work->data;
@@ -73,7 +73,7 @@ EVALUATOR(inverse) {
 // lu holds U on and above the diagonal and L's multipliers below; at step k row k was swapped with row pivots[k] (from
 // 0).
 EVALUATOR(lu) {
-  int64_t size, batch;
+  int64_t size = 0, batch = 0;
   if (!square(it, n, in[0], &size, &batch) || !interp_same_shape(it, n, in[0], out[0]) ||
       !interp_expect(it, n, out[1], in[0]->rank - 1, in[0]->dim))
     return false;
