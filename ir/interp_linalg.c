@@ -96,7 +96,7 @@ EVALUATOR(lu) {
 }
 
 EVALUATOR(tri_solve) {
-  int64_t size, batch, dim[IR_MAX_RANK];
+  int64_t size = 0, batch = 0, dim[IR_MAX_RANK];
   if (!square(it, n, in[0], &size, &batch) || !interp_same_shape(it, n, in[1], out[0])) return false;
   if (in[1]->rank != in[0]->rank) return interp_same_shape(it, n, in[1], in[0]);
   for (uint32_t i = 0; i < in[0]->rank; i++) dim[i] = in[0]->dim[i];
