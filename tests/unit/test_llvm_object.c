@@ -1,0 +1,323 @@
+// The back end around the kernels: what objects hold, the JIT and its messages, model objects, threads, memory failure.
+#include "counting_source.h"
+#include "llvm_run.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "runtime/aot.h"
+
+static const char add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n fact n in 1..100\n{\n"
+                              "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
+
+static str compile(llvm_run *f, const char *level, kir_kernel *k) {
+  llvm_object o;
+  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
+  return o.bytes;
+}
+
+static bool reported(llvm_run *f, diag_id id, const char *part) {
+  return f->l.items.n > 0 && vec_last(&f->l.items)->id == id && strstr(vec_last(&f->l.items)->text, part) != NULL;
+}
+
+// -- objects --
+
+typedef struct symbols {
+  const Elf64_Sym *at;
+  size_t n;
+  const char *names;
+} symbols;
+
+static symbols symbols_of(str object) {
+  const Elf64_Ehdr *h = (const void *)object.p;
+  const Elf64_Shdr *s = (const void *)(object.p + h->e_shoff);
+  for (size_t i = 0; i < h->e_shnum; i++) {
+    if (s[i].sh_type != SHT_SYMTAB) continue;
+    return (symbols){(const void *)(object.p + s[i].sh_offset), s[i].sh_size / sizeof(Elf64_Sym),
+                     object.p + s[s[i].sh_link].sh_offset};
+  }
+  fail_msg("no symbol table");
+  return (symbols){NULL, 0, NULL};
+}
+
+static void test_kernels_are_hidden(void **state) {
+  llvm_run *f = *state;
+  symbols s = symbols_of(compile(f, "x86-64-v3", llvm_parse(f, add_one)));
+  size_t n_found = 0;
+  for (size_t i = 0; i < s.n; i++) {
+    if (strcmp(s.names + s.at[i].st_name, "add_one") != 0) continue;
+    n_found++;
+    assert_int_equal(ELF64_ST_VISIBILITY(s.at[i].st_other), STV_HIDDEN);
+    assert_int_equal(ELF64_ST_BIND(s.at[i].st_info), STB_GLOBAL);
+  }
+  assert_int_equal(n_found, 1);
+}
+
+// A kernel with every elementwise operator of a float dtype.
+static kir_kernel *all_operators(llvm_run *f, const char *dt) {
+  strbuf b;
+  sb_init(&b, f->a);
+  sb_fmt(&b, "kernel all in x %s[40] in y %s[40] out z %s[40] out w bool[40] out v i64[40]\n{\n", dt, dt, dt);
+  sb_fmt(&b, "%%0 = load x[c] : %s 1x37\n%%1 = load y[c] : %s 1x37\n", dt, dt);
+  for (int o = 0; o < OP_COUNT; o++) {
+    const op_info *info = op_get((op_code)o);
+    if ((info->cls != OPC_unary && info->cls != OPC_binary) || op_has((op_code)o, OPF_BOOLEAN)) continue;
+    sb_fmt(&b, "%%r%s = %s %%0%s\n", info->name, info->name, info->min_in == 2 ? ", %1" : "");
+    sb_fmt(&b, "store %s[c] = %%r%s\n", op_has((op_code)o, OPF_CMP) ? "w" : "z", info->name);
+  }
+  sb_z(&b, "%8 = convert %0 to i64\nstore v[c] = %8\n%9 = convert %8 to ");
+  sb_fmt(&b, "%s\nstore z[c] = %%9\n}\n", dt);
+  return llvm_parse(f, sb_cstr(&b));
+}
+
+// Kernels of f32, f16 and bf16 call nothing at any level; those of f64 call libm and nothing else.
+static void test_what_kernels_call(void **state) {
+  llvm_run *f = *state;
+  static const char *const dtypes[] = {"f32", "f16", "bf16", "f64"};
+  static const char allowed[] = " exp expm1 log log1p sin cos tan atan tanh erf erfc pow fmod ";
+  for (size_t l = 0; l < LLVM_N_LEVELS; l++) {
+    for (size_t d = 0; d < 4; d++) {
+      symbols s = symbols_of(compile(f, llvm_levels[l], all_operators(f, dtypes[d])));
+      size_t n_outside = 0;
+      for (size_t i = 1; i < s.n; i++) {
+        if (s.at[i].st_shndx != SHN_UNDEF) continue;
+        const char *name = s.names + s.at[i].st_name;
+        if (d < 3 || strstr(allowed, str_fmt(f->a, " %s ", name)) == NULL)
+          fail_msg("%s at %s calls %s", dtypes[d], llvm_levels[l], name);
+        n_outside++;
+      }
+      assert_true(d < 3 ? n_outside == 0 : n_outside == 13);
+    }
+  }
+}
+
+static void test_dump(void **state) {
+  llvm_run *f = *state;
+  kir_kernel *k = llvm_parse(f, add_one);
+  strbuf ir, assembly;
+  sb_init(&ir, f->a);
+  sb_init(&assembly, f->a);
+  assert_true(f->llvm->dump(f->a, &f->l, target_find("x86-64-v4"), 1, &k, false, &ir));
+  assert_true(f->llvm->dump(f->a, &f->l, target_find("x86-64-v4"), 1, &k, true, &assembly));
+  assert_non_null(strstr(sb_cstr(&ir), "define hidden void @add_one("));
+  assert_non_null(strstr(sb_cstr(&assembly), "vaddss"));
+  assert_int_equal(f->llvm->abi, NNC_LLVM_ABI);
+  assert_int_equal(strncmp(f->llvm->version, "19.", 3), 0);
+}
+
+static void test_refusals(void **state) {
+  llvm_run *f = *state;
+  llvm_object o;
+  kir_kernel *k = llvm_parse(
+      f, "kernel gpu in x f32[16] out y f32[16] workers w: 16\n{\n%0 = load x[w] : f32 1x1\nstore y[w] = %0\n}\n");
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
+  assert_true(reported(f, DIAG_ID_codegen_workers, "16"));
+  k = llvm_parse(
+      f, "kernel big out y f32[1] group S f32[1000000,1000000]\n{\n%0 = const 0 : f32 1x1\nstore S[0, 0] = %0\n}\n");
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
+  assert_true(reported(f, DIAG_ID_codegen_scratch, "`S`"));
+}
+
+// -- the JIT --
+
+static void test_jit_messages(void **state) {
+  llvm_run *f = *state;
+  assert_null(f->llvm->jit_find(f->jit, &f->l, "absent"));
+  assert_true(reported(f, DIAG_ID_codegen_jit, "absent"));
+  assert_false(f->llvm->jit_add(f->jit, &f->l, STR("this is no object")));
+  assert_int_equal(vec_last(&f->l.items)->id, DIAG_ID_codegen_jit);
+  str object = compile(f, "x86-64", llvm_parse(f, add_one));
+  assert_true(f->llvm->jit_add(f->jit, &f->l, object));
+  assert_non_null(f->llvm->jit_find(f->jit, &f->l, "add_one"));
+  assert_false(f->llvm->jit_add(f->jit, &f->l, object)); // the name is taken
+  assert_true(reported(f, DIAG_ID_codegen_jit, "add_one"));
+}
+
+// The process is out of sight: a symbol that only it has is not found, though dlsym would.
+static void test_jit_is_closed(void **state) {
+  llvm_run *f = *state;
+  assert_null(f->llvm->jit_find(f->jit, &f->l, "malloc"));
+  assert_non_null(f->llvm->jit_find(f->jit, &f->l, "erfc"));
+}
+
+// -- model objects --
+
+extern char **environ;
+
+static int run_linker(char *const *args) {
+  pid_t pid;
+  int status = -1;
+  if (posix_spawnp(&pid, args[0], NULL, NULL, args, environ) != 0) return -1;
+  waitpid(pid, &status, 0);
+  return status;
+}
+
+static const char *write_file(scratch *w, const char *name, str bytes) {
+  const char *path = scratch_path(w, name);
+  assert_true(file_write(w->a, &w->l, path, bytes, 0644));
+  return path;
+}
+
+static void test_model_object(void **state) {
+  llvm_run *f = *state;
+  void *w_state;
+  assert_int_equal(scratch_open(&w_state), 0);
+  scratch *w = w_state;
+  const char *const names[] = {"add_one", "add_one", "other"};
+  kir_kernel *kernels[] = {llvm_parse(f, add_one), llvm_parse(f, add_one)};
+  kernels[1]->name = "other";
+  llvm_object code, model;
+  const target *t = target_find("x86-64");
+  char *constants = arena_alloc(f->a, 100001);
+  for (size_t i = 0; i < 100001; i++) constants[i] = (char)(i * 7);
+  assert_true(f->llvm->compile(f->a, &f->l, t, 2, kernels, &code));
+  assert_int_equal(code.n_kernels, 2);
+  assert_true(f->llvm->model_object(f->a, &f->l, t, RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"),
+                                    (str){constants, 100001}, &model));
+  const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code.bytes),
+             *b = write_file(w, "model.o", model.bytes);
+  char *args[] = {str_fmt(w->a, "ld"),
+                  str_fmt(w->a, "-shared"),
+                  str_fmt(w->a, "--fatal-warnings"),
+                  str_fmt(w->a, "-o"),
+                  str_fmt(w->a, "%s", library),
+                  str_fmt(w->a, "%s", a),
+                  str_fmt(w->a, "%s", b),
+                  NULL};
+  assert_int_equal(run_linker(args), 0);
+  void *so = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (so == NULL) fail_msg("%s", dlerror());
+  const rt_aot_model *m = dlsym(so, "nnc_aot_model");
+  assert_non_null(m);
+  assert_null(dlsym(so, "add_one"));
+  assert_int_equal(m->magic, RT_AOT_MAGIC);
+  assert_int_equal(m->abi, RT_AOT_ABI);
+  assert_int_equal((uintptr_t)m->plan % 8, 0);
+  assert_int_equal((uintptr_t)m->constants % 4096, 0);
+  assert_memory_equal(m->plan, "the plan", 8);
+  assert_memory_equal(m->constants, constants, 100001);
+  assert_true(m->kernels[0] == m->kernels[1] && m->kernels[1] != m->kernels[2]);
+  float x[3] = {1, 2, 3}, y[3] = {0, 0, 0};
+  int64_t fault = 0;
+  m->kernels[2]((void *[]){x, y}, (int64_t[]){3}, (int64_t[]){3}, 0, 3, NULL, &fault);
+  assert_true(y[0] == 2 && y[1] == 3 && y[2] == 4);
+  dlclose(so);
+  assert_int_equal(scratch_close(&w_state), 0);
+}
+
+static void test_large_constants_are_fast(void **state) {
+  llvm_run *f = *state;
+  enum { BYTES = 100 << 20 };
+  char *constants = calloc(1, BYTES);
+  assert_non_null(constants);
+  llvm_object model;
+  struct timespec from, to;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+  assert_true(f->llvm->model_object(f->a, &f->l, target_find("x86-64"), 1, 1, 0, NULL, STR("p"),
+                                    (str){constants, BYTES}, &model));
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+  free(constants);
+  assert_true(model.bytes.n > BYTES && model.bytes.n < BYTES + 10000);
+  assert_true((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec) < 1.0);
+}
+
+// -- threads: compiling is re-entrant, and gives the same bytes everywhere --
+
+typedef struct worker {
+  llvm_run *f;
+  str object;
+  pthread_t thread;
+} worker;
+
+static void *work(void *user) {
+  worker *w = user;
+  w->object = compile(w->f, "x86-64-v4", llvm_kernel_file(w->f, "attention_cpu"));
+  return NULL;
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  enum { N = 3 };
+  worker w[N];
+  for (size_t i = 0; i < N; i++) {
+    void *s;
+    assert_int_equal(llvm_setup(&s), 0);
+    w[i].f = s;
+    assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+  }
+  for (size_t i = 0; i < N; i++) pthread_join(w[i].thread, NULL);
+  for (size_t i = 0; i < N; i++) {
+    assert_int_equal(w[i].object.n, w[0].object.n);
+    assert_memory_equal(w[i].object.p, w[0].object.p, w[0].object.n);
+  }
+  for (size_t i = 0; i < N; i++) {
+    void *s = w[i].f;
+    llvm_teardown(&s);
+  }
+}
+
+// -- memory failure: every allocation refused once; nothing stays behind --
+
+typedef struct attempt {
+  llvm_run *f;
+  kir_kernel *k;
+  diag_list l;
+  bool ok;
+} attempt;
+
+static void try_compile(arena *a, void *user) {
+  attempt *t = user;
+  llvm_object o;
+  diag_init(&t->l, a);
+  t->ok = t->f->llvm->compile(a, &t->l, target_find("x86-64"), 1, &t->k, &o);
+}
+
+static void test_memory_failure(void **state) {
+  llvm_run *f = *state;
+  attempt t = {.f = f, .k = llvm_kernel_file(f, "softmax")};
+  size_t n_failed = 0;
+  for (size_t fail_at = 2;; fail_at++) {
+    counting_source c;
+    counting_source_init(&c, fail_at);
+    arena *a = arena_new(&c.source);
+    assert_non_null(a);
+    t.ok = false;
+    int unwound = run_guarded(a, try_compile, &t);
+    arena_free(a);
+    assert_int_equal(c.n_live, 0);
+    if (t.ok) break;
+    assert_true(unwound != 0 || t.l.n_errors > 0);
+    n_failed++;
+  }
+  assert_true(n_failed >= 3);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, llvm_setup, llvm_teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TEST(test_kernels_are_hidden),
+                                     TEST(test_what_kernels_call),
+                                     TEST(test_dump),
+                                     TEST(test_refusals),
+                                     TEST(test_jit_messages),
+                                     TEST(test_jit_is_closed),
+                                     TEST(test_model_object),
+                                     TEST(test_large_constants_are_fast),
+                                     TEST(test_threads),
+                                     TEST(test_memory_failure)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
