@@ -1,0 +1,232 @@
+// nnc compile, check, show, verify and bench on models: what they write, say and count.
+#include "spawn.h"
+#include "base/file.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+static double number(const json_t *o, const char *key) {
+  const json_t *v = json_object_get(o, key);
+  if (!json_is_number(v)) fail_msg("`%s` is no number", key);
+  return json_number_value(v);
+}
+
+static void check_tells_what_a_model_is(void **state) {
+  workplace *w = *state;
+  const char *text = expect_status(w, 0, "check %s", DIGITS).out;
+  assert_has(text, "digits: 69,066 parameters in 39 weights\n");
+  assert_has(text, "  in   image                            f32[batch,8,8]\n");
+  assert_has(text, "  out  probabilities                    f32[batch,10]\n");
+  assert_has(text, "  batch                                 1..64\n");
+  assert_has(text, "  layers.1.mlp.fc2.weight               f32[64,128]\n");
+  assert_has(expect_status(w, 0, "check %s", TINY).out, "  time                                  4..32 step 4\n");
+  // Another size by hand: patches 4*64+64, positions 16*64, 12 layers of 33,472, norm 2*64, head 650.
+  assert_has(expect_status(w, 0, "check %s --set num_layers=12", DIGITS).out,
+             "digits: 403,786 parameters in 199 weights\n");
+}
+
+static void check_as_json(void **state) {
+  workplace *w = *state;
+  const json_t *o = parse_json(w, expect_status(w, 0, "check %s --json", TINY).out), *t;
+  assert_int_equal(number(o, "parameters"), 6 * 8 + 8);
+  const json_t *entries = json_object_get(o, "entries"), *forward = json_array_get(entries, 0);
+  assert_int_equal(json_array_size(entries), 2);
+  assert_string_equal(json_string_value(json_object_get(forward, "name")), "forward");
+  t = json_array_get(json_object_get(forward, "inputs"), 0);
+  assert_string_equal(json_string_value(json_object_get(t, "name")), "x");
+  assert_string_equal(json_string_value(json_object_get(t, "dtype")), "f32");
+  assert_string_equal(json_string_value(json_array_get(json_object_get(t, "shape"), 1)), "time");
+  assert_int_equal(json_integer_value(json_array_get(json_object_get(t, "shape"), 2)), 6);
+  t = json_array_get(json_object_get(forward, "outputs"), 1);
+  assert_string_equal(json_string_value(json_object_get(t, "name")), "total");
+  assert_int_equal(json_array_size(json_object_get(t, "shape")), 1);
+  assert_int_equal(json_array_size(json_object_get(o, "not_compiled")), 0);
+}
+
+static void check_names_what_is_not_compiled(void **state) {
+  workplace *w = *state;
+  write_text(
+      w, "sorts.yaml",
+      "nnc: 1\nname: sorts\ninputs:\n  x: f32[8]\nsteps:\n- values, places: topk(x, 3)\noutputs:\n  values: values\n");
+  nnc_run_result r = expect_status(w, 0, "check sorts.yaml");
+  assert_has(r.out, "the CPU back end does not compile `topk` yet (sorts.yaml:6)");
+  const json_t *list =
+      json_object_get(parse_json(w, expect_status(w, 0, "check sorts.yaml --json").out), "not_compiled");
+  assert_int_equal(json_array_size(list), 1);
+  assert_int_equal(number(json_array_get(list, 0), "line"), 6);
+  expect_error(w, 1, "sorts.yaml:6:19: error: the CPU back end does not compile `topk` yet",
+               "run sorts.yaml --in x=iota");
+}
+
+static void check_reads_weights_when_asked(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "check %s --weights random", TINY);
+  expect_error(w, 3, "cannot open absent.safetensors", "check %s --weights absent.safetensors", TINY);
+  expect_error(w, 1, "lacks all of them", "check %s --weights %s/tests/data/digits_expected.safetensors", TINY,
+               NNC_SOURCE_DIR);
+}
+
+static void compile_writes_a_library(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "compile %s", DIGITS); // digits.so and digits.h in this folder
+  str header;
+  assert_true(file_read(w->a, &w->l, in_folder(w, "digits.h"), 1 << 20, &header));
+  assert_has(header.p, "digits_forward(");
+  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 1,");
+  json_t *o = parse_json(w, expect_status(w, 0, "compile %s -o other.so --json", DIGITS).out);
+  assert_string_equal(json_string_value(json_object_get(o, "output")), "other.so");
+  assert_int_equal(number(o, "parameters"), 69066);
+  assert_true(number(o, "kernels") >= 1 && number(o, "code_bytes") > 0 && number(o, "codegen_ms") > 0);
+}
+
+static void compile_emits_every_form(void **state) {
+  workplace *w = *state;
+  static const struct {
+    const char *kind, *part;
+  } forms[] = {{"graph", "graph forward("},
+               {"kernel", "kernel k"},
+               {"plan", "program forward("},
+               {"llvm", "define "},
+               {"asm", ".text"}};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    const char *text = expect_status(w, 0, "compile %s --emit %s", TINY, forms[i].kind).out;
+    assert_has(text, forms[i].part);
+    expect_status(w, 0, "compile %s --emit %s -o form.txt", TINY, forms[i].kind);
+    str written;
+    assert_true(file_read(w->a, &w->l, in_folder(w, "form.txt"), 1 << 24, &written));
+    assert_string_equal(written.p, text);
+  }
+  str object;
+  expect_status(w, 0, "compile %s --emit obj", TINY);
+  assert_true(file_read(w->a, &w->l, in_folder(w, "tiny.o"), 1 << 24, &object));
+  assert_memory_equal(object.p,
+                      "\x7f"
+                      "ELF",
+                      4);
+}
+
+static void show_has_every_stage(void **state) {
+  workplace *w = *state;
+  const char *graph = expect_status(w, 0, "show %s", TINY).out;
+  assert_has(graph, "dim time in 4..32 step 4\n");
+  assert_has(graph, "= contract(");
+  assert_not(graph, "= group(");
+  assert_has(expect_status(w, 0, "show %s --stage fused", TINY).out, "= group(");
+  assert_has(expect_status(w, 0, "show %s --stage kernel", TINY).out, "\nkernel k");
+  const char *plan = expect_status(w, 0, "show %s --stage plan", TINY).out;
+  assert_has(plan, "program prepare(");
+  assert_has(
+      plan,
+      "program forward(x: f32[batch, time, 6], scale: f32[batch]) -> (y: f32[batch, time, 8], total: f32[batch])\n");
+  assert_has(expect_status(w, 0, "show %s --format dot", TINY).out, "digraph \"tiny\" {");
+  assert_has(expect_status(w, 0, "show %s --stage fused --format dot", TINY).out, "subgraph cluster_0 {");
+}
+
+static void show_memory_binds_dims(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "compile %s", DIGITS);
+  unsigned long long one, seven, least_one, least_seven;
+  const char *at = strstr(expect_status(w, 0, "show digits.so --stage memory").out, "arena ");
+  assert_true(at && sscanf(at, "arena %llu bytes; no placement needs less than %llu", &one, &least_one) == 2);
+  at = strstr(expect_status(w, 0, "show digits.so --stage memory --dim batch=7").out, "arena ");
+  assert_true(at && sscanf(at, "arena %llu bytes; no placement needs less than %llu", &seven, &least_seven) == 2);
+  assert_true(one >= least_one && least_one > 0 && seven >= least_seven);
+  assert_true(least_seven == 7 * least_one); // every buffer grows with the batch
+  expect_error(w, 1, "there is no dim `batches`", "show digits.so --stage memory --dim batches=7");
+}
+
+static void pass_options_reach_the_passes(void **state) {
+  workplace *w = *state;
+  nnc_run_result r = expect_status(w, 0, "show %s --stage fused --pass-limit 0", TINY);
+  assert_not(r.out, "= group(");
+  assert_not(expect_status(w, 0, "show %s --stage fused --skip fuse", TINY).out, "= group(");
+  assert_not(expect_status(w, 0, "show %s --stage fused --stop-after dce", TINY).out, "= group(");
+  r = expect_status(w, 0, "show %s --stage fused --print-after dce --time-passes --round-trip", TINY);
+  assert_has(r.err, "// after dce\n");
+  assert_not(r.err, "// after fuse\n");
+  assert_has(r.err, " nodes\n");
+  r = expect_status(w, 0, "check %s --print-after all --explain", TINY);
+  assert_has(r.err, "// after canon\n");
+  assert_has(r.err, "// after fuse\n");
+}
+
+static void verify_agrees(void **state) {
+  workplace *w = *state;
+  const char *text = expect_status(w, 0, "verify %s --dim batch=3 --threads 2", DIGITS).out;
+  assert_has(text, "verified: every output within 1e-05");
+  assert_has(text, "  probabilities ");
+  expect_status(w, 0, "verify %s --weights random --entry pick --dim batch=9", TINY);
+  json_t *o = parse_json(w, expect_status(w, 0, "verify %s --json --bisect", DIGITS).out);
+  assert_true(json_is_true(json_object_get(o, "ok")));
+  assert_true(json_is_null(json_object_get(o, "first_difference")) && json_is_null(json_object_get(o, "pass")));
+  assert_int_equal(json_array_size(json_object_get(o, "outputs")), 2);
+  assert_true(number(json_array_get(json_object_get(o, "outputs"), 0), "max_rel") < 1e-5);
+}
+
+// A bound that no float arithmetic meets: the verdict is a failure with its place in the YAML.
+static void verify_names_the_first_difference(void **state) {
+  workplace *w = *state;
+  nnc_run_result r = expect_status(w, 1, "verify %s --bound 1e-12 --bisect --in image=random:5 --dim batch=4", DIGITS);
+  assert_has(r.out, "DIFFERS");
+  assert_has(r.out, "FAILED: every output within 1e-12");
+  assert_has(r.out, "first difference: step 0, `");
+  assert_has(r.out, "patch_embedding`, " DIGITS ":34");
+  json_t *o = parse_json(w, expect_status(w, 1, "verify %s --bound 1e-12 --json", DIGITS).out);
+  assert_true(json_is_false(json_object_get(o, "ok")));
+  assert_has(json_string_value(json_object_get(o, "first_difference")), "patch_embedding");
+}
+
+static void bench_counts_and_measures(void **state) {
+  workplace *w = *state;
+  const json_t *o =
+      parse_json(w, expect_status(w, 0, "bench %s --dim batch=3 --runs 20 --warmup 2 --threads 2 --json", DIGITS).out);
+  // By hand, for one image: 16 tokens; patches 4*64; 2 layers of 4*64*64 + 2*64*128 a token and 2*16*16*64 for
+  // attention; head 64*10.
+  double products = 16.0 * 4 * 64 + 2 * (16.0 * (4 * 64 * 64 + 2 * 64 * 128) + 2 * 16 * 16 * 64) + 64 * 10;
+  assert_true(number(o, "flops") == 3 * 2 * products);
+  assert_int_equal(number(o, "runs"), 20);
+  assert_int_equal(number(o, "threads"), 2);
+  assert_true(number(o, "p10_ms") > 0 && number(o, "p10_ms") <= number(o, "median_ms") &&
+              number(o, "median_ms") <= number(o, "p90_ms"));
+  assert_true(fabs(number(o, "gflops") - number(o, "flops") / number(o, "median_ms") * 1e-6) <
+              1e-3 * number(o, "gflops"));
+  assert_true(number(o, "compile_ms") > 0 && number(o, "prepare_ms") > 0 && number(o, "kernels") >= 1);
+  assert_true(number(o, "peak_rss_bytes") > 1 << 20 && number(o, "arena_bytes") > 0);
+  assert_true(number(o, "bytes_moved") > 69066 * 4.0); // every weight at least once
+  assert_true(number(o, "peak_gflops") > 0 && number(o, "percent_of_peak") > 0);
+  assert_true(json_is_string(json_object_get(o, "cpu")));
+}
+
+static void bench_of_a_library(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "compile %s", DIGITS);
+  const json_t *o = parse_json(w, expect_status(w, 0, "bench digits.so --dim batch=3 --runs 5 --json").out);
+  assert_true(json_is_null(json_object_get(o, "flops"))); // a library holds no graph
+  assert_true(number(o, "median_ms") > 0 && number(o, "bytes_moved") > 69066 * 4.0);
+  assert_int_equal(number(json_object_get(o, "dims"), "batch"), 3);
+  assert_has(expect_status(w, 0, "bench %s --runs 5", DIGITS).out, "% of the measured peak");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(check_tells_what_a_model_is),
+      cmocka_unit_test(check_as_json),
+      cmocka_unit_test(check_names_what_is_not_compiled),
+      cmocka_unit_test(check_reads_weights_when_asked),
+      cmocka_unit_test(compile_writes_a_library),
+      cmocka_unit_test(compile_emits_every_form),
+      cmocka_unit_test(show_has_every_stage),
+      cmocka_unit_test(show_memory_binds_dims),
+      cmocka_unit_test(pass_options_reach_the_passes),
+      cmocka_unit_test(verify_agrees),
+      cmocka_unit_test(verify_names_the_first_difference),
+      cmocka_unit_test(bench_counts_and_measures),
+      cmocka_unit_test(bench_of_a_library),
+  };
+  return cmocka_run_group_tests(tests, workplace_open, workplace_close);
+}
