@@ -33,7 +33,7 @@ const ir_value *form_read_value(form_ctx *f, const char *name) { return map_get(
 
 // The identity of a scalar: everything but its id and span.
 typedef struct sx_key {
-  uint64_t kind, dt, op, in[3], value, at, imm, guards;
+  uint64_t kind, dt, op, in[3], value, at, imm, guard[2];
 } sx_key;
 
 static const sx *make(form_ctx *f, sx e) {
@@ -44,8 +44,9 @@ static const sx *make(form_ctx *f, sx e) {
                 e.value ? e.value->id + 1u : 0,
                 e.at ? e.at->id + 1u : 0,
                 0,
-                e.n_guards};
+                {0}};
   for (uint32_t i = 0; i < e.n_in; i++) key.in[i] = e.in[i]->id + 1u;
+  for (uint32_t i = 0; i < e.n_guards; i++) key.guard[i] = e.guards[i]->id + 1u;
   if (e.kind == SX_const) memcpy(&key.imm, &e.imm.v, sizeof key.imm);
   str bytes = {(const char *)&key, sizeof key};
   const sx *found = map_get(f->interned, bytes);
@@ -71,6 +72,29 @@ static const sx *make_pick(form_ctx *f, const idx *cond, const sx *yes, const sx
   return make(f, (sx){.kind = SX_pick, .dt = yes->dt, .n_in = 2, .in = {yes, no}, .at = cond});
 }
 
+// Integer arithmetic on indices stays symbolic, so that gathers by iota and masks by position remain index expressions.
+// Index expressions are mathematical integers: NULL where i32 might wrap.
+static const idx *index_arithmetic(form_ctx *f, op_code op, const sx *x, const sx *y) {
+  idx_ctx *c = f->m->ix;
+  bool fits = (x->kind == SX_index || x->kind == SX_const) && (y->kind == SX_index || y->kind == SX_const);
+  if (!fits) return NULL;
+  const idx *a = x->kind == SX_index ? x->at : idx_int(c, x->imm.v.i);
+  const idx *b = y->kind == SX_index ? y->at : idx_int(c, y->imm.v.i), *e = NULL;
+  bool divides = idx_is_const(b, NULL) && idx_nonneg(c, idx_addi(c, b, -1)) == TRI_yes;
+  switch ((int)op) {
+  case OP_add: e = idx_add(c, a, b); break;
+  case OP_sub: e = idx_sub(c, a, b); break;
+  case OP_mul: e = idx_mul(c, a, b); break;
+  case OP_floordiv: e = divides ? idx_floordiv(c, a, b) : NULL; break;
+  case OP_mod: e = divides ? idx_mod(c, a, b) : NULL; break;
+  case OP_min: e = idx_min(c, a, b); break;
+  case OP_max: e = idx_max(c, a, b); break;
+  default: break;
+  }
+  int64_t lo, hi;
+  return e && idx_range(c, e, &lo, &hi) && lo >= INT32_MIN && hi <= INT32_MAX ? e : NULL;
+}
+
 static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in) {
   scalar args[3];
   bool all_const = true;
@@ -80,13 +104,9 @@ static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx
   }
   if (all_const) return make_const(f, op_eval_scalar(op, args, dt));
   if (op == OP_where && in[0]->kind == SX_const) return in[0]->imm.v.i ? in[1] : in[2];
-  // Integer index arithmetic stays symbolic, so that gathers by iota and masks by position remain index expressions.
-  if (dt == DT_i32 && n == 2 && in[0]->dt == DT_i32 && (op == OP_add || op == OP_sub) &&
-      (in[0]->kind == SX_index || in[1]->kind == SX_index) && (in[0]->kind == SX_index || in[0]->kind == SX_const) &&
-      (in[1]->kind == SX_index || in[1]->kind == SX_const)) {
-    const idx *x = in[0]->kind == SX_index ? in[0]->at : idx_int(f->m->ix, in[0]->imm.v.i);
-    const idx *y = in[1]->kind == SX_index ? in[1]->at : idx_int(f->m->ix, in[1]->imm.v.i);
-    return make_index(f, op == OP_add ? idx_add(f->m->ix, x, y) : idx_sub(f->m->ix, x, y));
+  if (n == 2 && dt == DT_i32 && in[0]->dt == DT_i32) {
+    const idx *at = index_arithmetic(f, op, in[0], in[1]);
+    if (at) return make_index(f, at);
   }
   sx e = {.kind = SX_op, .dt = dt, .op = op, .n_in = n};
   for (uint32_t i = 0; i < n; i++) e.in[i] = in[i];
@@ -157,8 +177,8 @@ static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at
   return e;
 }
 
-// gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and guards
-// record the misses.
+// gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and a guard
+// records the misses.
 static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at) {
   idx_ctx *c = f->m->ix;
   const ir_value *data = n->in[0], *index = n->in[1];
@@ -189,12 +209,10 @@ static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at
   for (uint32_t i = axis + 1; i < data->type.rank; i++) data_at[i] = at[o++];
   const sx *e = form_at(f, data, data_at);
   if (!e || !n_guards) return e;
-  if (e->kind != SX_load) return NULL; // data that a gather reads is stored
-  sx *guarded = arena_copy(f->a, e, sizeof *e);
-  guarded->n_guards = n_guards;
-  guarded->guards = arena_copy(f->a, guards, n_guards * sizeof *guards);
-  guarded->span = n->spans.n ? n->spans.at[0] : NO_SPAN;
-  return make(f, *guarded);
+  sx guard = {.kind = SX_guard, .dt = e->dt, .n_in = 1, .in = {e}, .n_guards = n_guards};
+  guard.guards = arena_copy(f->a, guards, n_guards * sizeof *guards);
+  guard.span = n->spans.n ? n->spans.at[0] : NO_SPAN;
+  return make(f, guard);
 }
 
 static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at) {

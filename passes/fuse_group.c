@@ -65,7 +65,7 @@ static bool has_schedule(const fuse_plan *p, const ir_node *n) {
 }
 
 bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
-  if (!has_schedule(p, n)) return false;
+  if (!has_schedule(p, n) || map_get_ptr(p->pinned, n)) return false;
   if (op_get(n->op)->cls == OPC_movement || op_get(n->op)->cls == OPC_leaf) return true;
   if (!is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) {
@@ -189,9 +189,25 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, at);
 }
 
+static form_stop stops_at_memory(void *user, const ir_value *v) {
+  scalar splat;
+  bool open = v->def && v->def->op != OP_weight && (v->def->op != OP_const || ir_is_splat(v, &splat)) && fuse_is_free(user, v->def);
+  return open ? FORM_OPEN : FORM_LOAD;
+}
+
+// A gather's index is an index expression (of iota), or is read from memory: any other one is stored first.
+static void pin_index(fuse_plan *p, const ir_node *gather) {
+  const ir_value *index = gather->in[1];
+  domain d;
+  domain_init(p->m, &d, index->type.rank, index->type.dim);
+  const sx *e = form_at(form_new(p->a, p->m, stops_at_memory, p), index, d.at);
+  bool good = e && (e->kind == SX_const || e->kind == SX_index || e->kind == SX_load);
+  if (!good && index->def && fuse_is_free(p, index->def)) map_put_ptr(p->pinned, index->def, p);
+}
+
 // A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an
-// elementwise group.
-static void open_gather(fuse_plan *p, const ir_node *n) {
+// elementwise group. So is movement that must be stored.
+static void open_copy(fuse_plan *p, const ir_node *n) {
   fuse_group *g = new_group(p, FUSE_elem, n);
   domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
   add_node(p, g, n, g->dom.at);
@@ -264,15 +280,18 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->group_of = map_new(a);
   p->uses = map_new(a);
   p->user = map_new(a);
+  p->pinned = map_new(a);
   p->place = places_new(a, g->module);
   count_uses(p, g);
+  for (const ir_node *n = g->body->first; n; n = n->next)
+    if (n->op == OP_gather) pin_index(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;
     if (!has_schedule(p, n) || fuse_is_free(p, n)) continue;
     if (op_is_elementwise(n->op)) join_elementwise(p, n);
     else if (cls == OPC_reduce) join_reduction(p, n);
-    else if (n->op == OP_gather) open_gather(p, n);
     else if (n->op == OP_contract) open_contract(p, n);
+    else open_copy(p, n);
   }
   merge_prologues(p);
   return p;

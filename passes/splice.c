@@ -119,13 +119,21 @@ static kir_tile *splice_load(splice *s, const sx *e) {
   const idx *at = splice_index(s, e->at);
   bool over_r = any_mentions(at, s->n_conds, s->cond, k->r), over_c = any_mentions(at, s->n_conds, s->cond, k->c);
   uint32_t rows = over_r ? s->rows : 1, cols = over_c ? s->cols : 1;
-  kir_where w = conditions(s, over_r, over_c);
+  const idx *index[] = {at};
+  return kir_load(s->b, lower_in(s->g, e->value), index, rows, cols, conditions(s, over_r, over_c),
+                  scalar_cast(scalar_i(DT_i64, 0), e->dt));
+}
+
+// Records the misses of a gather; what is read then is its clamped element.
+static kir_tile *splice_guard(splice *s, const sx *e) {
+  kir_kernel *k = s->g->k;
   for (uint32_t i = 0; i < e->n_guards; i++) {
     const idx *miss[] = {splice_index(s, e->guards[i])};
-    kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->span), rows, cols, kir_both(k, w, kir_conds(k, 1, miss)));
+    bool over_r = any_mentions(miss[0], s->n_conds, s->cond, k->r), over_c = any_mentions(miss[0], s->n_conds, s->cond, k->c);
+    kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->span), over_r ? s->rows : 1, over_c ? s->cols : 1,
+              kir_both(k, conditions(s, over_r, over_c), kir_conds(k, 1, miss)));
   }
-  const idx *index[] = {at};
-  return kir_load(s->b, lower_in(s->g, e->value), index, rows, cols, w, scalar_cast(scalar_i(DT_i64, 0), e->dt));
+  return splice_tile(s, e->in[0]);
 }
 
 static kir_tile *splice_pick(splice *s, const sx *e) {
@@ -154,6 +162,7 @@ kir_tile *splice_tile(splice *s, const sx *e) {
   kir_tile *in[3];
   switch (e->kind) {
   case SX_load: t = splice_load(s, e); break;
+  case SX_guard: t = splice_guard(s, e); break;
   case SX_const: t = kir_const(s->b, e->imm, 1, 1); break;
   case SX_index: {
     const idx *at = splice_index(s, e->at);
