@@ -86,14 +86,22 @@ static void prepack(contract *x) {
   x->packed_b = g->pack(g->user, g, b_root->value, p.k, total);
 }
 
-// scratch.
+// A constant operand is packed when packing only reorders it: it has columns, and all its labels have constant extents.
+static bool can_prepack(const contract *x) {
+  const sx *b = x->n.root[1];
+  bool ok = x->col && b->kind == SX_load && !idx_mentions_read(b->at) && x->g->is_constant(x->g->user, b->value) && idx_is_const(x->nn, NULL);
+  for (uint32_t i = 0; i < x->n_k; i++) ok = ok && contract_label_in(b, x->k[i].s) && idx_is_const(x->k[i].extent, NULL);
+  for (uint32_t i = 0; i < x->n_batch; i++) ok = ok && (!contract_label_in(b, x->batch[i].s) || idx_is_const(x->batch[i].extent, NULL));
+  return ok;
+}
+
 void contract_choose_operand(contract *x) {
   lower_group *g = x->g;
   const sx *b = x->n.root[1];
   int64_t k = 1;
   for (uint32_t i = 0; i < x->n_k; i++)
     k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
-  if (b->kind == SX_load && !b->n_guards && !idx_mentions_read(b->at) && g->is_constant(g->user, b->value)) {
+  if (can_prepack(x)) {
     prepack(x);
     return;
   }

@@ -155,7 +155,7 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
   if (x->col) {
     splice_bind(&loads, x->col, col);
     splice_bind(&stores, x->col, col);
-    stores.col_tail =
+    stores.col_tail = loads.col_tail =
         idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
   scalar none = scalar_cast(scalar_i(DT_i64, 0), x->acc_dt);
