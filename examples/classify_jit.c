@@ -2,9 +2,9 @@
  *
  *   classify_jit MODEL.yaml HELDOUT.safetensors PIXELS PREDICTIONS IMAGE.png...
  *
- * Draws every image with its label (the first character of the file's name), the prediction and its probability; says how long
- * compiling and running take; and counts right answers on the held-out images. PIXELS receives the images as floats and PREDICTIONS a
- * line each, for comparison with classify_aot. */
+ * Draws every image with its label (the first character of the file's name), the prediction and its probability; says
+ * how long compiling and running take; and counts right answers on the held-out images. PIXELS receives the images as
+ * floats and PREDICTIONS a line each, for comparison with classify_aot. */
 #define _POSIX_C_SOURCE 200809L
 #include "digit_files.h"
 #include <nnc/nnc.h>
@@ -23,7 +23,8 @@ static int best_of(const float *p) {
 static nnc_status classify(nnc_session *s, float *images, int64_t n, float *p) {
   static float logits[BATCH * CLASSES];
   nnc_tensor in = nnc_tensor_of(NNC_F32, images, 3, (int64_t[]){n, SIDE, SIDE});
-  nnc_tensor out[] = {nnc_tensor_of(NNC_F32, logits, 2, (int64_t[]){n, CLASSES}), nnc_tensor_of(NNC_F32, p, 2, (int64_t[]){n, CLASSES})};
+  nnc_tensor out[] = {nnc_tensor_of(NNC_F32, logits, 2, (int64_t[]){n, CLASSES}),
+                      nnc_tensor_of(NNC_F32, p, 2, (int64_t[]){n, CLASSES})};
   nnc_status status = nnc_run(s, 0, &in, 1, out, 2);
   if (status) fprintf(stderr, "%s\n", nnc_session_error(s));
   return status;
@@ -92,7 +93,7 @@ static int classify_files(nnc_session *s, char **paths, int n, FILE *pixels, FIL
     fwrite(images[i], sizeof images[i], 1, pixels);
     fprintf(predictions, "%d %.9g\n", best_of(p[i]), (double)p[i][best_of(p[i])]);
   }
-  draw((const float (*)[PIXELS])images, (const float (*)[CLASSES])p, paths, n);
+  draw((const float(*)[PIXELS])images, (const float(*)[CLASSES])p, paths, n);
   return 0;
 }
 
@@ -101,7 +102,8 @@ int main(int argc, char **argv) {
   nnc_module *module;
   nnc_diagnostics *diagnostics;
   nnc_status status = nnc_module_open(&module, argv[1], NULL, &diagnostics);
-  for (size_t i = 0; i < nnc_diagnostics_count(diagnostics); i++) fputs(nnc_diagnostics_get(diagnostics, i)->text, stderr);
+  for (size_t i = 0; i < nnc_diagnostics_count(diagnostics); i++)
+    fputs(nnc_diagnostics_get(diagnostics, i)->text, stderr);
   nnc_diagnostics_free(diagnostics);
   nnc_session *session;
   nnc_session_options options = NNC_SESSION_OPTIONS_INIT;
@@ -119,7 +121,8 @@ int main(int argc, char **argv) {
     nnc_module_get_stats(module, &stats);
     read_digit(argv[5], image);
     size_t right = count_right(session, &h);
-    printf("compiled in %.1f ms: %llu parameters, %llu kernels\n", stats.total_ms, (unsigned long long)stats.parameters, (unsigned long long)stats.kernels);
+    printf("compiled in %.1f ms: %llu parameters, %llu kernels\n", stats.total_ms, (unsigned long long)stats.parameters,
+           (unsigned long long)stats.kernels);
     printf("one image takes %.1f us on one thread\n", median_us(session, image));
     printf("held-out images: %zu of %zu right, %.2f%%\n", right, h.n, 100.0 * (double)right / (double)h.n);
     free(h.images), free(h.labels);

@@ -1,5 +1,5 @@
-/* Reading the images of models/vision/digits: a PNG of 8x8 grey pixels, and the held-out set. For the example programs; the held-out
- * reader knows its one file (a safetensors file: header length, JSON header, data) and nothing more. */
+/* Reading the images of models/vision/digits: a PNG of 8x8 grey pixels, and the held-out set. For the example programs;
+ * the held-out reader knows its one file (a safetensors file: header length, JSON header, data) and nothing more. */
 #ifndef DIGIT_FILES_H
 #define DIGIT_FILES_H
 
@@ -50,10 +50,12 @@ static int read_heldout(const char *path, heldout *out) {
   uint64_t header_bytes = 0;
   char *header = NULL;
   memset(out, 0, sizeof *out);
-  if (f && fread(&header_bytes, sizeof header_bytes, 1, f) == 1 && header_bytes < 1 << 20) header = read_part(f, 8, (size_t)header_bytes);
+  if (f && fread(&header_bytes, sizeof header_bytes, 1, f) == 1 && header_bytes < 1 << 20)
+    header = read_part(f, 8, (size_t)header_bytes);
   if (header) {
     header[header_bytes] = 0;
-    size_t images_end, labels_end, images = data_offset(header, "\"images\"", &images_end), labels = data_offset(header, "\"labels\"", &labels_end);
+    size_t images_end, labels_end, images = data_offset(header, "\"images\"", &images_end),
+                                   labels = data_offset(header, "\"labels\"", &labels_end);
     long data = 8 + (long)header_bytes;
     out->n = (images_end - images) / PIXELS;
     if (out->n && labels_end - labels == out->n * sizeof *out->labels) {
