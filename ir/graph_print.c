@@ -7,12 +7,15 @@
 
 // -- numbers of values --
 
+static void number_value(map *numbers, const ir_value *v) {
+  map_put_ptr(numbers, v, (void *)(uintptr_t)(map_count(numbers) + 1));
+}
+
 static void number_region(map *numbers, const ir_region *r) {
-  for (uint32_t i = 0; i < r->n_params; i++)
-    map_put_ptr(numbers, &r->params[i], (void *)(uintptr_t)(map_count(numbers) + 1));
-  for (const ir_node *n = r->first; n != NULL; n = n->next) {
-    for (uint32_t i = 0; i < n->n_out; i++)
-      map_put_ptr(numbers, &n->out[i], (void *)(uintptr_t)(map_count(numbers) + 1));
+  for (uint32_t i = 0; i < r->n_params; i++) number_value(numbers, &r->params[i]);
+  uint32_t left = r->n_nodes; // a damaged list, of which the verifier speaks, may be a cycle
+  for (const ir_node *n = r->first; n != NULL && left > 0; n = n->next, left--) {
+    for (uint32_t i = 0; i < n->n_out; i++) number_value(numbers, &n->out[i]);
     for (uint32_t i = 0; i < n->n_regions; i++) number_region(numbers, n->regions[i]);
   }
 }

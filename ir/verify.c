@@ -138,7 +138,8 @@ static void check_node(verifier *v, const ir_node *n, const ir_region *r, bool i
 
 static void hide(verifier *v, const ir_region *r) {
   for (uint32_t i = 0; i < r->n_params; i++) map_put_ptr(v->visible, &r->params[i], NULL);
-  for (const ir_node *n = r->first; n != NULL; n = n->next) {
+  uint32_t left = r->n_nodes;
+  for (const ir_node *n = r->first; n != NULL && left > 0; n = n->next, left--) {
     for (uint32_t i = 0; i < n->n_out; i++) map_put_ptr(v->visible, &n->out[i], NULL);
   }
 }

@@ -1,8 +1,8 @@
 // The text of graphs: golden files tests/ir/text/*.ir, round trips, and mutated text.
 //
-// A golden file is a list of cases parted by lines `====`; a case is a module, a line `----`, and what must come out: the
-// module as printed (then it is also sound, and reads back to itself), or the diagnostics. NNC_UPDATE_GOLDEN=1 in the
-// environment writes what came out into the files; the difference is for a person to review.
+// A golden file is a list of cases parted by lines `====`; a case is a module, a line `----`, and what must come out:
+// the module as printed (then it is also sound, and reads back to itself), or the diagnostics. NNC_UPDATE_GOLDEN=1 in
+// the environment writes what came out into the files; the difference is for a person to review.
 #include "base/file.h"
 #include "ir/graph.h"
 
@@ -57,7 +57,8 @@ static int run_case(arena *a, str c, strbuf *updated) {
   if (got.m != NULL) check_round_trip(a, got.text, false);
   sb_fmt(updated, STR_FMT "----\n" STR_FMT, STR_ARG(in), STR_ARG(got.text));
   if (str_eq(got.text, want)) return 0;
-  print_error("----- input\n%.*s----- expected\n%.*s----- came out\n%.*s", STR_ARG(in), STR_ARG(want), STR_ARG(got.text));
+  print_error("----- input\n%.*s----- expected\n%.*s----- came out\n%.*s", STR_ARG(in), STR_ARG(want),
+              STR_ARG(got.text));
   return 1;
 }
 
@@ -216,7 +217,7 @@ static void nesting_is_bounded(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(golden),           cmocka_unit_test(names_every_operator),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(names_every_operator),
                                      cmocka_unit_test(spans_round_trip), cmocka_unit_test(mutations),
                                      cmocka_unit_test(nesting_is_bounded)};
   return cmocka_run_group_tests(tests, NULL, NULL);
