@@ -38,7 +38,7 @@ static void draw(const float (*images)[PIXELS], const float (*p)[CLASSES], char 
         char c = ink[(int)(images[i][y * SIDE + x] * 9.0f + 0.5f)];
         printf("%c%c", c, c);
       }
-      printf("   ");
+      printf("    ");
     }
     putchar('\n');
   }
