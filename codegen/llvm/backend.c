@@ -118,8 +118,10 @@ static bool check_module(session *s, diag_list *l) {
   (void)l;
   return true;
 #else
-  if (!LLVMVerifyModule(s->mod, LLVMReturnStatusAction, &s->message)) return true;
-  return failed(l, "module", s->message);
+  if (LLVMVerifyModule(s->mod, LLVMReturnStatusAction, &s->message)) return failed(l, "module", s->message);
+  LLVMDisposeMessage(s->message); // empty, but there
+  s->message = NULL;
+  return true;
 #endif
 }
 
