@@ -130,34 +130,32 @@ static const void *plain_data(compile_job *j, const prog_constant *k) {
   return k->weight ? k->weight->data : k->data ? ir_const_elems(j->m, k->data) : NULL;
 }
 
-bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, char *block, const void **constants) {
+// Runs `prepare`, whose inputs are plain constants and whose outputs are all constants: fills a block with the computed
+// ones and says where each lies.
+static bool prepare(compile_job *j, const rt_kernel *kernels, const void **constants) {
   int64_t start = clock_ns();
   const program_set *set = j->set;
+  char *block = aligned_alloc(4096, j->plan.prepare_bytes + 4096);
+  if (!block) {
+    diag_at(&j->diags, NO_SPAN, out_of_memory);
+    return false;
+  }
+  arena_defer(j->a, free, block);
   rt_tensor *in = ARENA_ARRAY(j->a, rt_tensor, set->sources.n + 1),
             *out = ARENA_ARRAY(j->a, rt_tensor, set->constants.n + 1);
   for (size_t i = 0; i < set->constants.n; i++) {
     const prog_constant *k = &set->constants.at[i];
     int64_t count = 0;
     idx_is_const(k->count, &count);
-    const void *data = plain_data(j, k);
-    if (!k->computed && !data) {
+    constants[i] = k->computed ? block + j->plan.constant_offset[i] : plain_data(j, k);
+    if (!constants[i]) {
       diag_at(&j->diags, NO_SPAN, weight_without_data, k->name);
       return false;
     }
-    char *place = block + j->plan.constant_offset[i];
-    bool copied = !k->computed && copy_plain && j->plan.constant_used[i];
-    if (copied) memcpy(place, data, j->plan.constant_bytes[i]);
-    constants[i] = k->computed || copied ? place : data;
-    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt,
-                         .rank = 1,
-                         .dim = {count},
-                         .data = (void *)(uintptr_t)constants[i]}; // plain ones are not written
+    // plain ones are never written
+    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt, .rank = 1, .dim = {count}, .data = (void *)(uintptr_t)constants[i]};
   }
-  for (size_t i = 0; i < set->sources.n; i++) {
-    in[i] = out[set->sources.at[i]];
-    in[i].data = (void *)(uintptr_t)constants[set->sources.at[i]];
-  }
-  if (set->prepare.steps.n == 0) return true;
+  for (size_t i = 0; i < set->sources.n; i++) in[i] = out[set->sources.at[i]];
   rt_module m = {(const rt_plan *)(const void *)j->plan.blob.p, kernels, NULL};
   rt_session *s;
   rt_error err;
@@ -175,19 +173,13 @@ bool compile_module(compile_job *j, rt_module *out) {
   rt_kernel *kernels;
   rt_error err;
   if (!compile_object(j) || !compile_load(j, &kernels)) return false;
-  char *block = aligned_alloc(4096, j->plan.constants_bytes + 4096);
-  if (!block) {
-    diag_at(&j->diags, NO_SPAN, out_of_memory);
-    return false;
-  }
-  arena_defer(j->a, free, block);
-  const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
-  if (!compile_prepare(j, kernels, false, block, constants)) return false;
   const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
   if (rt_plan_check(plan, j->plan.blob.n, &err)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, err.text);
     return false;
   }
+  const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
+  if (!prepare(j, kernels, constants)) return false;
   *out = (rt_module){plan, kernels, constants};
   return true;
 }

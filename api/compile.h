@@ -37,11 +37,6 @@ bool compile_weights(compile_job *j);                   // binds weight data; ne
 bool compile_passes(compile_job *j);
 bool compile_lower(compile_job *j);  // kernels and programs
 bool compile_object(compile_job *j); // machine code and plan
-// Runs `prepare` with loaded kernels: fills the block (plan.prepare_bytes, 4096-aligned; plain constants that entries
-// read are copied in when copy_plain) and says where each constant lies. Entries need its first plan.constants_bytes
-// only.
-bool compile_prepare(compile_job *j, const rt_kernel *kernels, bool copy_plain, char *block, const void **constants);
-
 // Opens libnnc-llvm.so (found beside this library, or by the loader's rules). NULL after a diagnostic.
 const llvm_backend *compile_open_llvm(compile_job *j);
 

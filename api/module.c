@@ -95,17 +95,9 @@ static bool is_library(const char *path) {
   return n > 3 && !strcmp(path + n - 3, ".so");
 }
 
-static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
-                              nnc_diagnostics **diagnostics) {
-  *out = NULL;
-  if (diagnostics) *diagnostics = NULL;
-  arena *a = arena_new(NULL);
-  if (!a) return NNC_E_ENVIRONMENT;
-  int unwound = setjmp(*arena_guard(a));
-  if (unwound) { // what was gathered so far may be half made: only the status tells
-    arena_free(a);
-    return unwound == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT;
-  }
+// Opens on an arena whose guard is set; frees it on failure.
+static nnc_status open_in(arena *a, nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
+                          nnc_diagnostics **diagnostics) {
   nnc_module *m = ARENA_NEW(a, nnc_module);
   compile_job *j = ARENA_NEW(a, compile_job);
   frontend_options front = front_options(o);
@@ -120,6 +112,21 @@ static nnc_status open_module(nnc_module **out, const char *path, const str *tex
   if (ok) *out = m;
   else arena_free(a);
   return ok ? NNC_OK : status ? status : NNC_E_INTERNAL;
+}
+
+// What unwinding leaves behind may be half made: only the status tells.
+static nnc_status unwound_status(int code) { return code == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT; }
+
+static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
+                              nnc_diagnostics **diagnostics) {
+  *out = NULL;
+  if (diagnostics) *diagnostics = NULL;
+  arena *a = arena_new(NULL);
+  if (!a) return NNC_E_ENVIRONMENT;
+  int code = setjmp(*arena_guard(a));
+  if (!code) return open_in(a, out, path, text, o, diagnostics);
+  arena_free(a);
+  return unwound_status(code);
 }
 
 static nnc_status bad_options(const nnc_compile_options *o) {
@@ -143,27 +150,24 @@ void nnc_module_free(nnc_module *m) {
   if (m) arena_free(m->a);
 }
 
+// Saves on an arena whose guard is set.
+static nnc_status save_in(arena *a, const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
+  compile_job j = *m->job; // a copy with its own arena and messages: the module stays as it is
+  j.a = a;
+  j.diags = (diag_list){0};
+  diag_init(&j.diags, a);
+  bool ok = aot_write(&j, m->rt.constants, library_path);
+  if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);
+  return ok ? NNC_OK : status_of(&j.diags);
+}
+
 nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
   if (diagnostics) *diagnostics = NULL;
   if (!m || !library_path || !m->job) return NNC_E_ARGUMENT;
   arena *a = arena_new(NULL);
   if (!a) return NNC_E_ENVIRONMENT;
-  int unwound = setjmp(*arena_guard(a));
-  if (unwound) {
-    arena_free(a);
-    return unwound == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT;
-  }
-  compile_job j = *m->job; // a copy with its own arena and messages: the module stays as it is
-  j.a = a;
-  j.diags = (diag_list){0};
-  diag_init(&j.diags, a);
-  size_t bytes = m->job->plan.constants_bytes;
-  char *block = arena_alloc(a, j.plan.prepare_bytes + 1);
-  const void **constants = ARENA_ARRAY(a, const void *, j.set->constants.n + 1);
-  bool ok =
-      compile_prepare(&j, m->rt.kernels, true, block, constants) && aot_write(&j, (str){block, bytes}, library_path);
-  if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);
-  nnc_status status = ok ? NNC_OK : status_of(&j.diags);
+  int code = setjmp(*arena_guard(a));
+  nnc_status status = code ? unwound_status(code) : save_in(a, m, library_path, diagnostics);
   arena_free(a);
   return status;
 }

@@ -28,11 +28,7 @@ bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
   j->source = j->m = parse_copy(e, a, m);
   if (!e->plain || !j->m || !compile_passes(j) || !compile_lower(j)) return false;
   j->llvm = nnc_llvm_backend();
-  if (!compile_object(j) || !compile_load(j, &e->kernels)) return false;
-  e->block = aligned_alloc(4096, j->plan.prepare_bytes + 4096);
-  arena_defer(a, free, e->block);
-  e->constants = ARENA_ARRAY(a, const void *, j->set->constants.n + 1);
-  return compile_prepare(j, e->kernels, false, e->block, e->constants);
+  return compile_module(j, &e->module);
 }
 
 bool engines_interpret(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {
@@ -101,7 +97,7 @@ bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_te
   dim_env env = bind_dims(e->job.m, in);
   void **constants = ARENA_ARRAY(a, void *, set->constants.n + 1);
   for (size_t i = 0; i < set->constants.n; i++) // computed ones get fresh memory, plain ones lie where the module has them
-    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64) : (void *)(uintptr_t)e->constants[i];
+    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64) : (void *)(uintptr_t)e->module.constants[i];
   void **memory = ARENA_ARRAY(a, void *, prepare->buffers.n + 1);
   for (size_t i = 0; i < prepare->buffers.n; i++) {
     const prog_buffer *b = &prepare->buffers.at[i];
@@ -136,11 +132,10 @@ bool engines_run_jit(engines *e, arena *a, const ir_tensor *const *in, ir_tensor
   rt_tensor *ins = ARENA_ARRAY(a, rt_tensor, body->n_params + 1), *outs = ARENA_ARRAY(a, rt_tensor, body->n_yields + 1);
   for (uint32_t i = 0; i < body->n_params; i++) ins[i] = as_rt(in[i]);
   for (uint32_t i = 0; i < body->n_yields; i++) outs[i] = as_rt(out[i]);
-  rt_module m = {(const rt_plan *)(const void *)e->job.plan.blob.p, e->kernels, e->constants};
   rt_pool *pool = threads == 1 ? NULL : rt_pool_new(threads);
   rt_session *s;
   rt_error err;
-  rt_status status = rt_session_new(&s, &m, pool, 0, &err);
+  rt_status status = rt_session_new(&s, &e->module, pool, 0, &err);
   if (!status) status = rt_run(s, 1, ins, outs, &err);
   if (status) diag_at(&e->job.diags, NO_SPAN, plan_refused, "run", err.text);
   rt_session_free(s);

@@ -7,9 +7,7 @@
 typedef struct engines {
   compile_job job;          // job.m: the module under test, as it was given
   ir_module *plain;         // parsed again from text: stays unfused, for the interpreter
-  rt_kernel *kernels;
-  const void **constants;
-  char *block;
+  rt_module module;
 } engines;
 
 // Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). false: job.diags says why.

@@ -30,12 +30,8 @@ static emit_kind kind_of(const cli *c) {
 }
 
 static bool emit_library(compile_job *j, const char *path) {
-  rt_kernel *kernels;
-  if (!compile_load(j, &kernels)) return false;
-  char *block = arena_alloc(j->a, j->plan.constants_bytes + 1);
-  const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
-  return compile_prepare(j, kernels, true, block, constants) &&
-         aot_write(j, (str){block, j->plan.constants_bytes}, path);
+  rt_module m;
+  return compile_module(j, &m) && aot_write(j, m.constants, path);
 }
 
 static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
@@ -63,7 +59,8 @@ static bool advance(compile_job *j, emit_kind kind) {
   if (!compile_passes(j)) return false;
   if (kind == EMIT_graph) return true;
   if (!compile_lower(j)) return false;
-  return kind == EMIT_kernel || kind == EMIT_llvm || kind == EMIT_asm || compile_object(j);
+  bool needs_object = kind == EMIT_obj || kind == EMIT_plan; // a library is made whole by emit_library
+  return !needs_object || compile_object(j);
 }
 
 static bool emit(cli *c, compile_job *j, emit_kind kind, const char *path) {
