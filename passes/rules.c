@@ -139,6 +139,7 @@ static bool fits_dtype(rule_dtypes want, dtype t) {
   switch (want) {
   case RULE_float: return dtype_is_float(t);
   case RULE_int: return dtype_is_int(t);
+  case RULE_signed: return dtype_is_float(t) || (dtype_is_int(t) && t != DT_u8);
   case RULE_bool: return t == DT_bool;
   case RULE_any:
   default: return true;

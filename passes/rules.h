@@ -20,7 +20,7 @@ struct rule_term {
 };
 
 typedef enum rule_mark { RULE_exact, RULE_numeric } rule_mark;
-typedef enum rule_dtypes { RULE_any, RULE_float, RULE_int, RULE_bool } rule_dtypes;
+typedef enum rule_dtypes { RULE_any, RULE_float, RULE_int, RULE_signed, RULE_bool } rule_dtypes;
 
 typedef struct rule {
   const char *name, *text;
