@@ -138,13 +138,25 @@ static const struct {
     {step_attention, 2}, {step_linear, 4},
 };
 
-static void one_step(gen *g) {
+enum { N_STEPS = sizeof steps / sizeof *steps };
+
+// Every graph likes some steps and leaves others out, so that rare combinations occur (Groce et al. 2012, "Swarm
+// testing").
+static void choose_weights(gen *g, uint32_t *weight) {
+  for (size_t i = 0; i < N_STEPS; i++) {
+    uint32_t mood = below(g, 10);
+    weight[i] = mood < 3 ? 0 : mood < 8 ? steps[i].weight : 5 * steps[i].weight;
+  }
+  weight[0] += 1; // never none at all
+}
+
+static void one_step(gen *g, const uint32_t *weight) {
   uint32_t total = 0;
-  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) total += steps[i].weight;
+  for (size_t i = 0; i < N_STEPS; i++) total += weight[i];
   for (int tries = 0; tries < 20; tries++) {
     uint32_t k = below(g, total);
     size_t i = 0;
-    while (k >= steps[i].weight) k -= steps[i++].weight;
+    while (k >= weight[i]) k -= weight[i++];
     if (steps[i].step(g)) return;
   }
 }
@@ -185,8 +197,10 @@ ir_module *random_graph(arena *a, diag_list *l, uint64_t seed) {
   ir_builder_init(&g.b, g.m, g.g->body);
   g.big = chance(&g, 15) ? 20000 : 3000;
   if (chance(&g, 60)) add_dims(&g);
+  uint32_t weight[N_STEPS];
+  choose_weights(&g, weight);
   for (uint32_t i = 1 + below(&g, 3); i > 0; i--) step_leaf(&g);
-  for (uint32_t i = 1 + below(&g, chance(&g, 70) ? 8 : 24); i > 0; i--) one_step(&g);
+  for (uint32_t i = 1 + below(&g, chance(&g, 70) ? 8 : 24); i > 0; i--) one_step(&g, weight);
   add_outputs(&g);
   return g.failed || diag_failed(l) ? NULL : g.m;
 }
