@@ -18,6 +18,7 @@ int workplace_open(void **state) {
   if (!w) return -1;
   snprintf(w->folder, sizeof w->folder, "%s/cli-XXXXXX", NNC_BINARY_DIR);
   if (!mkdtemp(w->folder)) return -1;
+  w->program = NNC_BINARY;
   w->a = arena_new(NULL);
   diag_init(&w->l, w->a);
   *state = w;
@@ -60,7 +61,7 @@ static void to_file(const char *path, int fd) {
 static nnc_run_result run(workplace *w, char *line) {
   char *argv[64] = {NULL};
   size_t n = 0;
-  argv[n++] = str_dup(w->a, STR(NNC_BINARY));
+  argv[n++] = str_dup(w->a, str_of(w->program));
   for (char *word = strtok(line, " "); word && n < 63; word = strtok(NULL, " ")) argv[n++] = word;
   const char *out = in_folder(w, ".out"), *err = in_folder(w, ".err");
   fflush(NULL);
@@ -69,7 +70,7 @@ static nnc_run_result run(workplace *w, char *line) {
   if (child == 0) {
     to_file(out, 1);
     to_file(err, 2);
-    if (chdir(w->folder)) _exit(126);
+    if (chdir(w->folder) || (w->path && setenv("PATH", w->path, 1))) _exit(126);
     execv(argv[0], argv);
     _exit(127);
   }

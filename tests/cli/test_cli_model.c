@@ -130,7 +130,7 @@ static void show_has_every_stage(void **state) {
 static void show_memory_binds_dims(void **state) {
   workplace *w = *state;
   expect_status(w, 0, "compile %s", DIGITS);
-  unsigned long long one, seven, least_one, least_seven;
+  unsigned long long one = 0, seven = 0, least_one = 0, least_seven = 0;
   const char *at = strstr(expect_status(w, 0, "show digits.so --stage memory").out, "arena ");
   assert_true(at && sscanf(at, "arena %llu bytes; no placement needs less than %llu", &one, &least_one) == 2);
   at = strstr(expect_status(w, 0, "show digits.so --stage memory --dim batch=7").out, "arena ");

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #define IMAGES   NNC_SOURCE_DIR "/tests/cli/images.yaml"
 #define EXPECTED NNC_SOURCE_DIR "/tests/data/digits_expected.safetensors"
@@ -189,7 +190,8 @@ static void colour_and_grey(void **state) {
 static void images_that_do_not_fit(void **state) {
   workplace *w = *state;
   write_image(w, "c.png", 2, 2, 3, colours);
-  expect_error(w, 1, "no layout of an image has its axes", "run %s --entry line --in image=c.png", IMAGES);
+  expect_error(w, 1, "c.png does not become `image`, which is f32[width]: no layout of an image has its axes",
+               "run %s --entry line --in image=c.png", IMAGES);
   expect_error(w, 1, "its dtype does not hold 0 to 255", "run %s --entry flags --in image=c.png", IMAGES);
   expect_error(w, 1, "mean and std are for floats", "run %s --entry bytes --in image=c.png:mean=1", IMAGES);
   expect_error(w, 1, "no layout of an image has its axes", "run %s --entry grey --in image=c.png:layout=nchw", IMAGES);
@@ -246,10 +248,24 @@ static void sources_that_are_refused(void **state) {
   expect_error(w, 3, "cannot open absent.npy", line, TINY, "absent.npy");
   write_text(w, "short.npy", "\x93NUMPY");
   expect_error(w, 1, "short.npy: byte", line, TINY, "short.npy");
-  expect_error(w, 1, "has no tensor `nope`", line, TINY, EXPECTED ":nope");
+  expect_error(w, 1, " has no tensor `nope`", line, TINY, EXPECTED ":nope");
   expect_error(w, 1, "name one", line, TINY, EXPECTED);
   expect_error(w, 1, "the model has no entry `forwards`\n      = did you mean `forward`?",
                "run %s --weights random --entry forwards", TINY);
+}
+
+// Values that are wrong are known only while running: run_failed, with the line that reads them.
+static void values_that_are_refused(void **state) {
+  workplace *w = *state;
+  write_text(
+      w, "rows.yaml",
+      "nnc: 1\nname: rows\ninputs:\n  x: f32[4, 2]\n  row: i32[3]\nsteps:\n- y: take(x, row)\noutputs:\n  y: y\n");
+  expect_status(w, 0, "run rows.yaml --in x=iota --in row=3 --out y=y.npy");
+  const float *y = floats(read_tensor(w, "y.npy", NULL), 2, (int64_t[]){3, 2});
+  assert_true(y[0] == 6 && y[5] == 7);
+  expect_error(w, 1, "line 7: index out of range", "run rows.yaml --in x=iota --in row=4");
+  expect_error(w, 1, "line 7: index out of range", "run rows.yaml --in x=iota --in row=-5 --out y=none.npy");
+  assert_int_not_equal(access(in_folder(w, "none.npy"), F_OK), 0);
 }
 
 // -- destinations --
@@ -338,15 +354,25 @@ static void destinations_that_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_stored_outputs_of_digits),  cmocka_unit_test(an_image_of_a_digit),
-      cmocka_unit_test(the_same_bits_everywhere),      cmocka_unit_test(sources_that_fill),
-      cmocka_unit_test(random_is_normal_and_repeats),  cmocka_unit_test(integers_are_random_bits),
-      cmocka_unit_test(numbers_of_integers),           cmocka_unit_test(an_optional_input_takes_its_default),
-      cmocka_unit_test(images_are_laid_out),           cmocka_unit_test(colour_and_grey),
-      cmocka_unit_test(images_that_do_not_fit),        cmocka_unit_test(one_error_lists_every_input),
-      cmocka_unit_test(dims_that_are_refused),         cmocka_unit_test(sources_that_are_refused),
-      cmocka_unit_test(outputs_share_a_file),          cmocka_unit_test(outputs_as_text),
-      cmocka_unit_test(outputs_as_statistics),         cmocka_unit_test(outputs_as_images),
+      cmocka_unit_test(the_stored_outputs_of_digits),
+      cmocka_unit_test(an_image_of_a_digit),
+      cmocka_unit_test(the_same_bits_everywhere),
+      cmocka_unit_test(sources_that_fill),
+      cmocka_unit_test(random_is_normal_and_repeats),
+      cmocka_unit_test(integers_are_random_bits),
+      cmocka_unit_test(numbers_of_integers),
+      cmocka_unit_test(an_optional_input_takes_its_default),
+      cmocka_unit_test(images_are_laid_out),
+      cmocka_unit_test(colour_and_grey),
+      cmocka_unit_test(images_that_do_not_fit),
+      cmocka_unit_test(one_error_lists_every_input),
+      cmocka_unit_test(dims_that_are_refused),
+      cmocka_unit_test(sources_that_are_refused),
+      cmocka_unit_test(values_that_are_refused),
+      cmocka_unit_test(outputs_share_a_file),
+      cmocka_unit_test(outputs_as_text),
+      cmocka_unit_test(outputs_as_statistics),
+      cmocka_unit_test(outputs_as_images),
       cmocka_unit_test(destinations_that_are_refused),
   };
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);

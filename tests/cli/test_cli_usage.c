@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GOLDEN NNC_SOURCE_DIR "/tests/cli/help.expected"
 
@@ -70,8 +71,8 @@ static void values_that_do_not_fit(void **state) {
   expect_error(w, 2, "`--bound` does not take `0`", "verify %s --bound 0", TINY);
   expect_error(w, 2, "`--in` does not take `x`: it is NAME=SRC", "run %s --in x", TINY);
   expect_error(w, 2, "`--in` does not take `=1`", "run %s --in =1", TINY);
-  expect_error(w, 2, "`--cpu` needs a value", "run %s --cpu", TINY);
-  expect_error(w, 2, "`--output` needs a value", "compile %s -o", TINY);
+  expect_error(w, 2, "`--cpu` needs a value: LEVEL", "run %s --cpu", TINY);
+  expect_error(w, 2, "`--output` needs a value: FILE", "compile %s -o", TINY);
   expect_error(w, 2, "`--json` takes no value", "check %s --json=yes", TINY);
   expect_error(w, 2, "there is no CPU level `i386`", "run %s --cpu i386", TINY);
   expect_error(w, 2, "there is no CPU level `i386`", "check %s --cpu i386", TINY);
@@ -87,6 +88,7 @@ static void arguments_that_do_not_fit(void **state) {
   expect_error(w, 2, "x.txt is no .yaml file", "compile x.txt");
   expect_error(w, 2, "FILE.so for a library", "compile %s -o x.dll", TINY);
   expect_error(w, 2, "name a file with -o", "compile %s --emit graph --json", TINY);
+  // options and arguments that clash: cli_combination
   expect_error(w, 2, "needs the .yaml", "verify x.so");
   expect_error(w, 2, "a .so is compiled already", "check x.so");
   expect_error(w, 2, "a .so holds a plan only", "show x.so --stage kernel");
@@ -102,6 +104,23 @@ static void files_that_fail(void **state) {
   write_text(w, "text.so", "no library");
   expect_error(w, 3, "cannot load text.so", "bench text.so");
   expect_error(w, 3, "absent/out.so", "compile %s --weights random -o absent/out.so", TINY);
+}
+
+// What an installation may lack: the linker, the library that holds LLVM; and a library that is not ours.
+static void surroundings_that_fail(void **state) {
+  workplace *w = *state;
+  w->path = "/nowhere";
+  expect_error(w, 3, "the system linker failed: ", "compile %s --weights random -o out.so", TINY); // linker_failed
+  assert_int_not_equal(access(in_folder(w, "out.so"), F_OK), 0);
+  w->path = NULL;
+  w->program = in_folder(w, "alone");
+  assert_int_equal(system(str_fmt(w->a, "cp %s %s", NNC_BINARY, w->program)), 0);
+  expect_error(w, 3, "cannot open libnnc-llvm.so.0, which compiles kernels", "compile %s --emit asm",
+               TINY); // llvm_not_found
+  assert_has(expect_status(w, 0, "version").out, "LLVM not found\n");
+  w->program = NNC_BINARY;
+  assert_int_equal(system(str_fmt(w->a, "cp %s/libnnc-llvm.so.0 %s", NNC_BINARY_DIR, in_folder(w, "other.so"))), 0);
+  expect_error(w, 1, "other.so is not a library that `nnc compile` wrote", "run other.so"); // library_foreign
 }
 
 static void models_that_are_wrong(void **state) {
@@ -179,6 +198,7 @@ int main(void) {
       cmocka_unit_test(values_that_do_not_fit),
       cmocka_unit_test(arguments_that_do_not_fit),
       cmocka_unit_test(files_that_fail),
+      cmocka_unit_test(surroundings_that_fail),
       cmocka_unit_test(models_that_are_wrong),
       cmocka_unit_test(version_and_operators),
       cmocka_unit_test(man_page_agrees),
