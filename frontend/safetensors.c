@@ -188,18 +188,35 @@ static void release_json(void *handle) {
   r->root = NULL;
 }
 
+static st_file *new_file(arena *a, const char *path) {
+  st_file *f = ARENA_NEW(a, st_file);
+  f->path = str_dup(a, str_of(path));
+  f->by_name = map_new(a);
+  f->metadata = map_new(a);
+  return f;
+}
+
 st_file *st_open(arena *a, diag_list *l, const char *path) {
   str all;
   if (!file_map(a, l, path, &all)) return NULL;
   reader *r = ARENA_NEW(a, reader);
-  *r = (reader){.a = a, .l = l, .path = path, .f = ARENA_NEW(a, st_file)};
-  r->f->path = str_dup(a, str_of(path));
-  r->f->by_name = map_new(a);
-  r->f->metadata = map_new(a);
+  *r = (reader){.a = a, .l = l, .path = path, .f = new_file(a, path)};
   arena_defer(a, release_json, r); // before parsing: an allocation that fails later leaves nothing behind
   bool ok = split_file(r, all) && parse_header(r) && read_entries(r) && check_tiling(r);
   release_json(r);
   return ok ? r->f : NULL;
+}
+
+st_file *st_join(arena *a, const char *path, size_t n, st_file *const *parts) {
+  st_file *f = new_file(a, path);
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < parts[i]->tensors.n; k++) {
+      st_tensor *t = parts[i]->tensors.at[k];
+      vec_push(a, &f->tensors, t);
+      map_put(f->by_name, str_of(t->name), t);
+    }
+  }
+  return f;
 }
 
 const char *st_path(const st_file *f) { return f->path; }

@@ -24,6 +24,11 @@ typedef struct st_file st_file;
 
 // Opens and checks a file. It, and all that it gives, live as long as the arena. NULL after a diagnostic.
 st_file *st_open(arena *a, diag_list *l, const char *path);
+// The same, or a checkpoint in several files when the name ends in `.json`: it is then their index (`weight_map`), and
+// what index and files say must agree tensor by tensor. Its metadata is not read.
+st_file *st_open_checkpoint(arena *a, diag_list *l, const char *path);
+// Files as one, under the name `path`: their tensors in order, without metadata. No name may be in two of them.
+st_file *st_join(arena *a, const char *path, size_t n, st_file *const *parts);
 
 const char *st_path(const st_file *f);
 size_t st_count(const st_file *f);

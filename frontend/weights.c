@@ -29,7 +29,7 @@ static void add_source(weight_binder *b, const ast_model *model, const char *pat
     if (inner) weights_add_rules(b, s, inner);
   }
   weights_add_rules(b, s, model);
-  s->file = st_open(b->a, b->l, path);
+  s->file = st_open_checkpoint(b->a, b->l, path);
   if (s->file) vec_push(b->a, &b->sources, s);
 }
 

@@ -30,3 +30,22 @@ write("moved.safetensors", {f"layer.{k.replace('fc.', 'mlp.dense.')}": ("F32", v
 write("misfit.safetensors", {f"layer.{k}": ("I32" if "bias" in k else "F32", [4, 3] if "fc" in k else v) for k, v in layers.items()})
 write("turned.safetensors", {"fc.weight": ("F32", [2, 5]), "fc.bias": ("F32", [5])})
 write("parts.safetensors", {"q": ("F32", [3, 4]), "k": ("F32", [3, 4]), "v": ("F32", [2, 4]), "qkv": ("F32", [9, 4])})
+
+
+def write_index(name, weight_map):
+  (HERE / name).write_text(json.dumps({"metadata": {"total_size": 0}, "weight_map": weight_map}, indent=1) + "\n")
+
+
+# a checkpoint in two files, and indexes that are wrong about them
+write("cut-1.safetensors", {f"layer.{k}": ("F32", v) for k, v in layers.items() if k < "2"})
+write("cut-2.safetensors", {f"layer.{k}": ("F32", v) for k, v in layers.items() if k > "2"})
+write("cut-2-again.safetensors", {f"layer.{k}": ("F32", v) for k, v in layers.items() if k > "1.norm"})
+right = {f"layer.{k}": "cut-1.safetensors" if k < "2" else "cut-2.safetensors" for k in layers}
+write_index("cut.index.json", right)
+write_index("cut_gone.index.json", {k: v.replace("cut-2", "cut-3") for k, v in right.items()})
+write_index("cut_wrong.index.json", {k: "cut-1.safetensors" if "2.fc" in k or "3.fc" in k else v for k, v in right.items()})
+write_index("cut_unlisted.index.json", {k: v for k, v in right.items() if "norm.bias" not in k})
+write_index("cut_twice.index.json", {k: v.replace("cut-2", "cut-2-again") for k, v in right.items()})
+write_index("cut_path.index.json", {k: f"../lib/{v}" for k, v in right.items()})
+(HERE / "cut_broken.index.json").write_text(json.dumps({"weight_map": right})[:-1] + "\n")
+(HERE / "cut_nothing.index.json").write_text("{}\n")
