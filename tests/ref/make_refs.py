@@ -23,6 +23,8 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
               T (a number)     |got - expected| <= T * max|finite expected|; NaN and inf as expected
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
+
+`make_refs.py bert` writes the checkpoints of tests/bert instead, and needs torch and transformers: gen/bert.py.
 """
 import sys
 from pathlib import Path
@@ -30,10 +32,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
-
 
 def main():
+  if sys.argv[1:] == ["bert"]:
+    from gen import bert
+
+    return bert.write_all()
+  from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
+
   families = {}
   for module in (
     elementwise,
