@@ -6,7 +6,7 @@
 // that all rows share is a branch around the whole access.
 //
 // Elements are assumed to be aligned to their own size only. Memory is never touched where a condition fails.
-#include "codegen/llvm/cg.h"
+#include "codegen/llvm/access.h"
 
 // -- one row --
 
@@ -77,12 +77,15 @@ static LLVMValueRef masked_load(cg *g, const row_access *x, const idx *at, uint3
 
 static LLVMValueRef load_elements(cg *g, const row_access *x, uint32_t first, uint32_t lanes, LLVMValueRef otherwise) {
   LLVMValueRef v = LLVMGetPoison(cg_vec(cg_reg_type(g, x->buf->dt), lanes));
-  for (uint32_t i = 0; i < lanes; i++) {
-    LLVMValueRef holds = cg_lane_cond(g, x->where, first + i);
-    LLVMValueRef one = plain_load(g, x, cg_at_col(g, x->offset, first + i), 1, holds, otherwise);
-    v = cg_insert(g, v, one, i);
+  for (uint32_t i = 0; i < lanes;
+       i++) { // where a condition fails the dummy is read, and replaced for all lanes at once below
+    LLVMValueRef p = address(g, x, cg_at_col(g, x->offset, first + i), cg_lane_cond(g, x->where, first + i));
+    LLVMValueRef one = LLVMBuildLoad2(g->b, cg_mem_type(g, x->buf->dt), p, "");
+    LLVMSetAlignment(one, alignment(x));
+    v = cg_insert(g, v, cg_from_mem(g, x->buf->dt, one), i);
   }
-  return v;
+  LLVMValueRef mask = cg_lanewise(x->where) ? cg_lane_mask(g, x->where, first, lanes) : x->where->row;
+  return mask == NULL ? v : cg_select(g, mask, v, cg_splat_const(otherwise, lanes));
 }
 
 static LLVMValueRef load_same(cg *g, const row_access *x, const idx *at, uint32_t first, uint32_t lanes,
@@ -146,8 +149,8 @@ typedef struct tile_access {
   uint32_t rows, cols;
 } tile_access;
 
-static tile_access prepare(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir_where w) {
-  tile_access t = {acc.buf, cg_offset(g, acc), ARENA_ARRAY(g->a, cg_cond, rows), rows, cols};
+static tile_access prepare(cg *g, const kir_buffer *buf, const idx *offset, uint32_t rows, uint32_t cols, kir_where w) {
+  tile_access t = {buf, offset, ARENA_ARRAY(g->a, cg_cond, rows), rows, cols};
   for (uint32_t r = 0; r < rows; r++) t.where[r] = cg_where(g, w, r, cols);
   return t;
 }
@@ -175,9 +178,10 @@ static void load_rows(cg *g, const tile_access *t, LLVMValueRef otherwise, cg_ti
   }
 }
 
-cg_tile *cg_load(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise) {
-  cg_tile *out = cg_tile_new(g, acc.buf->dt, rows, cols);
-  tile_access t = prepare(g, acc, rows, cols, w);
+cg_tile *cg_load_at(cg *g, const kir_buffer *buf, const idx *offset, uint32_t rows, uint32_t cols, kir_where w,
+                    scalar otherwise) {
+  cg_tile *out = cg_tile_new(g, buf->dt, rows, cols);
+  tile_access t = prepare(g, buf, offset, rows, cols, w);
   LLVMValueRef fill = cg_scalar(g, otherwise), shared = shared_condition(g, &t);
   if (shared == NULL) {
     load_rows(g, &t, fill, out);
@@ -207,8 +211,9 @@ static void store_rows(cg *g, const tile_access *t, const cg_tile *x) {
   }
 }
 
-void cg_store(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t cols, kir_where w) {
-  tile_access t = prepare(g, acc, rows, cols, w);
+void cg_store_at(cg *g, const kir_buffer *buf, const idx *offset, const cg_tile *x, uint32_t rows, uint32_t cols,
+                 kir_where w) {
+  tile_access t = prepare(g, buf, offset, rows, cols, w);
   LLVMValueRef shared = shared_condition(g, &t);
   if (shared == NULL) {
     store_rows(g, &t, x);
@@ -223,4 +228,14 @@ void cg_store(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t c
     LLVMPositionBuilderAtEnd(g->b, after);
   }
   g->n_stores++;
+}
+
+cg_tile *cg_load(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise) {
+  if (cg_is_turned(g, acc, rows, cols)) return cg_load_turned(g, acc, rows, cols, w, otherwise);
+  return cg_load_at(g, acc.buf, cg_offset(g, acc), rows, cols, w, otherwise);
+}
+
+void cg_store(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t cols, kir_where w) {
+  if (cg_is_turned(g, acc, rows, cols)) cg_store_turned(g, acc, x, rows, cols, w);
+  else cg_store_at(g, acc.buf, cg_offset(g, acc), x, rows, cols, w);
 }

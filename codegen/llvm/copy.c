@@ -2,8 +2,9 @@
 // body.
 //
 // Small rectangles are straight-line code. Large ones are a loop over rows and, for long rows, one over column blocks;
-// the statements inside see one piece of the rectangle through `g->view`.
-#include "codegen/llvm/cg.h"
+// what lies turned in memory on either side goes by square blocks. The statements inside see one piece of the rectangle
+// through `g->view`.
+#include "codegen/llvm/access.h"
 
 enum { STRAIGHT_CHUNKS = 32, ROW_CHUNKS = 8 };
 
@@ -53,8 +54,9 @@ static void set_columns(cg *g, const idx *col, uint32_t n) {
   g->view.part_cols = n;
 }
 
-static void row_pieces(cg *g, const kir_stmt *s) {
-  uint32_t block = g->vl * ROW_CHUNKS, whole = s->cols / block * block;
+// Pieces of part_rows rows, side by side in blocks of `block` columns.
+static void pieces_of_rows(cg *g, const kir_stmt *s, uint32_t block) {
+  uint32_t whole = s->cols / block * block;
   if (s->cols <= block) {
     set_columns(g, NULL, s->cols);
     piece(g, s);
@@ -71,20 +73,19 @@ static void row_pieces(cg *g, const kir_stmt *s) {
 
 void cg_copy(cg *g, const kir_stmt *s) {
   cg_flush(g);
-  uint64_t n_chunks = (uint64_t)s->rows * cg_chunks(g, s->cols);
+  bool turned = cg_is_turned(g, s->from, s->rows, s->cols) || cg_is_turned(g, s->acc, s->rows, s->cols);
+  uint32_t part_rows = turned ? g->vl : 1, block = turned ? g->vl : g->vl * ROW_CHUNKS;
   g->view = (cg_view){true, NULL, NULL, s->rows, s->cols, s->rows, s->cols};
-  if (n_chunks <= STRAIGHT_CHUNKS) {
+  if ((uint64_t)s->rows * cg_chunks(g, s->cols) <= STRAIGHT_CHUNKS) {
     piece(g, s);
+  } else if (s->rows <= part_rows) {
+    pieces_of_rows(g, s, block);
   } else {
-    counted r = {0};
-    bool many_rows = s->rows > 1;
-    if (many_rows) {
-      r = open_loop(g, "row");
-      g->view.row = r.var;
-      g->view.part_rows = 1;
-    }
-    row_pieces(g, s);
-    if (many_rows) close_loop(g, r, 1, s->rows);
+    counted r = open_loop(g, "row");
+    g->view.row = r.var;
+    g->view.part_rows = part_rows;
+    pieces_of_rows(g, s, block);
+    close_loop(g, r, part_rows, s->rows);
   }
   g->view = (cg_view){0};
 }

@@ -200,3 +200,37 @@ void llvm_agree(llvm_run *f, llvm_code c, const int64_t *symbols, double toleran
   for (size_t i = 0; i < k->facts.n; i++) sb_fmt(&b, ", %s = %lld", k->facts.at[i].symbol->name, (long long)symbols[i]);
   for (size_t i = 0; i < k->params.n; i++) compare(sb_cstr(&b), k->params.at[i], got[i], want[i], n[i], tolerance);
 }
+
+// -- sweeps --
+
+static const char *replace(llvm_run *f, const char *text, const char *what, const char *with) {
+  strbuf b;
+  sb_init(&b, f->a);
+  for (const char *p = text, *next; *p != '\0'; p = next) {
+    bool here = strncmp(p, what, strlen(what)) == 0;
+    if (here) sb_z(&b, with);
+    else sb_char(&b, *p);
+    next = p + (here ? strlen(what) : 1);
+  }
+  return sb_cstr(&b);
+}
+
+void llvm_sweep_one(llvm_run *f, const llvm_sweep *s, const char *dt, double tolerance) {
+  for (size_t i = 0; i < LLVM_N_LEVELS; i++) {
+    if (!llvm_runnable(llvm_levels[i])) continue;
+    llvm_code c = llvm_load(f, llvm_levels[i], llvm_parse(f, replace(f, s->text, "DT", dt)));
+    for (int64_t n = s->lo; n <= s->hi; n += s->step) llvm_agree(f, c, &n, tolerance);
+  }
+}
+
+void llvm_sweep_dtypes(llvm_run *f, const llvm_sweep *s) {
+  for (int d = 0; d < DT_COUNT; d++) {
+    llvm_sweep here = *s;
+    here.text = replace(f, s->text, "ELSE", d == DT_bool ? "true" : "1");
+    llvm_sweep_one(f, &here, dtype_name((dtype)d), 0);
+  }
+}
+
+void llvm_sweeps(llvm_run *f, const llvm_sweep *s, size_t n, double tolerance) {
+  for (size_t i = 0; i < n; i++) llvm_sweep_one(f, &s[i], "f32", tolerance);
+}

@@ -42,6 +42,17 @@ int64_t llvm_points(llvm_run *f, const kir_kernel *k, const int64_t *symbols,
 // to the largest value of the output, for floats.
 void llvm_agree(llvm_run *f, llvm_code c, const int64_t *symbols, double tolerance);
 
+// A kernel's text, in which DT stands for a dtype and ELSE for 1 of it, to be run for n = lo, lo + step, … hi at every
+// level.
+typedef struct llvm_sweep {
+  const char *text;
+  int64_t lo, hi, step;
+} llvm_sweep;
+#define LLVM_N_OF(a) (sizeof(a) / sizeof *(a))
+void llvm_sweep_one(llvm_run *f, const llvm_sweep *s, const char *dt, double tolerance);
+void llvm_sweeps(llvm_run *f, const llvm_sweep *s, size_t n, double tolerance); // each with f32
+void llvm_sweep_dtypes(llvm_run *f, const llvm_sweep *s);                       // with each dtype, exactly
+
 uint64_t llvm_random(uint64_t *seed); // 64 random bits
 float llvm_uniform(uint64_t *seed);   // in [-1, 1)
 
