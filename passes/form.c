@@ -160,21 +160,31 @@ static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
   return e;
 }
 
-static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at) {
+typedef struct concat_form {
+  const ir_node *n;
+  uint32_t axis;
+  const idx *const *at, *const *end; // end[i]: where operand i ends on the axis
+} concat_form;
+
+// Of operands lo..hi-1: halves under a pick, so that few picks lie inside each other.
+static const sx *concat_part(form_ctx *f, const concat_form *x, uint32_t lo, uint32_t hi) {
   idx_ctx *c = f->m->ix;
-  uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0), rank = n->out[0].type.rank;
-  const idx *end[256], *shifted[IR_MAX_RANK], *from = idx_int(c, 0);
-  if (n->n_in > 255) return NULL;
-  for (uint32_t i = 0; i < n->n_in; i++) end[i] = from = idx_add(c, from, n->in[i]->type.dim[axis]);
-  const sx *e = NULL;
-  for (uint32_t i = n->n_in; i-- > 0;) { // the last operand is the innermost `otherwise`
-    for (uint32_t d = 0; d < rank; d++) shifted[d] = at[d];
-    if (i > 0) shifted[axis] = idx_sub(c, at[axis], end[i - 1]);
-    const sx *part = form_at(f, n->in[i], shifted);
-    if (!part) return NULL;
-    e = e ? make_pick(f, idx_addi(c, idx_sub(c, end[i], at[axis]), -1), part, e) : part;
+  if (hi - lo == 1) {
+    const idx *inner[IR_MAX_RANK];
+    memcpy(inner, x->at, x->n->out[0].type.rank * sizeof *inner);
+    if (lo > 0) inner[x->axis] = idx_sub(c, x->at[x->axis], x->end[lo - 1]);
+    return form_at(f, x->n->in[lo], inner);
   }
-  return e;
+  uint32_t mid = lo + (hi - lo) / 2;
+  const sx *first = concat_part(f, x, lo, mid), *rest = first ? concat_part(f, x, mid, hi) : NULL;
+  return rest ? make_pick(f, idx_addi(c, idx_sub(c, x->end[mid - 1], x->at[x->axis]), -1), first, rest) : NULL;
+}
+
+static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at) {
+  uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0);
+  const idx *from = idx_int(f->m->ix, 0), **end = ARENA_ARRAY(f->a, const idx *, n->n_in);
+  for (uint32_t i = 0; i < n->n_in; i++) end[i] = from = idx_add(f->m->ix, from, n->in[i]->type.dim[axis]);
+  return concat_part(f, &(concat_form){n, axis, at, end}, 0, n->n_in);
 }
 
 // gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and a guard

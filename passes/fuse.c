@@ -37,7 +37,7 @@ static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_va
   for (;;) {
     const ir_node *u = fuse_uses(p, v) == 1 ? map_get_ptr(p->user, v) : NULL;
     const idx *at[IR_MAX_RANK];
-    if (!u || !index_forward(p->m, u, place_get(&p->place, v), at) ||
+    if (!u || map_get_ptr(p->group_of, u) || !index_forward(p->m, u, place_get(&p->place, v), at) ||
         !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
       return v;
     place_set(&p->place, &u->out[0], at);
@@ -80,34 +80,31 @@ static void find_stored(rebuild *r) {
   }
 }
 
-static void as_parameter(region_build *rb, const ir_value *v) {
-  vec_push(rb->r->plan->a, &rb->outer, v);
-  map_put_ptr(rb->inner, v, ir_region_param(rb->region, v->type));
-}
-
 // Is an old value computed in the region: by a member, or a free node copied on demand? The others are parameters.
 static bool is_inner(const region_build *rb, const ir_value *v) {
   const fuse_group *home = map_get_ptr(rb->r->is_stored, v);
   scalar splat;
-  if (!v->def || v->def->n_in >= 256 || (home && home != rb->group)) return false;
-  if (v->def->op == OP_weight || (v->def->op == OP_const && !ir_is_splat(v, &splat))) return false; // they live in memory
+  if (!v->def || (home && home != rb->group)) return false;
+  if (v->def->op == OP_weight || (v->def->op == OP_const && !ir_is_splat(v, &splat)))
+    return false; // they live in memory
   return (rb->group && fuse_group_of(rb->r->plan, v) == rb->group) || fuse_is_free(rb->r->plan, v->def);
 }
 
-// Makes the parameters that a value of the region needs. All come before the first node: values are numbered as they are made, and commutative
-// operands ordered by number, so that the region's text reads back as it is.
+// Finds the parameters that a value of the region needs. All come before the first node: values are numbered as they
+// are made, and commutative operands ordered by number, so that the region's text reads back as it is.
 static void find_parameters(region_build *rb, const ir_value *v, map *seen) {
   if (map_get_ptr(seen, v)) return;
   map_put_ptr(seen, v, rb);
-  if (!is_inner(rb, v)) as_parameter(rb, v);
+  if (!is_inner(rb, v)) vec_push(rb->r->plan->a, &rb->outer, v);
   else
     for (uint32_t i = 0; i < v->def->n_in; i++) find_parameters(rb, v->def->in[i], seen);
 }
 
 // The region's value for an old value.
 static ir_value *inside(region_build *rb, const ir_value *v) {
-  ir_value *known = map_get_ptr(rb->inner, v), *in[256];
+  ir_value *known = map_get_ptr(rb->inner, v);
   if (known) return known;
+  ir_value **in = ARENA_ARRAY(rb->r->plan->a, ir_value *, v->def->n_in);
   for (uint32_t i = 0; i < v->def->n_in; i++) in[i] = inside(rb, v->def->in[i]);
   return &ir_copy_node(&rb->b, v->def, in, rb->inner)->out[0];
 }
@@ -130,15 +127,15 @@ static ir_value *outer_value(rebuild *r, const ir_value *v);
 static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const ir_value *const *yields) {
   arena *a = r->plan->a;
   ir_module *m = r->plan->m;
-  uint32_t max_params = 0;
-  for (size_t i = 0; g && i < g->nodes.n; i++) max_params += g->nodes.at[i]->n_in * 64;
-  region_build rb = {
-      .r = r, .region = ir_region_new(r->out, r->b.region, max_params + 1024), .inner = map_new(a), .group = g};
-  ir_builder_init(&rb.b, m, rb.region);
-  rb.b.checks = r->b.checks; // what guards the old nodes guards their copies
+  region_build rb = {.r = r, .inner = map_new(a), .group = g};
   map *seen = map_new(a);
   for (size_t i = 0; g && i < g->nodes.n; i++) find_parameters(&rb, &g->nodes.at[i]->out[0], seen);
   for (size_t i = 0; i < n_yields; i++) find_parameters(&rb, yields[i], seen);
+  rb.region = ir_region_new(r->out, r->b.region, (uint32_t)rb.outer.n);
+  ir_builder_init(&rb.b, m, rb.region);
+  rb.b.checks = r->b.checks; // what guards the old nodes guards their copies
+  for (size_t i = 0; i < rb.outer.n; i++)
+    map_put_ptr(rb.inner, rb.outer.at[i], ir_region_param(rb.region, rb.outer.at[i]->type));
   int64_t root = 0;
   for (size_t i = 0; g && i < g->nodes.n; i++) {
     const ir_value *v = inside(&rb, &g->nodes.at[i]->out[0]);
@@ -197,11 +194,12 @@ static bool is_earlier_output(const ir_region *body, uint32_t output) {
   return false;
 }
 
-// An output that no group stores (an input, a weight, a constant, a moved value), or that is another output too, is copied by a group of its own:
-// every output has memory of its own.
+// An output that no group stores (an input, a weight, a constant, a moved value), or that is another output too, is
+// copied by a group of its own: every output has memory of its own.
 static ir_value *output_value(rebuild *r, const ir_region *body, uint32_t output) {
   const ir_value *v = body->yields[output];
-  bool stored = map_get_ptr(r->is_stored, v) || (v->def && !fuse_is_free(r->plan, v->def)); // or an operator that is not compiled
+  bool stored =
+      map_get_ptr(r->is_stored, v) || (v->def && !fuse_is_free(r->plan, v->def)); // or an operator that is not compiled
   if (stored && !is_earlier_output(body, output)) return outer_value(r, v);
   const ir_value *copy[] = {v};
   ir_value *before = map_get_ptr(r->values, v);

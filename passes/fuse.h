@@ -28,7 +28,8 @@ typedef struct fuse_plan {
   map *group_of; // ir_node * -> fuse_group *
   map *uses;     // ir_value * -> number of uses, as an integer in the pointer
   map *user;     // ir_value * -> its last user node
-  map *pinned;                // ir_node * -> itself: movement or cheap arithmetic that must be stored, as a gather reads its index from memory
+  map *free;     // ir_node * -> what its readers compute again: movement, leaves, cheap arithmetic on positions
+  map *pinned;   // ir_node * -> anything: of those, what is stored all the same: a gather reads its index from memory
   places place;
 } fuse_plan;
 

@@ -64,20 +64,57 @@ static bool has_schedule(const fuse_plan *p, const ir_node *n) {
   return true;
 }
 
+// What a reader of a free value computes again. Bounded: under picks nothing is shared, so that a chain of
+// concatenations of a value with itself would double with each of them.
+typedef struct free_tree {
+  uint32_t nodes, picks; // operators and the values they read; picks inside each other
+} free_tree;
+
+enum { FREE_MAX_NODES = 256 };
+
+static const free_tree *tree_of(const fuse_plan *p, const ir_value *v) {
+  return v->def && !map_get_ptr(p->pinned, v->def) ? map_get_ptr(p->free, v->def) : NULL;
+}
+
 bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
-  if (!has_schedule(p, n) || map_get_ptr(p->pinned, n)) return false;
-  if (op_get(n->op)->cls == OPC_movement || op_get(n->op)->cls == OPC_leaf) return true;
+  return map_get_ptr(p->free, n) && !map_get_ptr(p->pinned, n);
+}
+
+// Cheap arithmetic on positions and constants.
+static bool is_positional(const fuse_plan *p, const ir_node *n) {
   if (!is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) {
     const ir_node *d = n->in[i]->def;
-    while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1) d = d->in[0]->def;
+    while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1 && fuse_is_free(p, d)) d = d->in[0]->def;
     scalar s;
-    if (!d || map_get_ptr(p->group_of, d)) return false;
-    if (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) &&
-        !(op_is_elementwise(d->op) && fuse_is_free(p, d)))
+    if (!d || (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) &&
+               !(op_is_elementwise(d->op) && fuse_is_free(p, d))))
       return false;
   }
   return true;
+}
+
+static uint32_t own_picks(const ir_node *n) {
+  uint32_t picks = 0;
+  if (n->op == OP_pad) return 2 * n->in[0]->type.rank;
+  for (uint32_t i = 1; n->op == OP_concat && i < n->n_in; i *= 2) picks++;
+  return picks;
+}
+
+// Notes whether a node is free; one whose tree grows too large is stored instead.
+static void find_free(fuse_plan *p, const ir_node *n) {
+  op_class cls = op_get(n->op)->cls;
+  if (!has_schedule(p, n) || (cls != OPC_leaf && cls != OPC_movement && !is_positional(p, n))) return;
+  free_tree *t = ARENA_NEW(p->a, free_tree);
+  t->nodes = 1;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    const free_tree *in = tree_of(p, n->in[i]);
+    t->nodes += in ? in->nodes : 1;
+    if (in && in->picks > t->picks) t->picks = in->picks;
+  }
+  t->picks += own_picks(n);
+  map_put_ptr(p->free, n, t);
+  if (n->n_in && (t->nodes > FREE_MAX_NODES || t->picks > GROUP_MAX_PICKS)) map_put_ptr(p->pinned, n, p);
 }
 
 static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) {
@@ -90,12 +127,21 @@ static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) 
   return g;
 }
 
-// The groups that produce what `v` is made of, seen through movement and free arithmetic.
+// The groups that produce what `v` is made of, seen through what no group holds. Free trees are small; what lies below
+// an operator without a schedule may be the whole graph, and is visited once.
 static void producers(const fuse_plan *p, const ir_value *v, void (*f)(void *user, fuse_group *g), void *user) {
-  fuse_group *g = fuse_group_of(p, v);
-  if (g) f(user, g);
-  else if (v->def)
-    for (uint32_t i = 0; i < v->def->n_in; i++) producers(p, v->def->in[i], f, user);
+  VEC(const ir_value *) left = {0};
+  map *seen = NULL;
+  for (;;) {
+    fuse_group *g = fuse_group_of(p, v);
+    if (g) f(user, g);
+    if (!g && v->def && v->def->n_in && !seen && !fuse_is_free(p, v->def)) seen = map_new(p->a);
+    bool enter = !g && v->def && !(seen && map_get_ptr(seen, v->def));
+    if (enter && seen) map_put_ptr(seen, v->def, seen);
+    for (uint32_t i = enter ? v->def->n_in : 0; i-- > 0;) vec_push(p->a, &left, v->def->in[i]);
+    if (!left.n) return;
+    v = vec_pop(&left);
+  }
 }
 
 typedef struct needing {
@@ -155,7 +201,8 @@ static void join_elementwise(fuse_plan *p, const ir_node *n) {
     membership member = {p, g};
     candidates others = {.n = 0};
     for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &others);
-    if (stays_convex(&others, g) && place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
+    if (g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
+        place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
       add_node(p, g, n, at);
       return;
     }
@@ -166,6 +213,12 @@ static void join_elementwise(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, g->dom.at);
 }
 
+static bool has_room(const fuse_group *g) { // for a reduction
+  uint32_t reductions = 0;
+  for (size_t i = 0; i < g->nodes.n; i++) reductions += op_get(g->nodes.at[i]->op)->cls == OPC_reduce;
+  return g->nodes.n < GROUP_MAX_NODES && reductions < GROUP_MAX_REDUCTIONS;
+}
+
 static void join_reduction(fuse_plan *p, const ir_node *n) {
   candidates c = {.n = 0};
   producers(p, n->in[0], add_candidate, &c);
@@ -174,7 +227,7 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   for (uint32_t i = 0; i < c.n; i++) {
     fuse_group *g = c.at[i];
     membership member = {p, g};
-    if (g->kind == FUSE_contract || !stays_convex(&c, g)) continue;
+    if (g->kind == FUSE_contract || !stays_convex(&c, g) || !has_room(g)) continue;
     if (!place_reduction(&p->place, &g->dom, n, is_member, &member, at, reduced)) continue;
     if (g->kind == FUSE_row && memcmp(reduced, g->dom.reduced, sizeof reduced) != 0) continue;
     g->kind = FUSE_row;
@@ -191,7 +244,8 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
 
 static form_stop stops_at_memory(void *user, const ir_value *v) {
   scalar splat;
-  bool open = v->def && v->def->op != OP_weight && (v->def->op != OP_const || ir_is_splat(v, &splat)) && fuse_is_free(user, v->def);
+  bool open = v->def && v->def->op != OP_weight && (v->def->op != OP_const || ir_is_splat(v, &splat)) &&
+              fuse_is_free(user, v->def);
   return open ? FORM_OPEN : FORM_LOAD;
 }
 
@@ -248,7 +302,7 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    if (!reader || reader->kind != FUSE_contract) continue;
+    if (!reader || reader->kind != FUSE_contract || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
     for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);
@@ -280,9 +334,12 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->group_of = map_new(a);
   p->uses = map_new(a);
   p->user = map_new(a);
+  p->free = map_new(a);
   p->pinned = map_new(a);
   p->place = places_new(a, g->module);
+  p->place.stored = p->pinned;
   count_uses(p, g);
+  for (const ir_node *n = g->body->first; n; n = n->next) find_free(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next)
     if (n->op == OP_gather) pin_index(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next) {

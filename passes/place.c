@@ -16,7 +16,7 @@ void domain_init(ir_module *m, domain *d, uint32_t rank, const idx *const *dim) 
   }
 }
 
-places places_new(arena *a, ir_module *m) { return (places){a, m, map_new(a)}; }
+places places_new(arena *a, ir_module *m) { return (places){a, m, map_new(a), NULL}; }
 
 void place_set(places *p, const ir_value *v, const idx *const *at) {
   map_put_ptr(p->at, v, arena_copy(p->a, at, v->type.rank * sizeof *at));
@@ -24,14 +24,17 @@ void place_set(places *p, const ir_value *v, const idx *const *at) {
 
 const idx *const *place_get(const places *p, const ir_value *v) { return map_get_ptr(p->at, v); }
 
-static bool is_movement(const ir_value *v) { return v->def && op_get(v->def->op)->cls == OPC_movement; }
+// Movement that is looked through.
+static bool is_movement(const places *p, const ir_value *v) {
+  return v->def && op_get(v->def->op)->cls == OPC_movement && !(p->stored && map_get_ptr(p->stored, v->def));
+}
 
 // No member may be met at all (used below operators whose index maps are not followed).
-static bool meets_none(const ir_value *v, bool (*member)(void *user, const ir_value *v), void *user) {
+static bool meets_none(const places *p, const ir_value *v, bool (*member)(void *user, const ir_value *v), void *user) {
   if (member(user, v)) return false;
-  if (!is_movement(v)) return true;
+  if (!is_movement(p, v)) return true;
   for (uint32_t i = 0; i < v->def->n_in; i++)
-    if (!meets_none(v->def->in[i], member, user)) return false;
+    if (!meets_none(p, v->def->in[i], member, user)) return false;
   return true;
 }
 
@@ -43,11 +46,11 @@ bool place_agrees(const places *p, const ir_value *v, const idx *const *at,
       if (place[i] != at[i]) return false;
     return place != NULL;
   }
-  if (!is_movement(v)) return true;
+  if (!is_movement(p, v)) return true;
   const idx *inner[IR_MAX_RANK];
   if (index_through(p->m, v->def, at, inner)) return place_agrees(p, v->def->in[0], inner, member, user);
   for (uint32_t i = 0; i < v->def->n_in; i++)
-    if (!meets_none(v->def->in[i], member, user)) return false;
+    if (!meets_none(p, v->def->in[i], member, user)) return false;
   return true;
 }
 
@@ -59,7 +62,7 @@ static bool place_forward(const places *p, const ir_value *v, bool (*member)(voi
     if (place) memcpy(at, place, v->type.rank * sizeof *at);
     return place != NULL;
   }
-  if (!is_movement(v)) return false;
+  if (!is_movement(p, v)) return false;
   const idx *inner[IR_MAX_RANK];
   return place_forward(p, v->def->in[0], member, user, inner) && index_forward(p->m, v->def, inner, at);
 }
@@ -83,7 +86,7 @@ bool place_elementwise(const places *p, const domain *d, const ir_node *n,
   for (uint32_t i = 0; i < n->n_in; i++)
     if (place_forward(p, n->in[i], member, user, at)) return all_agree(p, n, at, member, user);
   bool joined = false; // a node with no way to a member has no place here
-  for (uint32_t i = 0; i < n->n_in; i++) joined = joined || !meets_none(n->in[i], member, user);
+  for (uint32_t i = 0; i < n->n_in; i++) joined = joined || !meets_none(p, n->in[i], member, user);
   if (!joined || !same_dims(d, n->out[0].type)) return false;
   memcpy(at, d->at, d->rank * sizeof *at);
   return all_agree(p, n, at, member, user);

@@ -17,10 +17,16 @@ typedef struct domain {
 
 void domain_init(ir_module *m, domain *d, uint32_t rank, const idx *const *dim);
 
+// The most members of a group, reductions among them, and picks (of pads, concatenations, gathers) inside each other
+// under one operand of a member or in the member itself: what schedules have room for.
+enum { GROUP_MAX_NODES = 128, GROUP_MAX_REDUCTIONS = 12, GROUP_MAX_PICKS = 2 * IR_MAX_RANK };
+
 typedef struct places {
   arena *a;
   ir_module *m;
   map *at; // ir_value * -> const idx *[rank]
+  const map
+      *stored; // ir_node * -> anything: movement whose result lies in memory, so nothing is seen through it; or NULL
 } places;
 
 places places_new(arena *a, ir_module *m);

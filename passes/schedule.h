@@ -47,7 +47,7 @@ const idx *lower_grid(lower_group *g, const char *prefix,
                       const idx *extent); // a new grid coordinate, or 0 where the extent is 1
 
 // -- the nest: labels of the domain after merging --
-enum { NEST_MAX_ROOTS = 16 };
+enum { NEST_MAX_ROOTS = GROUP_MAX_NODES + GROUP_MAX_REDUCTIONS + 2 }; // stores; reductions; a contraction's operands
 typedef struct nest_label {
   const sym *s; // module symbol that scalars and addresses mention
   const idx *extent;
@@ -78,6 +78,9 @@ typedef struct label_binding {
   const idx *at;    // kernel expression, may mention r and c
 } label_binding;
 
+// Picks inside each other: fusion lets so many through (fuse_group.c).
+enum { SPLICE_MAX_CONDS = 2 * GROUP_MAX_PICKS };
+
 typedef struct splice {
   lower_group *g;
   kir_builder *b;
@@ -88,7 +91,7 @@ typedef struct splice {
   map *acc;                       // ir_value * -> kir_tile *: accumulators
   map *done;                      // sx * -> kir_tile *; NULL at first
   uint32_t n_conds;               // from picks
-  const idx *cond[16];
+  const idx *cond[SPLICE_MAX_CONDS];
 } splice;
 
 void splice_bind(splice *s, const sym *label, const idx *at);

@@ -9,8 +9,6 @@
 #include "passes/schedule.h"
 #include <math.h>
 
-enum { MAX_ANCHORS = 12 };
-
 typedef struct anchor {
   const ir_value *v;
   op_code op;
@@ -26,7 +24,7 @@ typedef struct row_schedule {
   nest n;
   uint32_t vec; // vector label
   uint32_t n_anchors;
-  anchor anchors[MAX_ANCHORS];
+  anchor anchors[GROUP_MAX_REDUCTIONS];
   map *acc;            // finished reductions
   const idx *position; // module index: row-major position among the reduced labels, for arg reductions
 } row_schedule;
@@ -131,7 +129,7 @@ static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, c
   idx_ctx *c = g->k->ix;
   if (depth == l->n) {
     splice s = *outer;
-    kir_tile *next[2 * MAX_ANCHORS];
+    kir_tile *next[2 * GROUP_MAX_REDUCTIONS];
     s.b = b;
     s.done = NULL;
     visit(r, &s, level, carry, next);
@@ -150,7 +148,7 @@ static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, c
     if (idx_is_const(idx_sub(c, hi, lo), &trips) && trips == 0) continue;
     kir_stmt *loop = kir_for(b, is_vec ? "k" : "i", lo, hi, shape.cols, 1, n_carry, carry);
     kir_builder body = kir_for_body(b, loop);
-    kir_tile *inner[2 * MAX_ANCHORS];
+    kir_tile *inner[2 * GROUP_MAX_REDUCTIONS];
     for (uint32_t i = 0; i < n_carry; i++) inner[i] = loop->carry[i];
     splice s = *outer;
     const idx *at = is_vec ? idx_add(c, idx_of(c, loop->var), idx_of(c, g->k->c)) : idx_of(c, loop->var);
@@ -197,7 +195,7 @@ static void finish(row_schedule *r, kir_builder *b, uint32_t level, kir_tile *co
 }
 
 static void reduce_level(row_schedule *r, const splice *s, kir_builder *b, uint32_t level) {
-  kir_tile *carry[2 * MAX_ANCHORS];
+  kir_tile *carry[2 * GROUP_MAX_REDUCTIONS];
   uint32_t n = 0;
   uint32_t cols = r->vec < r->n.n_labels ? pick_cols(r->g, r->n.label[r->vec].extent).cols : 1;
   for (uint32_t i = 0; i < r->n_anchors; i++) {
@@ -251,7 +249,7 @@ static bool collect(row_schedule *r) {
   nest *n = &r->n;
   for (uint32_t i = 0; i < g->dom.rank; i++)
     n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], g->dom.reduced[i]};
-  if (g->region->n_yields > NEST_MAX_ROOTS / 2) return false;
+  if (g->region->n_yields > GROUP_MAX_NODES) return false;
   for (uint32_t i = 0; i < g->region->n_yields; i++) {
     const ir_value *y = g->region->yields[i];
     const idx *const *at = place_get(&g->place, y);
@@ -260,7 +258,7 @@ static bool collect(row_schedule *r) {
   }
   for (const ir_node *q = g->region->first; q; q = q->next) {
     if (op_get(q->op)->cls != OPC_reduce) continue;
-    if (r->n_anchors == MAX_ANCHORS || n->n_roots == NEST_MAX_ROOTS) return false;
+    if (r->n_anchors == GROUP_MAX_REDUCTIONS || n->n_roots == NEST_MAX_ROOTS) return false;
     const idx *const *place =
         place_get(&g->place, q->in[0]); // none: the operand comes from outside and has the domain's dims
     const sx *input = form_at(g->form, q->in[0], place ? place : g->dom.at);

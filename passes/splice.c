@@ -106,7 +106,7 @@ static bool any_mentions(const idx *e, uint32_t n, const idx *const *more, const
 // The conditions under which a tile of this extent may touch memory: those of picks, and the tails along the axes that
 // it spans.
 static kir_where conditions(splice *s, bool over_r, bool over_c) {
-  const idx *cond[18];
+  const idx *cond[SPLICE_MAX_CONDS + 2];
   uint32_t n = 0;
   for (uint32_t i = 0; i < s->n_conds; i++) cond[n++] = s->cond[i];
   if (over_r && s->row_tail) cond[n++] = s->row_tail;
@@ -129,7 +129,8 @@ static kir_tile *splice_guard(splice *s, const sx *e) {
   kir_kernel *k = s->g->k;
   for (uint32_t i = 0; i < e->n_guards; i++) {
     const idx *miss[] = {splice_index(s, e->guards[i])};
-    bool over_r = any_mentions(miss[0], s->n_conds, s->cond, k->r), over_c = any_mentions(miss[0], s->n_conds, s->cond, k->c);
+    bool over_r = any_mentions(miss[0], s->n_conds, s->cond, k->r),
+         over_c = any_mentions(miss[0], s->n_conds, s->cond, k->c);
     kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->span), over_r ? s->rows : 1, over_c ? s->cols : 1,
               kir_both(k, conditions(s, over_r, over_c), kir_conds(k, 1, miss)));
   }
@@ -144,7 +145,7 @@ static kir_tile *splice_pick(splice *s, const sx *e) {
   kir_tile *side[2];
   for (int i = 0; i < 2; i++) { // each side is computed under its own condition, and remembered only there
     s->done = map_new(s->g->c->a);
-    BUG_IF(s->g->c->diags, s->n_conds == 16, "concatenations nested too deeply in one kernel");
+    BUG_IF(s->g->c->diags, s->n_conds == SPLICE_MAX_CONDS, "concatenations nested too deeply in one kernel");
     s->cond[s->n_conds++] = i == 0 ? cond : idx_addi(c, idx_scale(c, cond, -1), -1);
     side[i] = splice_tile(s, e->in[i]);
     s->n_conds--;
