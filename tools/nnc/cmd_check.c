@@ -170,7 +170,7 @@ exit_status cmd_check(cli *c) {
   if (!compile_frontend(j, NULL) || (c->opt.weights.n && !compile_weights(j))) return job_fail(c, j);
   size_t n_graphs = j->m->graphs.n;
   ir_graph **graphs = ARENA_ARRAY(c->a, ir_graph *, n_graphs + 1); // as written; the passes put others in their place
-  memcpy(graphs, j->m->graphs.at, n_graphs * sizeof *graphs);
+  for (size_t i = 0; i < n_graphs; i++) graphs[i] = j->m->graphs.at[i];
   diag_list missing;
   bool seen[OP_COUNT] = {false};
   diag_init(&missing, c->a);
