@@ -103,6 +103,7 @@ typedef struct state_slot {
   const char *name; // full
   ir_state *state;
   ir_value *now; // the newest version in the current graph; NULL before the first use
+  bool wrong;       // its type makes no sense: neither does its value
   diag_span at;
 } state_slot;
 
@@ -248,7 +249,7 @@ const ast_block *elab_prelude_block(elab *e, str name); // NULL when absent
 
 // -- elab_entry.c --
 void elab_entry_graph(elab *e, const ast_entry *x);
-value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call);
+value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op, const ast_expr *call); // u: where op is declared
 value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope,
                       bool unscoped);
 bool elab_set_dim(elab *e, str name, value v,

@@ -221,6 +221,6 @@ value elab_call(elab *e, const ast_expr *x) {
     return v;
   }
   if (c.block) return call_block(e, x, &c, weighted);
-  if (c.op) return elab_custom_call(e, c.op, x);
+  if (c.op) return elab_custom_call(e, c.u, c.op, x);
   return elab_entry_call(e, c.u, c.entry, x, c.u == here ? e->frame->root_scope : e->scope, weighted && is_unscoped(e));
 }

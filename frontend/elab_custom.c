@@ -1,4 +1,5 @@
 // Calls of custom operators (`ops:`): arguments checked against the signature, dims of the signature bound from them.
+#include "base/file.h"
 #include "frontend/elab.h"
 
 #include <string.h>
@@ -48,7 +49,7 @@ static bool bind_size(elab *e, dim_names *dims, str name, const idx *got) {
   return true;
 }
 
-value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call) {
+value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op, const ast_expr *call) {
   size_t n = op->params.n;
   ir_value **in = ARENA_ARRAY(e->a, ir_value *, n);
   diag_span *at = ARENA_ARRAY(e->a, diag_span, n);
@@ -96,8 +97,10 @@ value elab_custom_call(elab *e, const ast_custom_op *op, const ast_expr *call) {
     out[i] = ir_type_make(e->m, op->results.at[i].dt, rank, dim);
   }
   e->at = &call->span;
-  ir_attr name = attr_str(e->m, "name", elab_text(e, op->name.text));
-  ir_node *node = ir_build(elab_nodes(e), OP_custom, (uint32_t)n, in, 1, &name, (uint32_t)op->results.n, out, 0, NULL);
+  const char *name = elab_text(e, op->name.text), *library = path_beside(e->a, u->path, elab_text(e, op->library));
+  ir_attr attrs[] = {attr_str(e->m, "name", name), attr_str(e->m, "library", library),
+                     attr_str(e->m, "symbol", op->symbol.n ? elab_text(e, op->symbol) : name)};
+  ir_node *node = ir_build(elab_nodes(e), OP_custom, (uint32_t)n, in, 3, attrs, (uint32_t)op->results.n, out, 0, NULL);
   if (!node) return value_error();
   value *results = ARENA_ARRAY(e->a, value, op->results.n);
   for (size_t i = 0; i < op->results.n; i++) results[i] = value_tensor(&node->out[i]);

@@ -303,6 +303,9 @@ typedef struct interp_options {
   const int64_t *dim_values;
   ir_tensor **states; // NULL, or one per state of the module: its value before the run (NULL: its initial value),
                       // replaced by its value after a run that succeeds
+  // Calls a custom operator: fills `out`, whose shapes are set. false after a diagnostic. NULL: custom operators are errors.
+  bool (*custom)(void *custom_user, const ir_node *n, const ir_tensor *const *in, ir_tensor *const *out);
+  void *custom_user;
 } interp_options;
 bool interp_run(arena *a, ir_graph *g, const ir_tensor *const *in, ir_tensor **out, const interp_options *opt);
 

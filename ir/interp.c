@@ -131,7 +131,8 @@ static bool run_node(interp *it, const ir_node *n) {
     w->in[i] = slot_of(it, n->in[i])->t;
     if (!w->in[i]) return interp_malformed(it, n, "it reads a value that is not computed yet");
   }
-  bool control = op_get(n->op)->cls == OPC_control; // its results come from regions and graphs
+  // results of control operators come from regions and graphs
+  bool control = op_get(n->op)->cls == OPC_control && n->op != OP_custom;
   if (!control && !make_results(it, n, w->out)) return false;
   if (!evaluators[n->op](it, n, w->in, w->out)) return false;
   for (uint32_t i = 0; i < n->n_out; i++) {

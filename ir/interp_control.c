@@ -85,8 +85,8 @@ EVALUATOR(call) {
 }
 
 EVALUATOR(custom) {
-  (void)in;
-  (void)out;
+  if (it->opt && it->opt->custom)
+    return it->opt->custom(it->opt->custom_user, n, (const ir_tensor *const *)in, (ir_tensor *const *)out);
   return interp_error(it, n, interp_custom, ir_attr_str(n, "name", ""));
 }
 
