@@ -349,6 +349,7 @@ static void destinations_that_are_refused(void **state) {
   expect_error(w, 2, "`a.txt` is no place for a tensor", line, TINY, "y=a.txt");
   expect_error(w, 2, "`a.png` is no place for a tensor: `total` is f32[batch]", line, TINY, "total=a.png");
   expect_error(w, 2, "it holds one tensor, and two outputs go there", line, TINY, "y=a.npy --out total=a.npy");
+  expect_error(w, 2, "standard output holds the JSON text", line, TINY, "y=- --json");
   expect_error(w, 3, "cannot write", line, TINY, "y=absent/a.npy");
 }
 

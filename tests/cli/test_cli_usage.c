@@ -85,6 +85,7 @@ static void arguments_that_do_not_fit(void **state) {
   expect_error(w, 2, "`nnc run` needs a MODEL\n      = usage: nnc run MODEL [options]", "run");
   expect_error(w, 2, "`nnc run` does not expect `b.yaml`", "run a.yaml b.yaml");
   expect_error(w, 2, "`nnc ops` does not expect `x`", "ops x");
+  expect_error(w, 2, "`nnc help` does not expect `run`", "help run bench");
   expect_error(w, 2, "x.txt is no .yaml file", "compile x.txt");
   expect_error(w, 2, "FILE.so for a library", "compile %s -o x.dll", TINY);
   expect_error(w, 2, "name a file with -o", "compile %s --emit graph --json", TINY);

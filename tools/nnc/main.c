@@ -124,7 +124,8 @@ static exit_status run_command(cli *c, int argc, char **argv) {
   if (strcmp(name, "--version") == 0) name = "version";
   c->cmd = find_command(name);
   if (!c->cmd) return no_such_command(c, name);
-  if (c->cmd->run == cmd_help && argc > 2) c->model = argv[2]; // `nnc help run`: the word is a command, not an option's
+  if (c->cmd->run == cmd_help && argc == 3)
+    c->model = argv[2]; // `nnc help run`: the word is a command, not an option's
   else if (!options_parse(c, argc - 1, argv + 1)) return fail(c);
   if (c->opt.help) {
     print_help(c->cmd->run == cmd_help ? NULL : c->cmd, stdout);

@@ -47,6 +47,7 @@ bool sinks_check(cli *c, const signature *s) {
     if (output == s->outputs.n) return unknown_output(c, s, p.key);
     sink_kind kind = kind_of(p.value);
     const sig_tensor *t = &s->outputs.at[output];
+    if (kind == SINK_text && c->opt.json) return bad_destination(c, p.value, "standard output holds the JSON text");
     if (kind == SINK_none) return bad_destination(c, p.value, "its name tells no known format");
     if (kind == SINK_png && ((t->dt != DT_f32 && t->dt != DT_u8) || t->rank < 2 || t->rank > 4))
       return bad_destination(
