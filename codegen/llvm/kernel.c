@@ -2,13 +2,25 @@
 //
 //   entry: if begin >= end return       start: what depends on symbols only; coordinates of `begin` by division
 //   grid:  coordinates are phis, counted up like an odometer; the body; next grid point
-#include "codegen/llvm/cg.h"
+#include "codegen/llvm/math.h"
 
 #include <string.h>
 
 // -- what this back end does not do --
 
+// Distinct names are the caller's promise; that none is a libm routine's is nobody's.
+static bool name_is_free(const cg *g, const char *name) {
+  for (size_t i = 0; i < CG_N_ROUTINES; i++) {
+    if (strcmp(cg_routines[i].name, name) == 0) return false;
+  }
+  return LLVMGetNamedFunction(g->mod, name) == NULL;
+}
+
 static bool supported(cg *g, kir_kernel *k) {
+  if (!name_is_free(g, k->name)) {
+    diag_at(g->l, NO_SPAN, codegen_name, k->name);
+    return false;
+  }
   for (uint32_t i = 0; i < k->n_workers; i++) {
     if (k->worker_extent[i] == 1) continue;
     diag_at(g->l, NO_SPAN, codegen_workers, k->name, (long long)k->worker_extent[i]);

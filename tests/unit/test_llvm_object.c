@@ -130,6 +130,12 @@ static void test_refusals(void **state) {
       f, "kernel big out y f32[1] group S f32[1000000,1000000]\n{\n%0 = const 0 : f32 1x1\nstore S[0, 0] = %0\n}\n");
   assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
   assert_true(reported(f, DIAG_ID_codegen_scratch, "`S`"));
+  kir_kernel *twice[] = {llvm_parse(f, add_one), llvm_parse(f, add_one)};
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 2, twice, &o));
+  assert_true(reported(f, DIAG_ID_codegen_name, "add_one"));
+  twice[0]->name = "pow"; // of libm
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, twice, &o));
+  assert_true(reported(f, DIAG_ID_codegen_name, "pow"));
 }
 
 // -- the JIT --

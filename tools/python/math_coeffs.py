@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Computes the polynomial coefficients of the vector math: prints codegen/llvm/math_coeffs.h.
 
-    python tools/python/math_coeffs.py > codegen/llvm/math_coeffs.h
+    python tools/python/math_coeffs.py | clang-format --assume-filename=codegen/llvm/math_coeffs.h > codegen/llvm/math_coeffs.h
 
 Method: each polynomial is the minimax approximation of its function under a weight on a dense Chebyshev grid: weighted
 least squares in 90-digit arithmetic, then the linear programme of the smallest maximum (Cheney, "Introduction to
@@ -10,7 +10,7 @@ another from the most important (floats): after each rounding the remaining ones
 The error printed beside each table is the weighted error of the rounded polynomial, before any rounding of its
 evaluation.
 
-Needs mpmath, numpy and scipy; takes a few minutes.
+Needs mpmath, numpy and scipy; takes half a minute.
 """
 import mpmath as m
 import numpy as np
@@ -98,7 +98,7 @@ def even(f, tiny):
 def main():
     ln2, tiny = m.log(2), mpf(10) ** -30
     print("// Minimax polynomials of the vector math, lowest power first. Made by tools/python/math_coeffs.py: change that, not this.")
-    print("#ifndef NNC_CODEGEN_LLVM_MATH_COEFFS_H\n#define NNC_CODEGEN_LLVM_MATH_COEFFS_H\n")
+    print("#ifndef NNC_CODEGEN_LLVM_MATH_COEFFS_H\n#define NNC_CODEGEN_LLVM_MATH_COEFFS_H\n\n#include <stdint.h>\n")
 
     h = ln2 / 2 + mpf("1e-4")
     near = lambda x: x if abs(x) > mpf(10) ** -20 else mpf(10) ** -20
