@@ -222,6 +222,7 @@ state_slot *elab_state(elab *e, const char *root_scope, unit *u, str name) {
   bool ok = elab_type(e, &decl->type, &type);
   if (ok && decl->type.dflt) { elab_default(e, env, &decl->type, &init); }
   e->frame = f.caller;
+  s->wrong = !ok;
   if (!ok) type = ir_type_make(e->m, decl->type.dt, 0, NULL);
   s->state = ir_state_add(e->m, s->name, type, init, s->at);
   vec_push(e->a, &e->states, s);
@@ -229,7 +230,7 @@ state_slot *elab_state(elab *e, const char *root_scope, unit *u, str name) {
 }
 
 ir_value *elab_state_now(elab *e, state_slot *s) {
-  if (s->now) return s->now;
+  if (s->now || s->wrong) return s->now;
   // The first version is read in the graph's own body, ahead of any loop that is being built.
   ir_builder *b = e->body;
   b->scope = e->scope;

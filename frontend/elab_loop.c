@@ -44,6 +44,7 @@ static void collect(elab *e, const ast_steps *steps, carry_set *set) {
   }
   for (size_t i = 0; i < slots.at.n; i++) {
     state_slot *s = slots.at.at[i];
+    if (s->wrong) continue;
     vec_push(e->a, &set->at, ((carried){str_of(s->name), s, value_tensor(elab_state_now(e, s))}));
   }
   for (size_t i = 0; i < set->at.n; i++) flatten(e, set->at.at[i].before, set);

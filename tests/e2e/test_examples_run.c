@@ -102,7 +102,7 @@ static ir_tensor *int_tensor(toy *t, uint32_t rank, const int64_t *dim, const in
 
 static float at(const ir_tensor *t, int64_t i) { return ((const float *)t->data)[i]; }
 
-static void expect_close(const ir_tensor *got, const ir_tensor *want, double tolerance) {
+static void expect_close(const ir_tensor *got, const ir_tensor *want, float tolerance) {
   assert_int_equal(ir_tensor_count(got), ir_tensor_count(want));
   for (int64_t i = 0; i < ir_tensor_count(want); i++) {
     assert_true(isfinite(at(want, i)));
@@ -122,7 +122,7 @@ static void glow_inverts(void **state) {
   const ir_tensor *x = noise_tensor(&t, "x", 4, DIMS(2, 3, 8, 8));
   ir_tensor **out = run(&t, "forward", &x);
   assert_true(fabsf(at(out[0], 0) - at(x, 0)) > 1e-6f || fabsf(at(out[0], 1) - at(x, 1)) > 1e-6f);
-  expect_close(run(&t, "inverse", TENSORS(out[0]))[0], x, 1e-4);
+  expect_close(run(&t, "inverse", TENSORS(out[0]))[0], x, 1e-4f);
   arena_free(t.a);
 }
 
@@ -172,7 +172,7 @@ static void padding_is_not_seen(toy *t, int64_t width, size_t n_inputs) {
                                       int_tensor(t, 2, DIMS(1, 5), INTS(1, 1, 1, 0, 0)), NULL};
   assert_int_equal(ir_graph_find(t->m, "forward")->body->n_params, n_inputs);
   const ir_tensor *want = run(t, "forward", plain)[0], *got = run(t, "forward", padded)[0];
-  for (int64_t i = 0; i < 3 * width; i++) assert_float_equal(at(got, i), at(want, i), 1e-5);
+  for (int64_t i = 0; i < 3 * width; i++) assert_float_equal(at(got, i), at(want, i), 1e-5f);
   bool masked = false; // the mask is what did it
   const ir_tensor *const open[3] = {padded[0], NULL, NULL};
   const ir_tensor *seen = run(t, "forward", open)[0];
@@ -221,7 +221,7 @@ static void vqgan_is_its_parts(void **state) {
     }
     assert_int_equal(((const int32_t *)indices->data)[i], nearest);
   }
-  expect_close(run(&t, "forward", &x)[0], run(&t, "decode_indices", &indices)[0], 1e-6);
+  expect_close(run(&t, "forward", &x)[0], run(&t, "decode_indices", &indices)[0], 1e-6f);
   arena_free(t.a);
 }
 
@@ -240,7 +240,7 @@ static void gru_is_the_layer(void **state) {
   if (!layer.m) fail_toy(&layer, "gru");
   fill_weights(&layer, "", 0.3f);
   ir_tensor **got = run(&layer, "forward", &x);
-  for (size_t i = 0; i < 2; i++) expect_close(got[i], want[i], 1e-6);
+  for (size_t i = 0; i < 2; i++) expect_close(got[i], want[i], 1e-6f);
   arena_free(t.a);
 }
 
@@ -280,7 +280,7 @@ static void ddim_samples(void **state) {
   }
   for (int64_t k = 0; k < n; k++) {
     assert_true(isfinite(at(x, k)));
-    assert_float_equal(at(got, k), at(x, k), 1e-3 * (1 + fabs((double)at(x, k))));
+    assert_float_equal(at(got, k), at(x, k), 1e-3f * (1 + fabsf(at(x, k))));
   }
   arena_free(sampler.a);
   arena_free(unet.a);

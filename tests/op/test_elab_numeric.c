@@ -145,7 +145,7 @@ static void digits_are_read(void **state) {
   for (size_t i = 0; i < 2; i++) {
     const ir_tensor *want = st_copy(a, st_find(expected, names[i]));
     for (int64_t k = 0; k < ir_tensor_count(want); k++)
-      assert_float_equal(((const float *)got[i]->data)[k], ((const float *)want->data)[k], i ? 1e-6 : 1e-4);
+      assert_float_equal(((const float *)got[i]->data)[k], ((const float *)want->data)[k], i == 1 ? 1e-6f : 1e-4f);
   }
   arena_free(a);
 }

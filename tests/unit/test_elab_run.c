@@ -9,40 +9,7 @@
 
 #include <cmocka.h>
 
-#include "frontend/frontend.h"
-#include "interp_run.h"
-
-#define HEAD "nnc: 1\nname: m\n"
-
-static ir_module *elaborated(scratch *s, const char *text, const frontend_options *opt) {
-  str model = str_of(text);
-  ir_module *m = frontend_load(s->a, &s->l, "m.yaml", &model, opt);
-  if (m && graph_verify(m)) return m;
-  strbuf b;
-  sb_init(&b, s->a);
-  diag_render_all(&s->l, false, &b);
-  fail_msg("%s\n%s", text, sb_cstr(&b));
-  return NULL;
-}
-
-// Runs the entry on these inputs; NULL after a diagnostic of the run.
-static ir_tensor **run_entry(scratch *s, ir_module *m, const char *entry, const ir_tensor *const *in) {
-  ir_graph *g = ir_graph_find(m, entry);
-  assert_non_null(g);
-  ir_tensor **out = ARENA_ARRAY(s->a, ir_tensor *, g->body->n_yields);
-  return interp_run(s->a, g, in, out, NULL) ? out : NULL;
-}
-
-static ir_tensor **run_model(scratch *s, const char *text, const ir_tensor *const *in) {
-  ir_tensor **out = run_entry(s, elaborated(s, text, NULL), "forward", in);
-  if (!out) {
-    strbuf b;
-    sb_init(&b, s->a);
-    diag_render_all(&s->l, false, &b);
-    fail_msg("%s\n%s", text, sb_cstr(&b));
-  }
-  return out;
-}
+#include "model_run.h"
 
 // -- run-time control --
 
@@ -404,7 +371,7 @@ static void includes_have_their_own_names(void **state) {
   expect_vector(out[0], DT_f32, 8, VALUES(0, 10, 20, 30, 40, 50, 60, 70));
   expect_tensor(out[1], DT_i32, 0, NULL, VALUES(2));
   float got = ((const float *)out[2]->data)[1];
-  assert_float_equal(got, 2 / (1 + 0.36787944117144233), 1e-6); // 2 * silu(1)
+  assert_float_equal(got, 2.0f / (1.0f + 0.36787944f), 1e-6f); // 2 * silu(1)
 }
 
 static void inputs_have_defaults(void **state) {
