@@ -79,7 +79,7 @@ static nnc_run_result run(workplace *w, char *line) {
   return (nnc_run_result){read_text(w, ".out"), read_text(w, ".err"), WIFEXITED(status) ? WEXITSTATUS(status) : -1};
 }
 
-static char *fill(workplace *w, const char *line, va_list ap) {
+__attribute__((format(printf, 2, 0))) static char *fill(workplace *w, const char *line, va_list ap) {
   strbuf b;
   sb_init(&b, w->a);
   sb_vfmt(&b, line, ap);
