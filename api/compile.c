@@ -47,14 +47,14 @@ bool compile_passes(compile_job *j) {
   int64_t start = clock_ns();
   bool ok = pass_run_all(&j->context, j->m, &j->passes, &j->report);
   j->passes_ms += ms_since(start);
-  return ok;
+  return ok && !diag_failed(&j->diags);
 }
 
 bool compile_lower(compile_job *j) {
   int64_t start = clock_ns();
   j->set = lower_module(&j->context, j->m);
   j->passes_ms += ms_since(start);
-  return j->set != NULL;
+  return j->set != NULL && !diag_failed(&j->diags);
 }
 
 static void close_library(void *handle) { dlclose(handle); }

@@ -56,6 +56,7 @@ typedef struct diag_list {
   void *sink_user;
   size_t n_flushed; // items the sink has seen
   diag *scratch;    // stands for what was dropped
+  diag_span here;   // what is being worked on: the place of a message whose room knows none (index expressions)
 } diag_list;
 
 void diag_init(diag_list *l, arena *a);

@@ -196,6 +196,11 @@ bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned 
   return ok;
 }
 
+bool file_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 char *path_beside(arena *a, const char *base_file, const char *name) {
   const char *slash = strrchr(base_file, '/');
   if (!slash || name[0] == '/') return str_dup(a, str_of(name));

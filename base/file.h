@@ -16,6 +16,8 @@ bool file_map(arena *a, diag_list *l, const char *path, str *out);
 // On failure the temporary file is removed and `path` is as before. A symbolic link stays; its target is replaced.
 bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode);
 
+bool file_same(const char *a, const char *b); // both exist and are one file, however they are spelled
+
 // `name` resolved against the folder of `base_file` unless absolute.
 char *path_beside(arena *a, const char *base_file, const char *name);
 

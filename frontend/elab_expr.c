@@ -11,6 +11,7 @@ static value tuple_expr(elab *e, const ast_expr *x) {
 // Nodes built from here on belong to `x`, unless the prelude is at work: then they stay with the user's call.
 static void belong_to(elab *e, const ast_expr *x) {
   if (!e->frame->u->is_prelude) e->at = &x->span;
+  if (e->at) e->l->here = *e->at;
 }
 
 static value unary_expr(elab *e, const ast_expr *x) {
@@ -103,6 +104,9 @@ bool elab_type(elab *e, const ast_type *t, ir_type *out) {
     dim[i] = good ? value_idx(e->m->ix, v) : NULL;
     ok &= good;
   }
-  if (ok) *out = ir_type_make(e->m, t->dt, (uint32_t)t->dims.n, dim);
-  return ok;
+  if (!ok) return false;
+  *out = ir_type_make(e->m, t->dt, (uint32_t)t->dims.n, dim);
+  if (ir_type_fits(*out)) return true;
+  elab_error(e, t->span, type_size, value_shape_text(e->a, out->rank, out->dim));
+  return false;
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_FILE_BYTES = 16 << 20, MAX_INCLUDE_DEPTH = 16 };
+enum { MAX_FILE_BYTES = 16 << 20, MAX_INCLUDE_DEPTH = 16, MAX_FILES = 100 };
 
 // -- loading --
 
@@ -80,10 +80,14 @@ static void load_includes(elab *e, unit *u, const char *config_name) {
     const char *path = path_beside(e->a, u->path, elab_text(e, inc->file));
     int depth = 0;
     bool cyclic = false;
-    for (const unit *p = u; p; p = p->parent, depth++) cyclic |= !strcmp(p->path, path);
+    for (const unit *p = u; p; p = p->parent, depth++) cyclic |= !strcmp(p->path, path) || file_same(p->path, path);
     if (cyclic || depth > MAX_INCLUDE_DEPTH) {
       elab_error(e, inc->file_span, include_cycle, elab_text(e, inc->file));
       continue;
+    }
+    if (e->l->files.n >= MAX_FILES) { // two includes of two each, and so on
+      elab_error(e, inc->file_span, include_many, (int)MAX_FILES);
+      return;
     }
     str text;
     if (!file_read(e->a, e->l, path, MAX_FILE_BYTES, &text)) continue;
@@ -151,7 +155,6 @@ static bool range_part(elab *e, unit *u, const ast_expr *x, int64_t *out) {
 
 bool unit_dim_range(elab *e, unit *u, unit_dim *d) {
   d->lo = d->hi = d->step = 1;
-  d->ranged = true;
   const char *name = elab_text(e, d->ast->name.text);
   if (!range_part(e, u, d->ast->lo, &d->lo) || !range_part(e, u, d->ast->hi, &d->hi)) return false;
   if (d->ast->step && !range_part(e, u, d->ast->step, &d->step)) return false;

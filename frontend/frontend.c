@@ -96,6 +96,7 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
   e->m->name = str_dup(a, e->root->ast->name);
   check_options(e);
   elaborate(e);
+  l->here = NO_SPAN;
   return l->n_errors == errors ? e->m : NULL;
 }
 

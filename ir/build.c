@@ -152,6 +152,7 @@ ir_node *ir_build(ir_builder *b, op_code op, uint32_t n_in, ir_value *const *in,
   for (uint32_t i = 0; i < n_in; i++) {
     if (in[i] == NULL) return NULL; // what failed before has been reported
   }
+  if (b->spans.n > 0) m->diags->here = b->spans.at[0];
   infer x = {.m = m, .info = op_get(op), .n_declared = declared == NULL ? 0 : n_out, .declared = declared};
   ir_value *ordered[2];
   x.n = (ir_node){.op = op, .n_in = n_in, .n_attrs = n_attrs, .n_regions = n_regions};

@@ -144,6 +144,17 @@ bool ir_type_equal(ir_type a, ir_type b) {
   return true;
 }
 
+bool ir_type_fits(ir_type t) {
+  const int64_t most = (int64_t)1 << 56;
+  int64_t count = 1, n;
+  for (uint32_t i = 0; i < t.rank; i++) {
+    if (!idx_is_const(t.dim[i], &n) || n <= 0) continue;
+    if (n > most / count) return false;
+    count *= n;
+  }
+  return true;
+}
+
 const idx *ir_type_count(ir_module *m, ir_type t) { return idx_product(m->ix, t.rank, t.dim); }
 
 void ir_type_print(strbuf *b, ir_type t) {

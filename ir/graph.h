@@ -160,6 +160,7 @@ ir_type ir_type_make(ir_module *m, dtype dt, uint32_t rank, const idx *const *di
 ir_type ir_type_ints(ir_module *m, dtype dt, uint32_t rank, const int64_t *dim);
 bool ir_type_equal(ir_type a, ir_type b);          // same dtype, same dim pointers
 const idx *ir_type_count(ir_module *m, ir_type t); // number of elements
+bool ir_type_fits(ir_type t); // its constant dims, empty ones left out, multiply to at most 2^56: sizes in bytes are 64-bit numbers
 void ir_type_print(strbuf *b, ir_type t);          // f32[batch,seq,768]
 
 // -- building --

@@ -176,6 +176,7 @@ static const sym *find_dim(void *user, str name) {
 
 bool graph_idx(graph_reader *r, const idx **e) {
   graph_skip(r);
+  r->l->here = graph_span(r, r->p, r->p);
   const char *error = NULL;
   *e = idx_parse(r->m->ix, &r->p, r->end, find_dim, r, &error);
   if (*e != NULL) return true;
@@ -204,5 +205,6 @@ bool graph_type(graph_reader *r, ir_type *t) {
     if (!graph_idx(r, &dim[rank++])) return false;
   }
   *t = ir_type_make(r->m, dt, rank, dim);
+  if (!ir_type_fits(*t)) return graph_expected(r, "a type of at most 2^56 elements");
   return graph_want(r, "]");
 }

@@ -32,7 +32,7 @@ void idx_fail(idx_ctx *c, diag_id id) {
     c->overflow = true;
   } else if (!c->reported) {
     c->reported = true;
-    diag_report(c->diags, NO_SPAN, id);
+    diag_report(c->diags, c->diags->here, id);
   }
 }
 

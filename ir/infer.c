@@ -175,6 +175,8 @@ bool infer_node(infer *x) {
   for (uint32_t i = 0; i < x->n_out; i++) {
     if (x->out[i].rank > IR_MAX_RANK)
       return infer_shape(x, "its result has %u dims; at most %d", x->out[i].rank, IR_MAX_RANK);
+    if (!ir_type_fits(x->out[i]))
+      return infer_shape(x, "its result %s has too many elements", infer_type_text(x, x->out[i]));
     for (uint32_t k = 0; k < x->out[i].rank; k++) {
       if (idx_nonneg(x->m->ix, x->out[i].dim[k]) != TRI_no) continue;
       return infer_shape(x, "its result %s has a negative dim", infer_type_text(x, x->out[i]));
