@@ -1,8 +1,8 @@
 // Constant folding: a pure node whose operands are constants becomes a constant, evaluated by the interpreter's own row
 // in the value's dtype.
 //
-// Limits: results up to 64 KB, or one value for all elements. Larger ones stay: the back end computes them in
-// `prepare`. Masks made of iota stay unfolded on purpose (a folded N x N mask is bytes and loses its facts); so do
+// Limits: operands and results up to 64 KB, or one value for all elements. Larger ones stay: the back end computes them
+// in `prepare`. Masks made of iota stay unfolded on purpose (a folded N x N mask is bytes and loses its facts); so do
 // weights.
 #include "passes/pass.h"
 
@@ -28,21 +28,18 @@ static ir_value *fold_movement_of_splat(ir_builder *b, const ir_node *n, ir_valu
   return ir_const_scalar(b, s, n->out[0].type.rank, n->out[0].type.dim);
 }
 
-static bool is_const_array(const ir_value *v) {
-  scalar s;
+static bool is_small(ir_module *m, ir_type t) {
   int64_t count;
-  return v->def && v->def->op == OP_const &&
-         (ir_is_splat(v, &s) || idx_is_const(ir_type_count(v->def->parent->graph->module, v->type), &count));
+  return idx_is_const(ir_type_count(m, t), &count) && count <= (int64_t)(FOLD_BYTES / dtype_size(t.dt));
 }
 
 // Small constant operands: the node alone is evaluated by the interpreter.
 static ir_value *fold_array(folding *f, ir_builder *b, const ir_node *n, ir_value *const *in) {
   ir_type t = n->out[0].type;
-  int64_t count;
   if (n->n_out != 1 || n->n_regions || !n->n_in || !op_has(n->op, OPF_PURE)) return NULL;
-  if (!idx_is_const(ir_type_count(f->m, t), &count) || count > (int64_t)(FOLD_BYTES / dtype_size(t.dt))) return NULL;
+  if (!is_small(f->m, t)) return NULL;
   for (uint32_t i = 0; i < n->n_in; i++)
-    if (!is_const_array(in[i])) return NULL;
+    if (!is_small(f->m, in[i]->type)) return NULL;
   ir_graph *g = ir_graph_new(f->m, "fold", false);
   ir_builder inner;
   ir_builder_init(&inner, f->m, g->body);
