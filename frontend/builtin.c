@@ -316,7 +316,7 @@ static bool add_sizes(call *c, size_t i, value v, uint32_t *n, const idx **out) 
   }
   if (!value_is_integer(v)) {
     diag *d = elab_error(c->e, c->at[i], size_kind, c->fn->name, value_describe(c->e->a, v));
-    if (elab_is_data(c->e, v))
+    if (elab_is_data(v))
       diag_note_to(c->e->l, d, "declare it under `dims:`; the step that sets it then gives the size");
     return false;
   }

@@ -36,7 +36,7 @@ value builtin_iota(call *c) {
   }
   if (!value_is_integer(n)) {
     diag *d = elab_error(c->e, c->at[0], size_kind, c->fn->name, value_describe(c->e->a, n));
-    if (elab_is_data(c->e, n))
+    if (elab_is_data(n))
       diag_note_to(c->e->l, d, "declare it under `dims:`; the step that sets it then gives the size");
     return value_error();
   }

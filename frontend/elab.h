@@ -28,7 +28,6 @@ typedef enum lazy { LAZY_unset, LAZY_running, LAZY_set } lazy;
 typedef struct unit_dim {
   const ast_dim *ast;
   int64_t lo, hi, step;
-  bool ranged; // lo, hi, step are known
   bool pinned; // by --dim: `pin`
   int64_t pin;
   const idx *symbol; // the module's dim; NULL until the unit's own symbols are made
@@ -40,11 +39,6 @@ typedef struct unit_key { // a config key
   value v;
   bool known; // false while earlier keys are being evaluated
 } unit_key;
-
-typedef struct unit_include {
-  const ast_include *ast;
-  unit *u;
-} unit_include;
 
 struct unit {
   ast_model *ast;
@@ -103,7 +97,7 @@ typedef struct state_slot {
   const char *name; // full
   ir_state *state;
   ir_value *now; // the newest version in the current graph; NULL before the first use
-  bool wrong;       // its type makes no sense: neither does its value
+  bool wrong;    // its type makes no sense: neither does its value
   diag_span at;
 } state_slot;
 
@@ -190,7 +184,6 @@ typedef enum arith {
 } arith;
 bool arith_find(str text, arith *out);
 const char *arith_text(arith op);
-bool arith_compares(arith op);
 value const_binary(elab *e, arith op, value a, value b, diag_span span); // both numbers, bools or tables
 value const_unary(elab *e, op_code op, value x, diag_span span);         // a number, bool or table
 value const_where(elab *e, value c, value a, value b, diag_span span);   // c a table
@@ -214,7 +207,7 @@ scalar elab_scalar(value v, dtype dt);
 ir_value *elab_size_tensor(elab *e, const idx *size, dtype dt); // a scalar tensor that holds the size
 const idx *elab_affine(elab *e, ir_value *v); // an i32 scalar as a polynomial over dims and opaque symbols
 bool elab_is_opaque(elab *e, const idx *p);   // it mentions a symbol that is no dim
-bool elab_is_data(elab *e, value v);          // an i32 scalar tensor
+bool elab_is_data(value v);                   // an i32 scalar tensor
 // Broadcasts the shapes of `n` types: rank and dims of the result. false after a diagnostic.
 bool elab_broadcast(elab *e, size_t n, const ir_type *t, diag_span span, uint32_t *rank, const idx **dim);
 // Makes x have exactly this shape, by broadcasting and by dims known equal.
@@ -249,7 +242,8 @@ const ast_block *elab_prelude_block(elab *e, str name); // NULL when absent
 
 // -- elab_entry.c --
 void elab_entry_graph(elab *e, const ast_entry *x);
-value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op, const ast_expr *call); // u: where op is declared
+value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op,
+                       const ast_expr *call); // u: where op is declared
 value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope,
                       bool unscoped);
 bool elab_set_dim(elab *e, str name, value v,

@@ -4,30 +4,22 @@
 
 #include <math.h>
 
-typedef struct arith_row {
-  const char *text;
-  bool compares;
-} arith_row;
-
-static const arith_row rows[AR_COUNT] = {
-    [AR_add] = {"+", false},       [AR_sub] = {"-", false}, [AR_mul] = {"*", false},  [AR_div] = {"/", false},
-    [AR_floordiv] = {"//", false}, [AR_mod] = {"%", false}, [AR_pow] = {"**", false}, [AR_min] = {"min", false},
-    [AR_max] = {"max", false},     [AR_eq] = {"==", true},  [AR_ne] = {"!=", true},   [AR_lt] = {"<", true},
-    [AR_le] = {"<=", true},        [AR_gt] = {">", true},   [AR_ge] = {">=", true},   [AR_and] = {"and", false},
-    [AR_or] = {"or", false},
+static const char *const texts[AR_COUNT] = {
+    [AR_add] = "+",  [AR_sub] = "-",   [AR_mul] = "*",   [AR_div] = "/",   [AR_floordiv] = "//", [AR_mod] = "%",
+    [AR_pow] = "**", [AR_min] = "min", [AR_max] = "max", [AR_eq] = "==",   [AR_ne] = "!=",       [AR_lt] = "<",
+    [AR_le] = "<=",  [AR_gt] = ">",    [AR_ge] = ">=",   [AR_and] = "and", [AR_or] = "or",
 };
 
 bool arith_find(str text, arith *out) {
   for (int i = 0; i < AR_COUNT; i++) {
-    if (!str_is(text, rows[i].text)) continue;
+    if (!str_is(text, texts[i])) continue;
     *out = (arith)i;
     return true;
   }
   return false;
 }
 
-const char *arith_text(arith op) { return rows[op].text; }
-bool arith_compares(arith op) { return rows[op].compares; }
+const char *arith_text(arith op) { return texts[op]; }
 
 // -- one element --
 

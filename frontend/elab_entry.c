@@ -58,7 +58,7 @@ bool elab_set_dim(elab *e, str name, value v, diag_span span) {
   if (value_is_integer(v)) {
     const idx *size = value_idx(e->m->ix, v);
     if (dim_in_range(e, d, size, span)) env->dim[dim_index(env, d)] = size;
-  } else if (elab_is_data(e, v)) {
+  } else if (elab_is_data(v)) {
     bind_dim_at_run_time(e, env, d, v.v.tensor);
   } else {
     if (!value_is_error(v)) elab_error(e, span, dim_value_kind, elab_text(e, name), value_describe(e->a, v));

@@ -48,7 +48,7 @@ static bool select_one(elab *e, const ast_expr *x, const idx *n, selector *s) {
   value v = elab_expr(e, x);
   idx_ctx *c = e->m->ix;
   *s = (selector){.kind = SEL_at, .size = idx_int(c, 1), .step = 1};
-  if (elab_is_data(e, v)) {
+  if (elab_is_data(v)) {
     s->data = v.v.tensor;
     return true;
   }
@@ -75,7 +75,7 @@ static bool read_bound(elab *e, const ast_expr *x, const idx *n, bound *b) {
   *b = (bound){.given = x && x->kind != EX_none};
   if (!b->given) return true;
   b->v = elab_expr(e, x);
-  b->is_data = elab_is_data(e, b->v);
+  b->is_data = elab_is_data(b->v);
   b->is_const = b->v.kind == V_int;
   if (b->is_data) {
     b->at = elab_affine(e, b->v.v.tensor);
@@ -274,7 +274,7 @@ static value index_row(elab *e, const ast_expr *x, value left) {
   }
   value v = elab_expr(e, it);
   if (v.kind != V_int) {
-    if (left.kind == V_table && (elab_is_data(e, v) || v.kind == V_size)) return value_none();
+    if (left.kind == V_table && (elab_is_data(v) || v.kind == V_size)) return value_none();
     complain_kind(e, it, v);
     return value_error();
   }

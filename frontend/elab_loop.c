@@ -196,7 +196,7 @@ static bool loop_turns(elab *e, const ast_step *s, turns *t) {
   bool ok = true;
   for (size_t i = 0; i < x->items.n; i++) {
     v[i] = elab_expr(e, x->items.at[i]);
-    if (value_is_integer(v[i]) || elab_is_data(e, v[i])) continue;
+    if (value_is_integer(v[i]) || elab_is_data(v[i])) continue;
     if (!value_is_error(v[i])) elab_error(e, x->items.at[i]->span, loop_bound, value_describe(e->a, v[i]));
     ok = false;
   }

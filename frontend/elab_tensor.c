@@ -126,10 +126,7 @@ ir_value *elab_splat(elab *e, value v, dtype dt, uint32_t rank, const idx *const
 
 // -- i32 scalars as polynomials --
 
-bool elab_is_data(elab *e, value v) {
-  (void)e;
-  return v.kind == V_tensor && v.v.tensor->type.dt == DT_i32 && v.v.tensor->type.rank == 0;
-}
+bool elab_is_data(value v) { return v.kind == V_tensor && v.v.tensor->type.dt == DT_i32 && v.v.tensor->type.rank == 0; }
 
 static const idx *opaque(elab *e, ir_value *v) {
   const sym *s = map_get_ptr(e->opaque, v);

@@ -39,11 +39,6 @@ bool value_is_error(value v) { return v.kind == V_error; }
 bool value_is_number(value v) { return v.kind == V_int || v.kind == V_float; }
 bool value_is_integer(value v) { return v.kind == V_int || v.kind == V_size; }
 
-bool value_is_const(value v) {
-  return v.kind == V_none || v.kind == V_bool || v.kind == V_int || v.kind == V_float || v.kind == V_string ||
-         v.kind == V_dtype;
-}
-
 const idx *value_idx(idx_ctx *c, value v) { return v.kind == V_int ? idx_int(c, v.v.i) : v.v.size; }
 
 value value_table_at(const value_table *t, size_t i) {

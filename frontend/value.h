@@ -69,7 +69,6 @@ value value_bools(arena *a, size_t n, const int64_t *at);
 
 bool value_is_error(value v);
 bool value_is_number(value v);             // V_int or V_float
-bool value_is_const(value v);              // a number, bool, string, dtype or None
 bool value_is_integer(value v);            // V_int or V_size
 const idx *value_idx(idx_ctx *c, value v); // of V_int or V_size
 value value_table_at(const value_table *t, size_t i);
