@@ -31,7 +31,6 @@ static bool gives(infer *x, uint32_t region, uint32_t n, const ir_type *types) {
 static bool declare(infer *x, uint32_t n, const ir_type *types) {
   if (x->n_declared != 0 && x->n_declared != n) return infer_operand(x, "it has %u results, not %u", n, x->n_declared);
   x->n_out = n;
-  if (n == 0) infer_out(x, 0, infer_scalar(DT_i32)); // never read: there must be an array
   for (uint32_t i = 0; i < n; i++) {
     infer_out(x, i, types[i]);
     if (x->n_declared != 0 && !infer_same_type(x, x->declared[i], types[i])) return false;
