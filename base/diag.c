@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_LIMIT = 20 };
+enum { DEFAULT_LIMIT = 20, MAX_TEXT = 8192 };
 
 static const diag_severity severities[] = {
 #define D(id, severity, format) [DIAG_ID_##id] = DIAG_##severity,
@@ -32,6 +32,22 @@ void diag_init(diag_list *l, arena *a) {
 uint32_t diag_add_file(diag_list *l, const char *name, str text) {
   vec_push(l->a, &l->files, ((diag_file){name, text}));
   return (uint32_t)l->files.n;
+}
+
+// What a message quotes may come from any file: it stays one line of printable UTF-8, of bounded length.
+static const char *one_line(arena *a, const strbuf *text) {
+  strbuf out;
+  sb_init(&out, a);
+  for (size_t i = 0; i < text->n && out.n < MAX_TEXT;) {
+    str c = {text->p + i, utf8_length((str){text->p + i, text->n - i})};
+    unsigned char first = (unsigned char)c.p[0];
+    bool c1 = c.n == 2 && first == 0xc2 && (unsigned char)c.p[1] < 0xa0; // control characters too
+    if ((c.n > 1 && !c1) || (c.n == 1 && first >= 0x20 && first < 0x7f)) sb_bytes(&out, c.p, c.n);
+    else sb_char(&out, first == '\n' || first == '\t' ? ' ' : '?');
+    i += c.n;
+  }
+  if (out.n >= MAX_TEXT) sb_z(&out, "...");
+  return sb_cstr(&out);
 }
 
 // The row's format is a literal in each case, so that the compiler checks it as one.
@@ -67,7 +83,7 @@ diag *diag_report(diag_list *l, diag_span at, diag_id id, ...) {
   d->id = id;
   d->severity = severity;
   d->span = at;
-  d->text = sb_cstr(&text);
+  d->text = one_line(l->a, &text);
   vec_push(l->a, &l->items, d);
   return d;
 }
@@ -80,7 +96,7 @@ void diag_note_to(diag_list *l, diag *d, const char *fmt, ...) {
   va_start(ap, fmt);
   sb_vfmt(&text, fmt, ap);
   va_end(ap);
-  vec_push(l->a, &d->notes, sb_cstr(&text));
+  vec_push(l->a, &d->notes, one_line(l->a, &text));
 }
 
 bool diag_failed(const diag_list *l) { return l->n_errors > 0; }

@@ -41,7 +41,7 @@ typedef struct diag {
   diag_id id;
   diag_severity severity;
   diag_span span;
-  const char *text;        // formatted, without place
+  const char *text;        // formatted, without place: one line, no control characters, cut after some 8 KB
   VEC(const char *) notes; // each printed as a line "= ..."
 } diag;
 

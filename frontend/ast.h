@@ -8,7 +8,7 @@
 
 // Limits, so that no file can make the reader or a recursive walk over the tree run away.
 enum {
-  AST_MAX_FILE_BYTES = 16 << 20, // of a model or config file
+  AST_MAX_FILE_BYTES = 4 << 20, // of a model or config file
   AST_MAX_EXPR_HEIGHT = 200      // nodes on the longest path down an expression
 };
 

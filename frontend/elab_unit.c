@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_FILE_BYTES = 16 << 20, MAX_INCLUDE_DEPTH = 16, MAX_FILES = 100 };
+enum { MAX_INCLUDE_DEPTH = 16, MAX_FILES = 100 };
 
 // -- loading --
 
@@ -90,7 +90,7 @@ static void load_includes(elab *e, unit *u, const char *config_name) {
       return;
     }
     str text;
-    if (!file_read(e->a, e->l, path, MAX_FILE_BYTES, &text)) continue;
+    if (!file_read(e->a, e->l, path, AST_MAX_FILE_BYTES, &text)) continue;
     const char *name = *config_name ? str_fmt(e->a, "%s." STR_FMT, config_name, STR_ARG(inc->name.text))
                                     : elab_text(e, inc->name.text);
     unit *inner = unit_load(e, u, diag_add_file(e->l, path, text), path, name);
@@ -205,7 +205,7 @@ static void read_configs(elab *e, unit *u, const char *name, overrides *out) {
     const char *path;
     if (!str_is(config_target(e->opt->configs[i], &path), name)) continue;
     str text;
-    if (!file_read(e->a, e->l, path, MAX_FILE_BYTES, &text)) continue;
+    if (!file_read(e->a, e->l, path, AST_MAX_FILE_BYTES, &text)) continue;
     ast_bindings found = {0};
     if (!ast_parse_config(e->a, e->l, diag_add_file(e->l, path, text), &found)) continue;
     strbuf unknown;

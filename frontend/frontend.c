@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_MODEL_BYTES = 16 << 20, MAX_STEPS = 1 << 18 };
+enum { MAX_STEPS = 1 << 18 };
 
 static void pin_dims(elab *e) {
   const frontend_options *opt = e->opt;
@@ -80,7 +80,7 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
   size_t errors = l->n_errors;
   str content;
   if (text) content = *text;
-  else if (!file_read(a, l, path, MAX_MODEL_BYTES, &content)) return NULL;
+  else if (!file_read(a, l, path, AST_MAX_FILE_BYTES, &content)) return NULL;
   elab *e = ARENA_NEW(a, elab);
   *e = (elab){.a = a, .l = l, .opt = opt, .steps_left = MAX_STEPS};
   e->m = ir_module_new(a, l, "");

@@ -10,7 +10,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "elements are read in place");
 
-enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100 << 20 };
+enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 16 << 20 };
 
 struct st_file {
   const char *path;
@@ -60,7 +60,7 @@ static bool split_file(reader *r, str all) {
   uint64_t n;
   if (all.n < LENGTH_BYTES) return bad(r, 0, "the file ends inside the header's length");
   memcpy(&n, all.p, sizeof n);
-  if (n > MAX_HEADER_BYTES) return bad(r, 0, "the header is said to be longer than 100 MiB");
+  if (n > MAX_HEADER_BYTES) return bad(r, 0, "the header is said to be longer than 16 MiB");
   if (n > all.n - LENGTH_BYTES) return bad(r, 0, "the header is said to be longer than the file");
   r->header = (str){all.p + LENGTH_BYTES, (size_t)n};
   r->data = (str){all.p + LENGTH_BYTES + n, all.n - LENGTH_BYTES - (size_t)n};

@@ -11,7 +11,7 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { MAX_INDEX_BYTES = 100 << 20 };
+enum { MAX_INDEX_BYTES = 16 << 20 };
 
 typedef struct shard {
   const char *name;

@@ -301,8 +301,27 @@ static void bug_aborts(void **state) {
 }
 #endif
 
+// What a message quotes may hold anything.
+static void messages_are_one_line(void **state) {
+  (void)state;
+  arena *a = arena_new(NULL);
+  diag_list l;
+  diag_init(&l, a);
+  diag *d = diag_at(&l, NO_SPAN, unknown_name, "a\nb\x1b[2J\xc2\x9b\xff\xc3\xa9\t");
+  diag_note_to(&l, d, "%s", "x\r\ny");
+  assert_string_equal(d->text, "unknown name `a b?[2J??\xc3\xa9 `");
+  assert_string_equal(d->notes.at[0], "x? y");
+  char *words = arena_alloc(a, 100001);
+  memset(words, 'w', 100000);
+  d = diag_at(&l, NO_SPAN, unknown_name, words);
+  assert_true(strlen(d->text) < 8200);
+  assert_string_equal(d->text + strlen(d->text) - 4, "w...");
+  arena_free(a);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(messages_are_one_line),
       cmocka_unit_test(four_lines),          cmocka_unit_test(carets),
       cmocka_unit_test(wide_line_numbers),   cmocka_unit_test(long_lines_are_cut),
       cmocka_unit_test(positions),           cmocka_unit_test(limit_drops_and_counts),

@@ -156,7 +156,7 @@ static void refuses_lies(void **state) {
   assert_non_null(st_open(s->a, &s->l, scratch_file(s, "x", two)));
   assert_null(st_open(s->a, &s->l, scratch_file(s, "x", huge)));
   scratch_expect(s, DIAG_ID_tensor_file_format,
-                 "byte 0: not a valid safetensors file: the header is said to be longer than 100 MiB");
+                 "byte 0: not a valid safetensors file: the header is said to be longer than 16 MiB");
   assert_null(st_open(s->a, &s->l, scratch_file(s, "x", beyond)));
   scratch_expect(s, DIAG_ID_tensor_file_format, "longer than the file");
   assert_null(st_open(s->a, &s->l, scratch_path(s, "absent")));
