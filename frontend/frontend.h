@@ -10,22 +10,24 @@ typedef struct frontend_pair {
 
 typedef struct frontend_options {
   size_t n_configs;
-  const char *const *configs;   // --config FILE or NAME=FILE, in order
+  const char *const *configs; // --config FILE or NAME=FILE, in order
   size_t n_sets;
-  const frontend_pair *sets;    // --set K=V: V is an expression of the language
+  const frontend_pair *sets; // --set K=V: V is an expression of the language
   size_t n_dims;
-  const frontend_pair *dims;    // --dim NAME=N: pins a dim
-  const char *const *weights;   // --weights FILE... | SCOPE=FILE... | "random" | "random:SEED"; NULL or n_weights 0: the model's own `weights:` section
+  const frontend_pair *dims;  // --dim NAME=N: pins a dim
+  const char *const *weights; // --weights FILE... | SCOPE=FILE... | "random" | "random:SEED"; NULL or n_weights 0: the
+                              // model's own `weights:` section
   size_t n_weights;
 } frontend_options;
 
-// Parses and elaborates `path` (its text is read from disk; when `text` is not NULL it is used instead and `path` only names it).
-// Every dim, weight (name, shape, no data yet), state and entry is in the module. NULL after diagnostics; every mistake found is listed.
+// Parses and elaborates `path` (its text is read from disk; when `text` is not NULL it is used instead and `path` only
+// names it). Every dim, weight (name, shape, no data yet), state and entry is in the module. NULL after diagnostics;
+// every mistake found is listed.
 ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *text, const frontend_options *opt);
 
-// Fills `data` of every weight of the module: from safetensors (mmap'd for the arena's life; f32 f16 bf16 converted to the declared dtype
-// when they differ), through the model's `rename:` rules, or by random initialisation. Missing, unexpected and misshapen tensors are
-// listed together. Call after frontend_load on the same module.
+// Fills `data` of every weight of the module: from safetensors (mmap'd for the arena's life; f32 f16 bf16 converted to
+// the declared dtype when they differ), through the model's `rename:` rules, or by random initialisation. Missing,
+// unexpected and misshapen tensors are listed together. Call after frontend_load on the same module.
 bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const frontend_options *opt);
 
 // Exact number of parameters (buffers such as running statistics not counted).

@@ -160,8 +160,9 @@ ir_type ir_type_make(ir_module *m, dtype dt, uint32_t rank, const idx *const *di
 ir_type ir_type_ints(ir_module *m, dtype dt, uint32_t rank, const int64_t *dim);
 bool ir_type_equal(ir_type a, ir_type b);          // same dtype, same dim pointers
 const idx *ir_type_count(ir_module *m, ir_type t); // number of elements
-bool ir_type_fits(ir_type t); // its constant dims, empty ones left out, multiply to at most 2^56: sizes in bytes are 64-bit numbers
-void ir_type_print(strbuf *b, ir_type t);          // f32[batch,seq,768]
+bool ir_type_fits(
+    ir_type t); // its constant dims, empty ones left out, multiply to at most 2^56: sizes in bytes are 64-bit numbers
+void ir_type_print(strbuf *b, ir_type t); // f32[batch,seq,768]
 
 // -- building --
 // A builder appends to one region, hash-consing pure nodes. `scope` and `span` are given to what is built next.
@@ -304,7 +305,8 @@ typedef struct interp_options {
   const int64_t *dim_values;
   ir_tensor **states; // NULL, or one per state of the module: its value before the run (NULL: its initial value),
                       // replaced by its value after a run that succeeds
-  // Calls a custom operator: fills `out`, whose shapes are set. false after a diagnostic. NULL: custom operators are errors.
+  // Calls a custom operator: fills `out`, whose shapes are set. false after a diagnostic. NULL: custom operators are
+  // errors.
   bool (*custom)(void *custom_user, const ir_node *n, const ir_tensor *const *in, ir_tensor *const *out);
   void *custom_user;
 } interp_options;

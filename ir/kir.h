@@ -1,8 +1,9 @@
-// Kernel IR: structured loops over small register tiles; printed as LLVM IR and as OpenCL C. docs/kernel-ir.md is its reference.
+// Kernel IR: structured loops over small register tiles; printed as LLVM IR and as OpenCL C. docs/kernel-ir.md is its
+// reference.
 //
-// A kernel is a header (parameters, grid, workers, group scratch, symbols with facts) and the body of one worker. Every kernel owns its
-// index context, so its text stands alone: `fact` lines declare its symbols, whose run-time values the plan supplies. Two kernels are
-// equal when their texts are (apart from the name).
+// A kernel is a header (parameters, grid, workers, group scratch, symbols with facts) and the body of one worker. Every
+// kernel owns its index context, so its text stands alone: `fact` lines declare its symbols, whose run-time values the
+// plan supplies. Two kernels are equal when their texts are (apart from the name).
 //
 //   kernel add_bias
 //     in p0 f32[64*n]  in p1 f32[64]  out p2 f32[64*n]
@@ -17,9 +18,9 @@
 //     }
 //   }
 //
-// Stored text has one operation a line; equal kernels have equal texts: index expressions print in an order of their own,
-// tiles are numbered as they appear. Tile coordinates are the symbols `r` and `c`; loop, grid and let names are unique in
-// a kernel and never equal a symbol's, a buffer's, `r` or `c`.
+// Stored text has one operation a line; equal kernels have equal texts: index expressions print in an order of their
+// own, tiles are numbered as they appear. Tile coordinates are the symbols `r` and `c`; loop, grid and let names are
+// unique in a kernel and never equal a symbol's, a buffer's, `r` or `c`.
 #ifndef NNC_IR_KIR_H
 #define NNC_IR_KIR_H
 
@@ -34,19 +35,19 @@ typedef struct kir_stmt kir_stmt;
 typedef enum kir_space { KIR_in, KIR_out, KIR_inout, KIR_group } kir_space;
 
 typedef struct kir_buffer {
-  const char *name;        // interned
+  const char *name; // interned
   kir_space space;
   dtype dt;
   uint32_t rank;
-  const idx *const *dim;   // row-major extents; group scratch: constants
-  uint32_t index;          // position among parameters, or among group buffers
+  const idx *const *dim; // row-major extents; group scratch: constants
+  uint32_t index;        // position among parameters, or among group buffers
 } kir_buffer;
 
 typedef struct kir_tile {
-  uint32_t id;             // printing renumbers
+  uint32_t id; // printing renumbers
   dtype dt;
-  uint32_t rows, cols;     // constants; 1x1 scalar, Rx1 column, 1xC row; elementwise operations broadcast them
-  kir_stmt *def;           // the statement that defines it (a `for` for carried tiles and results)
+  uint32_t rows, cols; // constants; 1x1 scalar, Rx1 column, 1xC row; elementwise operations broadcast them
+  kir_stmt *def;       // the statement that defines it (a `for` for carried tiles and results)
 } kir_tile;
 
 typedef struct kir_access {
@@ -64,12 +65,12 @@ typedef struct kir_block {
 } kir_block;
 
 typedef enum kir_kind {
-  KIR_let,      // let var = index                                 may mention workers, not r or c
-  KIR_load,     // out = load acc : dt RxC [where … else imm]      never touches memory where a condition fails
-  KIR_const,    // out = const imm : dt RxC
-  KIR_index,    // out = index index : i32|i64 RxC
-  KIR_dot,      // out = dot in0, in1, in2 {variant}:  acc[R,C] += a[R,Kt] · b[Kt,C]; variant "fma": Kt = 1
-  KIR_op,       // out = <elementwise operator of ir/ops.def> in…   (`cast` prints as `convert … to dt`, `where` as `pick`)
+  KIR_let,   // let var = index                                 may mention workers, not r or c
+  KIR_load,  // out = load acc : dt RxC [where … else imm]      never touches memory where a condition fails
+  KIR_const, // out = const imm : dt RxC
+  KIR_index, // out = index index : i32|i64 RxC
+  KIR_dot,   // out = dot in0, in1, in2 {variant}:  acc[R,C] += a[R,Kt] · b[Kt,C]; variant "fma": Kt = 1
+  KIR_op, // out = <elementwise operator of ir/ops.def> in…   (`cast` prints as `convert … to dt`, `where` as `pick`)
   KIR_fma,      // out = fma in0, in1, in2: one rounding
   KIR_select,   // out = select in0 where … else imm
   KIR_reduce,   // out = rowsum|rowmax|rowmin|rowprod in0 [across worker]: Rx1; op OP_sum OP_amax OP_amin OP_prod
@@ -85,24 +86,25 @@ typedef enum kir_kind {
 struct kir_stmt {
   kir_kind kind;
   kir_stmt *next;
-  op_code op;               // KIR_op, KIR_reduce
-  kir_tile *out;            // result, or NULL
+  op_code op;    // KIR_op, KIR_reduce
+  kir_tile *out; // result, or NULL
   kir_tile *in[3];
   uint32_t n_in;
-  kir_access acc, from;     // load, store, copy (destination, source), prefetch
-  uint32_t rows, cols;      // store, copy, fault: the shape that r and c run over
+  kir_access acc, from; // load, store, copy (destination, source), prefetch
+  uint32_t rows, cols;  // store, copy, fault: the shape that r and c run over
   kir_where where;
-  scalar imm;               // const; `else` of load, copy, select
-  const char *variant;      // dot: "fma", …
-  const sym *across;        // reduce: a worker, or NULL
-  const sym *var;           // let, for
-  const idx *index;         // let, index, if
-  const idx *lo, *hi;       // for
-  int64_t step, unroll;     // for: step >= 1; unroll 1 = none
+  scalar imm;           // const; `else` of load, copy, select
+  const char *variant;  // dot: "fma", …
+  const sym *across;    // reduce: a worker, or NULL
+  const sym *var;       // let, for
+  const idx *index;     // let, index, if
+  const idx *lo, *hi;   // for
+  int64_t step, unroll; // for: step >= 1; unroll 1 = none
   uint32_t n_carry;
-  kir_tile **carry, **init, **yield, **result; // for: [n_carry]; copy `then`: carry[0] is the loaded tile, yield[0] what is stored
-  kir_block body, other;    // for, if, copy-then / else
-  int64_t site;             // fault
+  kir_tile **carry, **init, **yield,
+      **result;          // for: [n_carry]; copy `then`: carry[0] is the loaded tile, yield[0] what is stored
+  kir_block body, other; // for, if, copy-then / else
+  int64_t site;          // fault
 };
 
 typedef struct kir_fact {
@@ -119,15 +121,15 @@ struct kir_kernel {
   VEC(kir_buffer *) params;
   VEC(kir_buffer *) group;
   uint32_t n_grid, n_workers;
-  const sym *grid[3];       // row-major: the last runs fastest
-  const idx *grid_extent[3];// over facts' symbols
+  const sym *grid[3];        // row-major: the last runs fastest
+  const idx *grid_extent[3]; // over facts' symbols
   const sym *workers[2];
   int64_t worker_extent[2];
-  VEC(kir_fact) facts;      // also the order in which symbol values are passed
+  VEC(kir_fact) facts; // also the order in which symbol values are passed
   const sym *r, *c;
   kir_block body;
   uint32_t next_tile;
-  double cost_ns;           // estimate for one grid point: sizes the chunks; not part of the text
+  double cost_ns; // estimate for one grid point: sizes the chunks; not part of the text
 };
 
 // -- building: a cursor appends to a block --
@@ -143,37 +145,41 @@ kir_buffer *kir_group(kir_kernel *k, const char *name, dtype dt, uint32_t rank, 
 const sym *kir_fact_add(kir_kernel *k, const char *name, int64_t lo, int64_t hi, int64_t multiple); // finds by name
 const sym *kir_grid(kir_kernel *k, const char *name, const idx *extent); // bounds 0..extent-1
 const sym *kir_worker(kir_kernel *k, const char *name, int64_t extent);  // at most two; bounds 0..extent-1
-const sym *kir_fresh(kir_kernel *k, const char *prefix, const idx *lo, const idx *hi); // a name for a loop or let, inclusive bounds
+const sym *kir_fresh(kir_kernel *k, const char *prefix, const idx *lo,
+                     const idx *hi); // a name for a loop or let, inclusive bounds
 
 extern const kir_where kir_always;
 kir_where kir_conds(kir_kernel *k, uint32_t n, const idx *const *cond); // drops conditions proved true; copies
 kir_where kir_both(kir_kernel *k, kir_where a, kir_where b);
 
 const idx *kir_let(kir_builder *b, const char *prefix, const idx *e);
-kir_tile *kir_load(kir_builder *b, const kir_buffer *buf, const idx *const *index, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise);
+kir_tile *kir_load(kir_builder *b, const kir_buffer *buf, const idx *const *index, uint32_t rows, uint32_t cols,
+                   kir_where w, scalar otherwise);
 kir_tile *kir_const(kir_builder *b, scalar v, uint32_t rows, uint32_t cols);
 kir_tile *kir_index(kir_builder *b, const idx *e, dtype dt, uint32_t rows, uint32_t cols);
 kir_tile *kir_dot(kir_builder *b, kir_tile *acc, kir_tile *x, kir_tile *y, const char *variant);
-kir_tile *kir_op(kir_builder *b, op_code op, uint32_t n, kir_tile *const *in); // shapes broadcast; comparisons give bool
+kir_tile *kir_op(kir_builder *b, op_code op, uint32_t n,
+                 kir_tile *const *in); // shapes broadcast; comparisons give bool
 kir_tile *kir_op1(kir_builder *b, op_code op, kir_tile *x);
 kir_tile *kir_op2(kir_builder *b, op_code op, kir_tile *x, kir_tile *y);
 kir_tile *kir_convert(kir_builder *b, kir_tile *x, dtype to); // x itself when it has the dtype
 kir_tile *kir_fma(kir_builder *b, kir_tile *x, kir_tile *y, kir_tile *z);
 kir_tile *kir_select(kir_builder *b, kir_tile *x, kir_where w, scalar otherwise);
 kir_tile *kir_reduce(kir_builder *b, op_code op, kir_tile *x, const sym *across);
-void kir_store(kir_builder *b, const kir_buffer *buf, const idx *const *index, kir_tile *x, uint32_t rows, uint32_t cols, kir_where w);
-// Returns the statement; for a `then`, pass then = true and build into the returned block: *body is its cursor and *loaded its tile; finish
-// with kir_copy_then.
-kir_stmt *kir_copy(kir_builder *b, const kir_buffer *to, const idx *const *to_index, const kir_buffer *from, const idx *const *from_index,
-                   uint32_t rows, uint32_t cols, kir_where w, scalar otherwise);
+void kir_store(kir_builder *b, const kir_buffer *buf, const idx *const *index, kir_tile *x, uint32_t rows,
+               uint32_t cols, kir_where w);
+// Returns the statement; for a `then`, pass then = true and build into the returned block: *body is its cursor and
+// *loaded its tile; finish with kir_copy_then.
+kir_stmt *kir_copy(kir_builder *b, const kir_buffer *to, const idx *const *to_index, const kir_buffer *from,
+                   const idx *const *from_index, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise);
 kir_builder kir_copy_body(kir_builder *b, kir_stmt *copy, kir_tile **loaded);
 void kir_copy_yield(kir_stmt *copy, kir_tile *x);
 void kir_prefetch(kir_builder *b, const kir_buffer *buf, const idx *const *index);
 void kir_fault(kir_builder *b, int64_t site, uint32_t rows, uint32_t cols, kir_where w);
-// A loop: `init` are the carried tiles' first values (n_carry may be 0). Build the body with the returned cursor, then kir_for_end with the
-// yields; results are in stmt->result.
-kir_stmt *kir_for(kir_builder *b, const char *prefix, const idx *lo, const idx *hi, int64_t step, int64_t unroll, uint32_t n_carry,
-                  kir_tile *const *init);
+// A loop: `init` are the carried tiles' first values (n_carry may be 0). Build the body with the returned cursor, then
+// kir_for_end with the yields; results are in stmt->result.
+kir_stmt *kir_for(kir_builder *b, const char *prefix, const idx *lo, const idx *hi, int64_t step, int64_t unroll,
+                  uint32_t n_carry, kir_tile *const *init);
 kir_builder kir_for_body(kir_builder *b, kir_stmt *loop);
 void kir_for_end(kir_stmt *loop, kir_tile *const *yield);
 kir_stmt *kir_if(kir_builder *b, const idx *cond); // cond >= 0; build with kir_then / kir_else
@@ -184,11 +190,12 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 void kir_print(strbuf *b, const kir_kernel *k);
 str kir_fingerprint(const kir_kernel *k, arena *a); // the text without the kernel's name: equal kernels have equal ones
 kir_kernel *kir_parse(arena *a, diag_list *l, uint32_t file); // exactly one kernel; NULL after diagnostics
-bool kir_verify(const kir_kernel *k, diag_list *l);           // dominance, shapes, dtypes, uniformity, names, loop rules
+bool kir_verify(const kir_kernel *k, diag_list *l); // dominance, shapes, dtypes, uniformity, names, loop rules
 
-// The interpreter: runs the whole grid, checks every access against its buffer, detects two grid points writing one element with different
-// owners (races) and reads of group scratch never written. Slow, obvious; judge of schedules. `buffers[i]` is parameter i's memory (row-major),
-// `symbols[i]` the value of facts.at[i]. `*fault` receives the last recorded fault site (+1), or 0.
+// The interpreter: runs the whole grid, checks every access against its buffer, detects two grid points writing one
+// element with different owners (races) and reads of group scratch never written. Slow, obvious; judge of schedules.
+// `buffers[i]` is parameter i's memory (row-major), `symbols[i]` the value of facts.at[i]. `*fault` receives the last
+// recorded fault site (+1), or 0.
 bool kir_run(arena *a, const kir_kernel *k, diag_list *l, void *const *buffers, const int64_t *symbols, int64_t *fault);
 
 #endif

@@ -1,4 +1,5 @@
-// Target descriptions: what schedules and printers may know of a machine. Schedules read these numbers, never a device name.
+// Target descriptions: what schedules and printers may know of a machine. Schedules read these numbers, never a device
+// name.
 #ifndef NNC_IR_TARGET_H
 #define NNC_IR_TARGET_H
 
@@ -7,20 +8,21 @@
 typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4 } cpu_level;
 
 typedef struct target {
-  const char *name;         // "x86-64-v4"
+  const char *name; // "x86-64-v4"
   cpu_level level;
-  uint32_t vector_bytes;    // 64, 32, 16
-  uint32_t n_vector_regs;   // 32, 16
+  uint32_t vector_bytes;  // 64, 32, 16
+  uint32_t n_vector_regs; // 32, 16
   bool has_fma;
   uint32_t dot_rows, dot_cols; // register tile of the f32 contraction core
   uint32_t l1_bytes, l2_bytes; // per core
-  double fma_per_ns;        // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
+  double fma_per_ns;           // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
   double bytes_per_ns;
 } target;
 
-// By CPUID feature bits (level "native"), or by name; NULL when the name is unknown. The returned description is static.
-const target *target_native(void);          // the best level that this CPU and operating system support
-const target *target_find(const char *name);// "native", "x86-64", "x86-64-v3", "x86-64-v4"
-bool target_supported(const target *t);     // may this process run code built for it?
+// By CPUID feature bits (level "native"), or by name; NULL when the name is unknown. The returned description is
+// static.
+const target *target_native(void);           // the best level that this CPU and operating system support
+const target *target_find(const char *name); // "native", "x86-64", "x86-64-v3", "x86-64-v4"
+bool target_supported(const target *t);      // may this process run code built for it?
 
 #endif

@@ -89,9 +89,12 @@ static void prepack(contract *x) {
 // A constant operand is packed when packing only reorders it: it has columns, and all its labels have constant extents.
 static bool can_prepack(const contract *x) {
   const sx *b = x->n.root[1];
-  bool ok = x->col && b->kind == SX_load && !idx_mentions_read(b->at) && x->g->is_constant(x->g->user, b->value) && idx_is_const(x->nn, NULL);
-  for (uint32_t i = 0; i < x->n_k; i++) ok = ok && contract_label_in(b, x->k[i].s) && idx_is_const(x->k[i].extent, NULL);
-  for (uint32_t i = 0; i < x->n_batch; i++) ok = ok && (!contract_label_in(b, x->batch[i].s) || idx_is_const(x->batch[i].extent, NULL));
+  bool ok = x->col && b->kind == SX_load && !idx_mentions_read(b->at) && x->g->is_constant(x->g->user, b->value) &&
+            idx_is_const(x->nn, NULL);
+  for (uint32_t i = 0; i < x->n_k; i++)
+    ok = ok && contract_label_in(b, x->k[i].s) && idx_is_const(x->k[i].extent, NULL);
+  for (uint32_t i = 0; i < x->n_batch; i++)
+    ok = ok && (!contract_label_in(b, x->batch[i].s) || idx_is_const(x->batch[i].extent, NULL));
   return ok;
 }
 

@@ -4,7 +4,8 @@
 // names: values stored in memory (a load) and the anchors of the group being lowered (an accumulator). Matching,
 // fusion, views, masks and the splice into kernel IR are all questions asked of this form.
 //
-//   scalar := load %v[flat idx] | const | idx | op(scalar…) | pick(idx >= 0, scalar, scalar) | acc %v | guard(scalar; idx >= 0…)
+//   scalar := load %v[flat idx] | const | idx | op(scalar…) | pick(idx >= 0, scalar, scalar) | acc %v | guard(scalar;
+//   idx >= 0…)
 #ifndef NNC_PASSES_FORM_H
 #define NNC_PASSES_FORM_H
 
@@ -23,7 +24,7 @@ struct sx {
   const ir_value *value; // SX_load: what is read; SX_acc: which anchor
   const idx *at;         // SX_load: flat element index; SX_index: the index; SX_pick: the condition (>= 0)
   scalar imm;            // SX_const
-  uint32_t n_guards;     // SX_guard (in[0] read through gather): conditions that hold when the raw index was out of range
+  uint32_t n_guards; // SX_guard (in[0] read through gather): conditions that hold when the raw index was out of range
   const idx *const *guards;
   diag_span span; // of the gather, for the data error
 };

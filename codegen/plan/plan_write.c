@@ -69,7 +69,8 @@ static void emit_atom(writer *w, const atom *t) {
        0);
 }
 
-// A dim with a step is held as step * (dim//step) (see ir/index.h): the dim itself in the plan, so that inputs can bind it.
+// A dim with a step is held as step * (dim//step) (see ir/index.h): the dim itself in the plan, so that inputs can bind
+// it.
 static const sym *stepped_dim(const monomial *t) {
   if (t->n_factors != 1 || t->factors[0]->kind != ATOM_floordiv || t->factors[0]->a->n_terms != 1) return NULL;
   const monomial *operand = &t->factors[0]->a->terms[0];

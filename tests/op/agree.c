@@ -59,7 +59,8 @@ static void disturb(disturbance *d, ir_tensor *t, double relative, double absolu
   }
 }
 
-// A sum of n terms of size x, added up in the dtype in any order: n partial sums are rounded, and equal terms err alike.
+// A sum of n terms of size x, added up in the dtype in any order: n partial sums are rounded, and equal terms err
+// alike.
 static void disturb_sum(disturbance *d, const ir_node *n, ir_tensor *t) {
   size_of_tensor x = operand_size(d, n->in[0]), y = n->n_in > 1 ? operand_size(d, n->in[1]) : (size_of_tensor){1, 1};
   double terms = x.count / fmax(1, (double)ir_tensor_count(t)), last = last_place(t->dt);

@@ -15,7 +15,8 @@ static ir_module *parse_copy(engines *e, arena *a, const ir_module *m) {
   sb_init(&text, a);
   graph_print(&text, m, false);
   ir_module *copy = graph_parse(a, &e->job.diags, diag_add_file(&e->job.diags, "graph", sb_str(&text)));
-  for (size_t i = 0; copy && i < m->weights.n; i++) ir_weight_find(copy, m->weights.at[i]->name)->data = m->weights.at[i]->data;
+  for (size_t i = 0; copy && i < m->weights.n; i++)
+    ir_weight_find(copy, m->weights.at[i]->name)->data = m->weights.at[i]->data;
   return copy;
 }
 
@@ -96,8 +97,10 @@ bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_te
   const program *entry = set->entries.at[0], *prepare = &set->prepare;
   dim_env env = bind_dims(e->job.m, in);
   void **constants = ARENA_ARRAY(a, void *, set->constants.n + 1);
-  for (size_t i = 0; i < set->constants.n; i++) // computed ones get fresh memory, plain ones lie where the module has them
-    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64) : (void *)(uintptr_t)e->module.constants[i];
+  for (size_t i = 0; i < set->constants.n;
+       i++) // computed ones get fresh memory, plain ones lie where the module has them
+    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64)
+                                                 : (void *)(uintptr_t)e->module.constants[i];
   void **memory = ARENA_ARRAY(a, void *, prepare->buffers.n + 1);
   for (size_t i = 0; i < prepare->buffers.n; i++) {
     const prog_buffer *b = &prepare->buffers.at[i];

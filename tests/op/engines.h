@@ -1,16 +1,18 @@
-// The engines that must agree on a graph: the graph interpreter, the kernel interpreter (passes, schedules and lowering included), and machine code.
+// The engines that must agree on a graph: the graph interpreter, the kernel interpreter (passes, schedules and lowering
+// included), and machine code.
 #ifndef NNC_TESTS_OP_ENGINES_H
 #define NNC_TESTS_OP_ENGINES_H
 
 #include "api/compile.h"
 
 typedef struct engines {
-  compile_job job;          // job.m: the module under test, as it was given
-  ir_module *plain;         // parsed again from text: stays unfused, for the interpreter
+  compile_job job;  // job.m: the module under test, as it was given
+  ir_module *plain; // parsed again from text: stays unfused, for the interpreter
   rt_module module;
 } engines;
 
-// Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). false: job.diags says why.
+// Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). false:
+// job.diags says why.
 bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu);
 
 // Runs entry 0 on three engines. Inputs in parameter order; outputs are allocated in `a`.

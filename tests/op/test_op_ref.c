@@ -40,7 +40,8 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
 // Operators that need more than one application to mean something have unit tests instead.
 static bool has_own_tests(op_code op) {
   const op_info *o = op_get(op);
-  return o->cls == OPC_control || op == OP_input || op == OP_weight || op == OP_state || op == OP_check || op == OP_bind;
+  return o->cls == OPC_control || op == OP_input || op == OP_weight || op == OP_state || op == OP_check ||
+         op == OP_bind;
 }
 
 static void interpreter_meets_the_references(void **state) {
