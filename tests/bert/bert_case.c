@@ -35,10 +35,7 @@ static void add_case(bert_checkpoint *c, const st_file *f, const st_tensor *ids,
   };
 }
 
-void bert_open(bert_checkpoint *c, const char *name) {
-  *c = (bert_checkpoint){.a = arena_new(NULL)};
-  assert_non_null(c->a);
-  if (setjmp(*arena_guard(c->a))) fail_msg("out of memory");
+static void load(bert_checkpoint *c, const char *name) {
   c->folder = str_fmt(c->a, "%s/tests/bert/%s", NNC_SOURCE_DIR, name);
   c->config = str_fmt(c->a, "%s/config.json", c->folder);
   const char *index = str_fmt(c->a, "%s/model.safetensors.index.json", c->folder);
@@ -54,6 +51,13 @@ void bert_open(bert_checkpoint *c, const char *name) {
       add_case(c, f, t, str_dup(c->a, (str){t->name, n - tail}));
   }
   assert_true(c->n_cases > 0);
+}
+
+void bert_open(bert_checkpoint *c, const char *name) {
+  *c = (bert_checkpoint){.a = arena_new(NULL)};
+  assert_non_null(c->a);
+  if (setjmp(*arena_guard(c->a))) fail_msg("out of memory");
+  load(c, name);
 }
 
 void bert_close(bert_checkpoint *c) { arena_free(c->a); }
