@@ -213,12 +213,17 @@ static void step(elab *e, const ast_step *s) {
   }
 }
 
+// Values of the graphs, some ten times those of an image generator: the passes take time that grows faster than they
+// do.
+enum { MAX_VALUES = 1 << 16 };
+
 void elab_steps(elab *e, const ast_steps *steps) {
   e->scope = e->frame->scope;
   for (size_t i = 0; i < steps->n && !e->frame->returned; i++) {
     if (e->steps_left == 0) return;
-    if (--e->steps_left == 0) {
+    if (--e->steps_left == 0 || e->m->next_value_id > MAX_VALUES) {
       elab_error(e, steps->at[i]->span, model_too_large);
+      e->steps_left = 0;
       return;
     }
     step(e, steps->at[i]);
