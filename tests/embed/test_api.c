@@ -193,11 +193,40 @@ static void reports_model_errors(void **state) {
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
 }
 
+static void expect_error(const char *text, const char *cpu, nnc_status status, const char *id) {
+  nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
+  const char *const random_weights[] = {"random"};
+  nnc_module *m;
+  nnc_diagnostics *d;
+  o.cpu = cpu, o.weights = random_weights, o.n_weights = 1;
+  assert_int_equal(nnc_module_compile(&m, text, strlen(text), "m.yaml", &o, &d), status);
+  assert_true(nnc_diagnostics_count(d) > 0);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, id);
+  nnc_diagnostics_free(d);
+}
+
+#define MODEL(steps) "nnc: 1\nname: m\ninputs:\n  x: f32[2, 2]\nsteps:\n" steps "outputs:\n  y: y\n"
+
+// Weights alone can be wrong too: what they give is computed once, when the model is opened.
+static void reports_what_prepare_meets(void **state) {
+  (void)state;
+  expect_error(MODEL("- w@w: param(3, 2)\n- y: matmul(x, take(w, iota(2) * 7))\n"), NULL, NNC_E_MODEL, "prepare_failed");
+}
+
+static void refuses_code_for_a_newer_cpu(void **state) {
+  (void)state;
+  static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
+  for (size_t i = 0; i < 3; i++)
+    if (!target_supported(target_find(levels[i])))
+      expect_error(MODEL("- y: x\n"), levels[i], NNC_E_ENVIRONMENT, "cpu_too_old");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_the_framework),     cmocka_unit_test(serves_every_batch),
       cmocka_unit_test(sessions_in_two_threads_agree), cmocka_unit_test(describes_itself),
       cmocka_unit_test(refuses_wrong_calls),           cmocka_unit_test(reports_model_errors),
+      cmocka_unit_test(reports_what_prepare_meets),    cmocka_unit_test(refuses_code_for_a_newer_cpu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,7 @@ static void bad(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     assert_null(parse(f, cases[i].map, cases[i].a, cases[i].b));
     const char *text = f->l.items.at[f->l.items.n - 1]->text;
+    assert_int_equal(f->l.items.at[f->l.items.n - 1]->id, DIAG_ID_graph_map);
     const char *want = str_fmt(f->a, "map \"%s\": %s", cases[i].map, cases[i].want);
     assert_string_equal(text, want);
     f->l.items.n = f->l.n_errors = 0;

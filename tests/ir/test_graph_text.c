@@ -22,6 +22,8 @@ typedef struct outcome {
   str text;
 } outcome;
 
+static bool seen[DIAG_COUNT]; // messages that some text provoked
+
 static outcome parse_and_print(arena *a, str text, bool spans) {
   diag_list *l = ARENA_NEW(a, diag_list);
   diag_init(l, a);
@@ -29,6 +31,7 @@ static outcome parse_and_print(arena *a, str text, bool spans) {
   strbuf b;
   sb_init(&b, a);
   if (o.m != NULL && graph_verify(o.m)) graph_print(&b, o.m, spans);
+  for (size_t i = 0; i < l->items.n; i++) seen[l->items.at[i]->id] = true;
   diag_render_all(l, false, &b);
   o.text = (str){sb_cstr(&b), b.n};
   return o;
@@ -96,6 +99,18 @@ static void golden(void **state) {
   closedir(d);
   assert_true(files >= 4);
   assert_int_equal(failed, 0);
+}
+
+// Runs after the golden files, which provoke each message of text and rules; the id tells which, for texts may be
+// alike.
+static void gives_every_message(void **state) {
+  (void)state;
+  static const diag_id ids[] = {DIAG_ID_graph_operand,       DIAG_ID_graph_attribute,  DIAG_ID_graph_shape,
+                                DIAG_ID_graph_syntax,        DIAG_ID_graph_index,      DIAG_ID_graph_duplicate,
+                                DIAG_ID_graph_unknown_value, DIAG_ID_graph_unknown_op, DIAG_ID_graph_result_count,
+                                DIAG_ID_graph_result_type};
+  for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+    if (!seen[ids[i]]) fail_msg("no case gives %s", diag_name(ids[i]));
 }
 
 static str operators_text(arena *a) {
@@ -217,8 +232,8 @@ static void nesting_is_bounded(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(names_every_operator),
-                                     cmocka_unit_test(spans_round_trip), cmocka_unit_test(mutations),
-                                     cmocka_unit_test(nesting_is_bounded)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(golden),           cmocka_unit_test(gives_every_message), cmocka_unit_test(names_every_operator),
+      cmocka_unit_test(spans_round_trip), cmocka_unit_test(mutations),           cmocka_unit_test(nesting_is_bounded)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,6 +206,7 @@ static void all_problems_are_reported(void **state) {
   d.f->g->body->yields[0] = NULL;
   assert_false(graph_verify(d.f->m));
   assert_int_equal(d.f->l.n_errors, 3);
+  assert_int_equal(d.f->l.items.at[0]->id, DIAG_ID_graph_unsound);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, graph_setup, graph_teardown)
