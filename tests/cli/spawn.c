@@ -70,6 +70,7 @@ static nnc_run_result run(workplace *w, char *line) {
   if (child == 0) {
     to_file(out, 1);
     to_file(err, 2);
+    unsetenv("LD_LIBRARY_PATH"); // nnc finds what lies beside it by itself
     if (chdir(w->folder) || (w->path && setenv("PATH", w->path, 1))) _exit(126);
     execv(argv[0], argv);
     _exit(127);
