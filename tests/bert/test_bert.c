@@ -289,6 +289,15 @@ static void is_bert_base_by_default(void **state) {
   arena_free(a);
 }
 
+static void refuses(frontend_pair set) {
+  arena *a = arena_new(NULL);
+  if (setjmp(*arena_guard(a))) fail_msg("out of memory");
+  diag_list l;
+  assert_null(load(a, &l, set));
+  assert_int_equal(l.items.at[0]->id, DIAG_ID_require_false);
+  arena_free(a);
+}
+
 static void refuses_other_configurations(void **state) {
   (void)state;
   static const frontend_pair sets[] = {{"position_embedding_type", "'relative_key'"},
@@ -296,14 +305,7 @@ static void refuses_other_configurations(void **state) {
                                        {"add_cross_attention", "True"},
                                        {"model_type", "'roberta'"},
                                        {"num_attention_heads", "7"}};
-  for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-    arena *a = arena_new(NULL);
-    if (setjmp(*arena_guard(a))) fail_msg("out of memory");
-    diag_list l;
-    assert_null(load(a, &l, sets[i]));
-    assert_int_equal(l.items.at[0]->id, DIAG_ID_require_false);
-    arena_free(a);
-  }
+  for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) refuses(sets[i]);
 }
 
 int main(void) {
