@@ -25,6 +25,9 @@ const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr);
 // Finds entry `e`'s program; NULL out of range.
 const rt_program *module_program(const nnc_module *m, size_t e);
 
+// Opens a library that aot_write wrote, into `m`; false after diagnostics.
+bool library_load(nnc_module *m, diag_list *l, const char *path);
+
 // Writes library and header of a compiled module; constants[i] is where its i-th constant lies (rt_module.constants).
 bool aot_write(compile_job *j, const void *const *constants, const char *library_path);
 

@@ -1,9 +1,6 @@
 // Modules of the public API: compiled from YAML, or loaded from a library.
 #include "api/handles.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "runtime/aot.h"
-#include <dlfcn.h>
 #include <string.h>
 
 static nnc_status status_of(const diag_list *l) {
@@ -13,6 +10,7 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_file_open:
     case DIAG_ID_file_read:
     case DIAG_ID_file_write:
+    case DIAG_ID_file_too_large:
     case DIAG_ID_out_of_memory:
     case DIAG_ID_llvm_not_found:
     case DIAG_ID_linker_failed:
@@ -57,39 +55,6 @@ static bool compile_text(nnc_module *m, compile_job *j, const str *text) {
   return true;
 }
 
-static void close_handle(void *handle) { dlclose(handle); }
-
-static bool load_library(nnc_module *m, diag_list *l, const char *path) {
-  const char *name = strchr(path, '/') ? path : str_fmt(m->a, "./%s", path);
-  str bytes;
-  if (!file_map(m->a, l, path, &bytes)) return false; // a missing file is reported like any other
-  void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    diag_at(l, NO_SPAN, library_open, path, dlerror());
-    return false;
-  }
-  arena_defer(m->a, close_handle, handle);
-  const rt_aot_model *model = dlsym(handle, "nnc_aot_model");
-  if (!model || model->magic != RT_AOT_MAGIC || model->abi != RT_AOT_ABI) {
-    diag_at(l, NO_SPAN, library_foreign, path);
-    return false;
-  }
-  rt_error err;
-  const rt_plan *plan = model->plan;
-  if (rt_plan_check(plan, plan->size_bytes, &err)) {
-    diag_at(l, NO_SPAN, plan_refused, path, err.text);
-    return false;
-  }
-  const rt_program *prepare = (const rt_program *)(const void *)((const char *)plan + plan->programs.offset);
-  const rt_buffer *b = (const rt_buffer *)(const void *)((const char *)plan + plan->buffers.offset);
-  const void **constants = ARENA_ARRAY(m->a, const void *, prepare->n_outputs + 1u);
-  for (uint64_t i = 0; i < plan->buffers.count; i++)
-    if (b[i].cls == RT_BUF_constant) constants[b[i].index] = (const char *)model->constants + b[i].offset;
-  m->rt = (rt_module){plan, model->kernels, constants};
-  m->stats = (nnc_module_stats){.kernels = plan->kernels.count, .constant_bytes = plan->constants_bytes};
-  return true;
-}
-
 static bool is_library(const char *path) {
   size_t n = strlen(path);
   return n > 3 && !strcmp(path + n - 3, ".so");
@@ -104,7 +69,7 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   m->a = a;
   bool ok = compile_begin(j, a, str_dup(a, str_of(path)), &front, o ? o->cpu : NULL);
   if (o) diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
-  if (ok) ok = !text && is_library(path) ? load_library(m, &j->diags, path) : compile_text(m, j, text);
+  if (ok) ok = !text && is_library(path) ? library_load(m, &j->diags, path) : compile_text(m, j, text);
   if (ok) module_describe(m);
   diag_flush(&j->diags);
   nnc_status status = ok ? NNC_OK : status_of(&j->diags);
