@@ -47,6 +47,7 @@ _Noreturn static void become_nnc(scratch *s, const child_limits *limits, char *c
   // One allocation that no machine can serve is an answer of NULL, as it is without the sanitizer.
   setenv("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:exitcode=99", 1);
   setenv("UBSAN_OPTIONS", "print_stacktrace=1", 1);
+  unsetenv("LD_LIBRARY_PATH"); // nnc finds what lies beside it by itself
   if (limits) set_limit(RLIMIT_FSIZE, limits->file_bytes);
   if (limits && !SANITIZED) set_limit(RLIMIT_AS, limits->memory_bytes);
   execv(argv[0], argv);
