@@ -90,7 +90,7 @@ bool library_load(nnc_module *m, diag_list *l, const char *path) {
   arena_defer(m->a, close_handle, handle);
   const rt_aot_model *model = dlsym(handle, "nnc_aot_model");
   if (model && dladdr(model, &place)) lib.base = (uintptr_t)place.dli_fbase - first_address(lib.file, &header);
-  if (room_at(&lib, model) < sizeof *model || model->magic != RT_AOT_MAGIC || model->abi != RT_AOT_ABI ||
+  if (!model || room_at(&lib, model) < sizeof *model || model->magic != RT_AOT_MAGIC || model->abi != RT_AOT_ABI ||
       !has_plan(&lib, model)) {
     diag_at(l, NO_SPAN, library_foreign, path);
     return false;

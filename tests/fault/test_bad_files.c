@@ -213,6 +213,8 @@ static void libraries_that_are_damaged(void **state) {
   scratch *s = *state;
   child_expect(s, 0, "", NNC("compile", DIGITS, "-o", "d.so"));
   str all = read_whole(s, scratch_path(s, "d.so"));
+  scratch_file(s, "foreign.so", read_whole(s, NNC_BINARY_DIR "/libnnc-llvm.so.0"));
+  child_expect(s, 1, "foreign.so is not a library that `nnc compile` wrote", NNC("run", "foreign.so"));
   for (size_t i = 0; i < 12; i++) {
     scratch_file(s, "cut.so", (str){all.p, all.n * i / 12});
     child_expect(s, 3, "cannot load cut.so: ", NNC("run", "cut.so", "--in", "image=zeros"));
