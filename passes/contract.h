@@ -11,12 +11,12 @@ typedef struct contract {
   lower_group *g;
   nest n; // roots: 0 = A, 1 = B, then the yields
   const ir_value *anchor;
-  const sym *row, *col; // module labels, NULL when there is none
-  const idx *m, *nn;    // extents of row and column labels (module), 1 when absent
-  uint32_t n_k, n_batch;
+  const sym *row, *col;                // module labels, NULL when there is none
+  const idx *m, *nn;                   // extents of row and column labels (module), 1 when absent
+  uint32_t n_k, n_batch, n_grid_batch; // the first n_grid_batch of `batch` share a grid axis
   nest_label k[MAX_OUTER], batch[MAX_OUTER];
   uint32_t rows, cols;      // the register tile
-  uint32_t mc, nc;          // the block
+  uint32_t mc;              // rows of a block
   const ir_value *packed_b; // the constant operand's packed form, or NULL
   kir_buffer *packed_buf, *panel, *partial;
   bool chunked; // partial sums go through scratch

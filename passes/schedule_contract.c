@@ -4,13 +4,15 @@
 // Labels are classed by where they occur: batch (a, b, out), row (a, out), column (b, out), reduced. One row label runs
 // over the tile's rows, one column label over its columns; the other ones become grid dims or serial loops. Then:
 //
-//   grid: batch…, blocks of MC rows, blocks of NC columns
-//   for j in columns of the block step C
-//     for pc in 0..K step KC                       only when B is packed here, or K is long
-//       pack B[pc.., j..] into group scratch       unless B is constant: then `prepare` packed it; or its columns lie
-//       side by side for i in rows of the block step R
-//         acc = 0, or scratch      for k in pc.. { acc += A[i+r, k] · B[k, j+c] }      epilogue and store, or scratch
+//   grid: batch…, blocks of MC rows, panels of C columns
+//   for pc in 0..K step KC                       only when B is packed here, and K is long
+//     pack B[pc.., j..] into group scratch       unless B is constant: then `prepare` packed it; or its columns lie
+//     side
+//                                                by side
+//     for i in rows of the block step R
+//       acc = 0, or scratch      for k in pc.. { acc += A[i+r, k] · B[k, j+c] }      epilogue and store, or scratch
 //
+// A grid point is one panel, so that few columns still make work for several threads.
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
 #include "passes/contract.h"
@@ -34,9 +36,34 @@ static void choose_tile(contract *x) {
   x->cols = x->col ? vectors * lanes : 1;
 }
 
-static void choose_block(contract *x) {
-  x->mc = x->rows * (192 / x->rows ? 192 / x->rows : 1);
-  x->nc = x->cols * (256 / x->cols ? 256 / x->cols : 1);
+static void choose_block(contract *x) { x->mc = x->rows * (192 / x->rows ? 192 / x->rows : 1); }
+
+// Orders the batch labels: first those that share one grid axis, whose coordinate is taken apart by division, so that
+// all but the first of them must have constant extents; the rest become loops.
+static void order_batch(contract *x) {
+  nest_label first[MAX_OUTER], constant[MAX_OUTER], rest[MAX_OUTER];
+  uint32_t n_first = 0, n_constant = 0, n_rest = 0, n = 0;
+  for (uint32_t i = 0; i < x->n_batch; i++) {
+    if (idx_is_const(x->batch[i].extent, NULL)) constant[n_constant++] = x->batch[i];
+    else if (n_first == 0) first[n_first++] = x->batch[i];
+    else rest[n_rest++] = x->batch[i];
+  }
+  for (uint32_t i = 0; i < n_first; i++) x->batch[n++] = first[i];
+  for (uint32_t i = 0; i < n_constant; i++) x->batch[n++] = constant[i];
+  x->n_grid_batch = n;
+  for (uint32_t i = 0; i < n_rest; i++) x->batch[n++] = rest[i];
+}
+
+static void bind_grid_batch(contract *x, splice *s) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *points = idx_int(kc, 1);
+  for (uint32_t i = 0; i < x->n_grid_batch; i++) points = idx_mul(kc, points, lower_dim_expr(x->g, x->batch[i].extent));
+  const idx *at = lower_grid(x->g, "b", points);
+  for (uint32_t i = x->n_grid_batch; i-- > 0;) { // the last one fastest
+    const idx *extent = lower_dim_expr(x->g, x->batch[i].extent);
+    splice_bind(s, x->batch[i].s, i ? idx_mod(kc, at, extent) : at);
+    at = i ? idx_floordiv(kc, at, extent) : at;
+  }
 }
 
 // Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
@@ -261,6 +288,7 @@ bool schedule_contract(lower_group *g) {
   if (!collect(&x, dot)) return false;
   nest_merge(&x.n);
   if (!classify(&x)) return false;
+  order_batch(&x);
   choose_tile(&x);
   choose_block(&x);
   contract_choose_operand(&x);
@@ -268,40 +296,32 @@ bool schedule_contract(lower_group *g) {
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g};
   contract_block blk = {.m = lower_dim_expr(g, x.m), .nn = lower_dim_expr(g, x.nn)};
-  uint32_t n_outer = 0;
-  for (uint32_t i = 0; i < x.n_batch && n_outer < 1; i++, n_outer++)
-    splice_bind(&s, x.batch[i].s, lower_grid(g, "b", lower_dim_expr(g, x.batch[i].extent)));
+  bind_grid_batch(&x, &s);
   blk.m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, blk.m, x.mc)), x.mc);
   blk.me = idx_min(kc, blk.m, idx_addi(kc, blk.m0, x.mc));
-  int64_t per_block = x.nc / x.cols;
-  const idx *first = idx_scale(kc, lower_grid(g, "gn", idx_ceildiv(kc, blk.nn, x.nc)), per_block);
-  const idx *last = idx_min(kc, idx_ceildiv(kc, blk.nn, x.cols), idx_addi(kc, first, per_block));
+  blk.panel = lower_grid(g, "gn", idx_ceildiv(kc, blk.nn, x.cols));
+  blk.j = idx_scale(kc, blk.panel, x.cols);
   if (x.packed_b) x.packed_buf = lower_in(g, x.packed_b);
 
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   kir_builder b = kir_begin(g->k);
-  kir_stmt *loops[MAX_OUTER + 1];
+  kir_stmt *loops[MAX_OUTER];
   uint32_t n_loops = 0;
   double outer = 1;
-  for (uint32_t i = n_outer; i < x.n_batch; i++) {
+  for (uint32_t i = x.n_grid_batch; i < x.n_batch; i++) {
     kir_stmt *loop = kir_for(&b, "i", idx_int(kc, 0), lower_dim_expr(g, x.batch[i].extent), 1, 1, 0, NULL);
     splice_bind(&s, x.batch[i].s, idx_of(kc, loop->var));
     b = kir_for_body(&b, loop);
     loops[n_loops++] = loop;
     outer *= (double)extent_hint(g, x.batch[i].extent);
   }
-  kir_stmt *panels = kir_for(&b, "p", first, last, 1, 1, 0, NULL);
-  b = kir_for_body(&b, panels);
-  loops[n_loops++] = panels;
-  blk.panel = idx_of(kc, panels->var);
-  blk.j = idx_scale(kc, blk.panel, x.cols);
   emit_column(&x, &s, &b, &blk);
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
 
   double k = 1;
   for (uint32_t i = 0; i < x.n_k; i++) k *= (double)extent_hint(g, x.k[i].extent);
   int64_t m = extent_hint(g, x.m), nn = extent_hint(g, x.nn);
-  double rows = (double)(m < x.mc ? m : x.mc), cols = (double)(nn < x.nc ? nn : x.nc);
+  double rows = (double)(m < x.mc ? m : x.mc), cols = (double)(nn < x.cols ? nn : x.cols);
   g->k->cost_ns = outer * rows * cols * (k / g->c->target->fma_per_ns + nest_cost_per_element(&x.n) / 4);
   return true;
 }
