@@ -39,7 +39,7 @@ _Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passe
 // One attempt at opening a module, on an arena whose guard is set.
 static bool compile_text(nnc_module *m, compile_job *j, const str *text) {
   int64_t start = clock_ns();
-  if (!compile_frontend(j, text) || !compile_weights(j) || !compile_passes(j) || !compile_lower(j) ||
+  if (!compile_frontend(j, text) || !compile_passes(j) || !compile_lower(j) || !compile_weights(j) ||
       !compile_module(j, &m->rt))
     return false;
   m->job = j;

@@ -233,7 +233,15 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
   return r.out;
 }
 
+// Run-time control flow is not compiled yet: such a graph stays as it is, and lowering names what it lacks.
+static bool has_control(const ir_graph *g) {
+  for (const ir_node *n = g->body->first; n; n = n->next)
+    if (n->n_regions && n->op != OP_group) return true;
+  return false;
+}
+
 bool pass_fuse(pass_context *c, ir_module *m) {
-  for (size_t g = 0; g < m->graphs.n; g++) ir_graph_replace(m, m->graphs.at[g], rebuild_graph(c, m->graphs.at[g]));
+  for (size_t g = 0; g < m->graphs.n; g++)
+    if (!has_control(m->graphs.at[g])) ir_graph_replace(m, m->graphs.at[g], rebuild_graph(c, m->graphs.at[g]));
   return true;
 }

@@ -316,24 +316,46 @@ static bool lower_graph(lowering *l, const ir_graph *g) {
   return ok;
 }
 
+typedef struct uncompiled { // what keeps a module from being lowered
+  lowering *l;
+  bool seen[OP_COUNT], found, named;
+} uncompiled;
+
+// Does fusion take the operator, or lowering read it as it is? Not windows, nor a slice from a computed start.
+static bool is_compiled(ir_module *m, const ir_node *n) {
+  if (n->op == OP_slice && n->n_in == 2) return false;
+  if (op_get(n->op)->cls == OPC_reduce && ir_attr_find(n, "map")) return false;
+  const ir_map *labels = n->op == OP_contract ? ir_map_of(m, n) : NULL;
+  for (uint32_t o = 0; labels && o < 2; o++)
+    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
+      if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
+  return op_has(n->op, OPF_COMPILED) && n->op != OP_input;
+}
+
+static void find_uncompiled(uncompiled *u, const ir_region *r) {
+  for (const ir_node *n = r->first; n; n = n->next) {
+    if (n->op == OP_group || n->op == OP_check || (op_get(n->op)->cls == OPC_leaf && is_compiled(u->l->m, n))) continue;
+    u->found = true; // compiled operators outside groups feed, or stand beside, the ones that are named
+    if (!is_compiled(u->l->m, n) && !u->seen[n->op]) {
+      diag_at(u->l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
+      u->seen[n->op] = u->named = true;
+    }
+    for (uint32_t i = 0; i < n->n_regions; i++) find_uncompiled(u, n->regions[i]);
+  }
+}
+
 // Every operator that no schedule covers, each once with its first line.
 static bool all_compiled(lowering *l) {
-  bool seen[OP_COUNT] = {false}, ok = true;
-  for (size_t g = 0; g < l->m->graphs.n; g++)
-    for (const ir_node *n = l->m->graphs.at[g]->body->first; n; n = n->next) {
-      op_class cls = op_get(n->op)->cls;
-      if (n->op == OP_group || n->op == OP_check ||
-          (cls == OPC_leaf && op_has(n->op, OPF_COMPILED) && n->op != OP_input))
-        continue;
-      ok = false;
-      // Movement left outside groups feeds one of the operators to be named; a slice from a computed start is one of
-      // them.
-      if (cls == OPC_movement && op_has(n->op, OPF_COMPILED) && !(n->op == OP_slice && n->n_in == 2)) continue;
-      if (!seen[n->op])
-        diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
-      seen[n->op] = true;
-    }
-  return ok;
+  uncompiled u = {.l = l};
+  const ir_node *first = NULL;
+  for (size_t g = 0; g < l->m->graphs.n; g++) {
+    find_uncompiled(&u, l->m->graphs.at[g]->body);
+    if (!first) first = l->m->graphs.at[g]->body->first;
+  }
+  if (!u.found) return true;
+  if (!u.named && first) // fusion left out what it should have taken
+    diag_at(l->c->diags, first->spans.n ? first->spans.at[0] : NO_SPAN, group_not_lowered, op_get(first->op)->name);
+  return false;
 }
 
 program_set *lower_module(pass_context *c, ir_module *m) {

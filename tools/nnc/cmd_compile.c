@@ -55,10 +55,10 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
 // Runs the job as far as `kind` needs.
 static bool advance(compile_job *j, emit_kind kind) {
   if (!compile_frontend(j, NULL)) return false;
-  if (kind == EMIT_so && !compile_weights(j)) return false;
   if (!compile_passes(j)) return false;
   if (kind == EMIT_graph) return true;
   if (!compile_lower(j)) return false;
+  if (kind == EMIT_so && !compile_weights(j)) return false;  // last: a checkpoint may take long to read
   bool needs_object = kind == EMIT_obj || kind == EMIT_plan; // a library is made whole by emit_library
   return !needs_object || compile_object(j);
 }
