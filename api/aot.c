@@ -23,11 +23,14 @@ bool aot_write(compile_job *j, const void *const *constants, const char *library
                              gather_constants(j, constants), &model))
     return false;
   str objects[] = {j->object.bytes, model.bytes};
-  if (!aot_link(a, &j->diags, prefix, 2, objects, library_path)) return false;
+  str library;
+  if (!aot_link(a, &j->diags, prefix, 2, objects, library_path, &library)) return false;
   strbuf header;
   sb_init(&header, a);
   aot_header(&header, j->source, prefix);
   size_t stem = strlen(library_path);
   if (stem > 3 && !strcmp(library_path + stem - 3, ".so")) stem -= 3;
-  return file_write(a, &j->diags, str_fmt(a, "%.*s.h", (int)stem, library_path), sb_str(&header), 0644);
+  const file_output files[] = {{library_path, library, 0755},
+                               {str_fmt(a, "%.*s.h", (int)stem, library_path), sb_str(&header), 0644}};
+  return file_write_all(a, &j->diags, 2, files);
 }

@@ -182,18 +182,44 @@ static bool close_now(open_file *f) {
   return close(fd) == 0;
 }
 
-bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode) {
-  open_file *f = open_file_new(a);
-  const char *target = through_links(a, path);
+// The temporary file of one output, written, closed, and still to be renamed.
+typedef struct staged_file {
+  open_file *f;
+  const char *target;
+} staged_file;
+
+static bool stage(arena *a, diag_list *l, const file_output *out, staged_file *staged) {
   struct stat s;
+  open_file *f = staged->f = open_file_new(a);
+  const char *target = staged->target = through_links(a, out->path);
   const char *problem = target && stat(target, &s) == 0 ? kind_problem(s.st_mode) : NULL;
-  bool ok = target && !problem && open_temporary(f, a, target, mode) && write_all(f->fd, content) && close_now(f) &&
-            rename(f->temporary, target) == 0;
-  int error = errno;
-  if (ok) f->temporary = NULL;
-  open_file_release(f);
-  if (!ok) diag_at(l, NO_SPAN, file_write, path, problem ? problem : error_text(l->a, error));
+  if (target && !problem && open_temporary(f, a, target, out->mode) && write_all(f->fd, out->content) && close_now(f))
+    return true;
+  diag_at(l, NO_SPAN, file_write, out->path, problem ? problem : error_text(l->a, errno));
+  return false;
+}
+
+static bool put_in_place(diag_list *l, const file_output *out, const staged_file *staged) {
+  if (rename(staged->f->temporary, staged->target) != 0) {
+    diag_at(l, NO_SPAN, file_write, out->path, error_text(l->a, errno));
+    return false;
+  }
+  staged->f->temporary = NULL;
+  return true;
+}
+
+bool file_write_all(arena *a, diag_list *l, size_t n, const file_output *files) {
+  staged_file *staged = ARENA_ARRAY(a, staged_file, n);
+  bool ok = true;
+  size_t k = 0;
+  for (; ok && k < n; k++) ok = stage(a, l, &files[k], &staged[k]);
+  for (size_t i = 0; ok && i < n; i++) ok = put_in_place(l, &files[i], &staged[i]);
+  for (size_t i = 0; i < k; i++) open_file_release(staged[i].f);
   return ok;
+}
+
+bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode) {
+  return file_write_all(a, l, 1, &(file_output){path, content, mode});
 }
 
 bool file_same(const char *a, const char *b) {

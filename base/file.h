@@ -16,6 +16,14 @@ bool file_map(arena *a, diag_list *l, const char *path, str *out);
 // On failure the temporary file is removed and `path` is as before. A symbolic link stays; its target is replaced.
 bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode);
 
+// The same for files that belong together: none appears before all are written, each under a temporary name.
+typedef struct file_output {
+  const char *path;
+  str content;
+  unsigned mode;
+} file_output;
+bool file_write_all(arena *a, diag_list *l, size_t n, const file_output *files);
+
 bool file_same(const char *a, const char *b); // both exist and are one file, however they are spelled
 
 // `name` resolved against the folder of `base_file` unless absolute.

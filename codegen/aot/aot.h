@@ -13,8 +13,8 @@ const char *aot_prefix(arena *a, const char *model_name);
 void aot_header(strbuf *b, const ir_module *m, const char *prefix);
 
 // Links objects and the runtime into a shared library that exports PREFIX_open, PREFIX_close, PREFIX_call, PREFIX_error
-// and nnc_aot_model. The result appears whole or not at all. false after diagnostics.
+// and nnc_aot_model; `library_path` is where its bytes, *linked, will stand. false after diagnostics.
 bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, const str *objects,
-              const char *library_path);
+              const char *library_path, str *linked);
 
 #endif

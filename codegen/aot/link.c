@@ -1,5 +1,5 @@
 // Linking an AOT library: the system linker is called directly against the C library's own files, so that no compiler
-// and no development package is needed. Inputs lie in a private temporary folder; the result is renamed into place.
+// and no development package is needed. Inputs and the result lie in a private temporary folder.
 #define _GNU_SOURCE // dladdr
 #include "base/file.h"
 #include "codegen/aot/aot.h"
@@ -69,7 +69,7 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
 }
 
 bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, const str *objects,
-              const char *library_path) {
+              const char *library_path, str *linked) {
   workspace *w = ARENA_NEW(a, workspace);
   const char *tmp = getenv("TMPDIR");
   w->folder = str_fmt(a, "%s/nnc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
@@ -116,7 +116,5 @@ bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, cons
   vec_push(a, &argv, str_dup(a, str_of("-o")));
   vec_push(a, &argv, out);
   vec_push(a, &argv, NULL);
-  str linked;
-  return run_linker(a, l, argv.at, log) && file_read(a, l, out, SIZE_MAX / 2, &linked) &&
-         file_write(a, l, library_path, linked, 0755);
+  return run_linker(a, l, argv.at, log) && file_read(a, l, out, SIZE_MAX / 2, linked);
 }
