@@ -41,13 +41,15 @@ static void set_limit(int which, uint64_t value) {
 
 _Noreturn static void become_nnc(scratch *s, const child_limits *limits, char *const *argv) {
   if (chdir(s->folder) != 0) _exit(126);
-  to_file(".out", 1);
+  to_file(limits && limits->out ? limits->out : ".out", 1);
   to_file(".err", 2);
   signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails, as on a full disk
-  // One allocation that no machine can serve is an answer of NULL, as it is without the sanitizer.
-  setenv("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:exitcode=99", 1);
+  // One allocation that no machine can serve is an answer of NULL, as it is without the sanitizer. The leak check
+  // follows thread-local blocks of libraries that were closed (the back end's), unless it is kept from knowing them.
+  setenv("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:exitcode=99:intercept_tls_get_addr=0", 1);
   setenv("UBSAN_OPTIONS", "print_stacktrace=1", 1);
   unsetenv("LD_LIBRARY_PATH"); // nnc finds what lies beside it by itself
+  for (const char *const *v = limits ? limits->variables : NULL; v && *v; v += 2) setenv(v[0], v[1], 1);
   if (limits) set_limit(RLIMIT_FSIZE, limits->file_bytes);
   if (limits && !SANITIZED) set_limit(RLIMIT_AS, limits->memory_bytes);
   execv(argv[0], argv);

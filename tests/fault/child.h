@@ -7,9 +7,11 @@
 enum { CHILD_MAX_WORDS = 24 };
 
 typedef struct child_limits {
-  uint64_t file_bytes;    // no file grows larger (EFBIG); 0 = no limit
-  uint64_t memory_bytes;  // address space; 0 = no limit; ignored under AddressSanitizer, which maps terabytes
-  uint32_t kill_after_us; // SIGKILL after so long; 0 = only after CHILD_SECONDS
+  uint64_t file_bytes;          // no file grows larger (EFBIG); 0 = no limit
+  uint64_t memory_bytes;        // address space; 0 = no limit; ignored under AddressSanitizer, which maps terabytes
+  uint32_t kill_after_us;       // SIGKILL after so long; 0 = only after half a minute
+  const char *out;              // where standard output goes; NULL = the file `.out`
+  const char *const *variables; // of the environment: name, value, name, value, …, NULL; NULL = none
 } child_limits;
 
 typedef struct child_result {
@@ -18,7 +20,7 @@ typedef struct child_result {
   const char *err; // standard error, in the scratch's arena
 } child_result;
 
-// Runs nnc in the scratch's folder. `words` ends with NULL; standard output goes to the file `.out` there.
+// Runs nnc in the scratch's folder. `words` ends with NULL.
 child_result child_run(scratch *s, const child_limits *limits, const char *const *words);
 
 // Runs it, with 8 GiB of address space, and checks what every run must keep: the exit status, `part` in what it says,
