@@ -233,15 +233,15 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
   return r.out;
 }
 
-// Run-time control flow is not compiled yet: such a graph stays as it is, and lowering names what it lacks.
-static bool has_control(const ir_graph *g) {
+// A graph with an operator that has no schedule cannot run: it stays as it is, and lowering names what it lacks.
+static bool can_run(const ir_graph *g) {
   for (const ir_node *n = g->body->first; n; n = n->next)
-    if (n->n_regions && n->op != OP_group) return true;
-  return false;
+    if (n->op != OP_check && !fuse_has_schedule(g->module, n)) return false;
+  return true;
 }
 
 bool pass_fuse(pass_context *c, ir_module *m) {
   for (size_t g = 0; g < m->graphs.n; g++)
-    if (!has_control(m->graphs.at[g])) ir_graph_replace(m, m->graphs.at[g], rebuild_graph(c, m->graphs.at[g]));
+    if (can_run(m->graphs.at[g])) ir_graph_replace(m, m->graphs.at[g], rebuild_graph(c, m->graphs.at[g]));
   return true;
 }

@@ -42,4 +42,8 @@ bool fuse_is_free(const fuse_plan *p, const ir_node *n);          // recomputed 
 bool fuse_reaches(const fuse_group *from, const fuse_group *to);  // must `from` run before `to`?
 uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v);
 
+// Can lowering make a kernel of the operator? Not of operators without OPF_COMPILED, of windows, nor of slices whose
+// start is a value.
+bool fuse_has_schedule(ir_module *m, const ir_node *n);
+
 #endif

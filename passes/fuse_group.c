@@ -51,13 +51,12 @@ static bool is_cheap(op_code op) {
   }
 }
 
-// Windows, and slices whose start is a value, have no schedule yet: like operators that are not compiled they stay
-// outside groups, and lowering names them.
-static bool has_schedule(const fuse_plan *p, const ir_node *n) {
-  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group) return false;
+bool fuse_has_schedule(ir_module *m, const ir_node *n) {
+  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input)
+    return false; // canon turns inputs into parameters
   if (n->op == OP_slice) return n->n_in == 1;
   if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
-  const ir_map *labels = n->op == OP_contract ? ir_map_of(p->m, n) : NULL;
+  const ir_map *labels = n->op == OP_contract ? ir_map_of(m, n) : NULL;
   for (uint32_t o = 0; labels && o < labels->n_operands; o++)
     for (uint32_t i = 0; i < labels->operand[o].rank; i++)
       if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
@@ -104,7 +103,7 @@ static uint32_t own_picks(const ir_node *n) {
 // Notes whether a node is free; one whose tree grows too large is stored instead.
 static void find_free(fuse_plan *p, const ir_node *n) {
   op_class cls = op_get(n->op)->cls;
-  if (!has_schedule(p, n) || (cls != OPC_leaf && cls != OPC_movement && !is_positional(p, n))) return;
+  if (!fuse_has_schedule(p->m, n) || (cls != OPC_leaf && cls != OPC_movement && !is_positional(p, n))) return;
   free_tree *t = ARENA_NEW(p->a, free_tree);
   t->nodes = 1;
   for (uint32_t i = 0; i < n->n_in; i++) {
@@ -344,7 +343,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
     if (n->op == OP_gather) pin_index(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;
-    if (!has_schedule(p, n) || fuse_is_free(p, n)) continue;
+    if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) continue;
     if (op_is_elementwise(n->op)) join_elementwise(p, n);
     else if (cls == OPC_reduce) join_reduction(p, n);
     else if (n->op == OP_contract) open_contract(p, n);

@@ -1,5 +1,6 @@
 // Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`;
 // equal kernels are kept once.
+#include "passes/fuse.h"
 #include "passes/program.h"
 #include "passes/schedule.h"
 #include <stdio.h>
@@ -321,22 +322,12 @@ typedef struct uncompiled { // what keeps a module from being lowered
   bool seen[OP_COUNT], found, named;
 } uncompiled;
 
-// Does fusion take the operator, or lowering read it as it is? Not windows, nor a slice from a computed start.
-static bool is_compiled(ir_module *m, const ir_node *n) {
-  if (n->op == OP_slice && n->n_in == 2) return false;
-  if (op_get(n->op)->cls == OPC_reduce && ir_attr_find(n, "map")) return false;
-  const ir_map *labels = n->op == OP_contract ? ir_map_of(m, n) : NULL;
-  for (uint32_t o = 0; labels && o < 2; o++)
-    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
-      if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
-  return op_has(n->op, OPF_COMPILED) && n->op != OP_input;
-}
-
 static void find_uncompiled(uncompiled *u, const ir_region *r) {
   for (const ir_node *n = r->first; n; n = n->next) {
-    if (n->op == OP_group || n->op == OP_check || (op_get(n->op)->cls == OPC_leaf && is_compiled(u->l->m, n))) continue;
+    if (n->op == OP_group || n->op == OP_check || (op_get(n->op)->cls == OPC_leaf && fuse_has_schedule(u->l->m, n)))
+      continue;
     u->found = true; // compiled operators outside groups feed, or stand beside, the ones that are named
-    if (!is_compiled(u->l->m, n) && !u->seen[n->op]) {
+    if (!fuse_has_schedule(u->l->m, n) && !u->seen[n->op]) {
       diag_at(u->l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
       u->seen[n->op] = u->named = true;
     }
