@@ -210,7 +210,8 @@ static void expect_error(const char *text, const char *cpu, nnc_status status, c
 // Weights alone can be wrong too: what they give is computed once, when the model is opened.
 static void reports_what_prepare_meets(void **state) {
   (void)state;
-  expect_error(MODEL("- w@w: param(3, 2)\n- y: matmul(x, take(w, iota(2) * 7))\n"), NULL, NNC_E_MODEL, "prepare_failed");
+  expect_error(MODEL("- w@w: param(3, 2)\n- y: matmul(x, take(w, iota(2) * 7))\n"), NULL, NNC_E_MODEL,
+               "prepare_failed");
 }
 
 static void refuses_code_for_a_newer_cpu(void **state) {

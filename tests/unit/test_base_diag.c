@@ -322,10 +322,14 @@ static void messages_are_one_line(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_are_one_line),
-      cmocka_unit_test(four_lines),          cmocka_unit_test(carets),
-      cmocka_unit_test(wide_line_numbers),   cmocka_unit_test(long_lines_are_cut),
-      cmocka_unit_test(positions),           cmocka_unit_test(limit_drops_and_counts),
-      cmocka_unit_test(sink_sees_each_once), cmocka_unit_test(no_row_ends_in_a_full_stop),
+      cmocka_unit_test(four_lines),
+      cmocka_unit_test(carets),
+      cmocka_unit_test(wide_line_numbers),
+      cmocka_unit_test(long_lines_are_cut),
+      cmocka_unit_test(positions),
+      cmocka_unit_test(limit_drops_and_counts),
+      cmocka_unit_test(sink_sees_each_once),
+      cmocka_unit_test(no_row_ends_in_a_full_stop),
 #ifdef NDEBUG
       cmocka_unit_test(bug_unwinds),
 #else
