@@ -17,7 +17,8 @@
 #endif
 #endif
 
-static _Thread_local size_t n_allocations;
+// volatile: compilers know malloc, and would not read the counter again after it
+static _Thread_local volatile size_t n_allocations;
 
 #ifdef SANITIZED
 
