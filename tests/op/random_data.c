@@ -76,20 +76,25 @@ static int64_t dim_value(void *user, const sym *s) {
   return 0;
 }
 
+int64_t random_eval(const ir_module *m, const int64_t *dims, const idx *e) {
+  dim_values x = {m, dims};
+  idx_env env = {dim_value, NULL, &x};
+  int64_t v;
+  return idx_eval(e, &env, &v) ? v : -1;
+}
+
 const ir_tensor **random_inputs(arena *a, const ir_module *m, const int64_t *dims, uint64_t seed) {
   const ir_graph *g = m->graphs.at[0];
   const ir_tensor **in = ARENA_ARRAY(a, const ir_tensor *, g->body->n_params + 1);
-  dim_values x = {m, dims};
-  idx_env env = {dim_value, NULL, &x};
   for (uint32_t i = 0; i < g->body->n_params; i++) {
     ir_type t = g->body->params[i].type;
     int64_t dim[IR_MAX_RANK];
     for (uint32_t d = 0; d < t.rank; d++)
-      if (!idx_eval(t.dim[d], &env, &dim[d])) return NULL;
-    ir_tensor *x_in = ir_tensor_new(a, t.dt, t.rank, dim);
+      if ((dim[d] = random_eval(m, dims, t.dim[d])) < 0) return NULL;
+    ir_tensor *x = ir_tensor_new(a, t.dt, t.rank, dim);
     uint64_t state = stream(g->param_names[i], seed);
-    random_fill(x_in, g->param_names[i], &state);
-    in[i] = x_in;
+    random_fill(x, g->param_names[i], &state);
+    in[i] = x;
   }
   return in;
 }

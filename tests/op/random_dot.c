@@ -28,6 +28,7 @@ bool step_reduce(gen *g) {
   bool is_float = gen_is_float(&x), crisp = x.crisp;
   if (op == OP_sum) lo = fmin(lo, 0) * (double)count, hi = fmax(hi, 0) * (double)count, crisp = crisp && !is_float;
   if (op == OP_prod) hi = pow(fmax(big, 1), (double)count), lo = -hi, crisp = crisp && !is_float;
+  if ((op == OP_amax || op == OP_amin) && x.nasty) crisp = false; // of two zeros, either
   if ((op == OP_argmax || op == OP_argmin) && !x.crisp) return false;
   if (is_float && !x.nasty && fmax(fabs(lo), fabs(hi)) > (t.dt == DT_f16 ? 2e3 : 1e6)) return false;
   bool arg = op == OP_argmax || op == OP_argmin;

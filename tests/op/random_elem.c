@@ -30,10 +30,27 @@ static double largest_of(dtype dt) { return dt == DT_f16 ? 2e3 : TOO_BIG; }
 
 // -- unary --
 
+// No finite operand is an edge where a rounding makes NaN or infinity of a number.
+static bool is_smooth(op_code op) {
+  switch ((int)op) {
+  case OP_neg:
+  case OP_abs:
+  case OP_exp:
+  case OP_expm1:
+  case OP_tanh:
+  case OP_sigmoid:
+  case OP_erf:
+  case OP_atan:
+  case OP_isnan:
+  case OP_isinf: return true;
+  default: return false;
+  }
+}
+
 // Where each function is smooth and neither overflows nor loses everything.
 static bool in_domain(op_code op, const rv *x) {
   double big = gen_magnitude(x), top = x->v->type.dt == DT_f16 ? 6 : 9;
-  if (x->nasty) return true;
+  if (x->nasty) return x->crisp || is_smooth(op);
   switch ((int)op) {
   case OP_sqrt:
   case OP_rsqrt:
@@ -119,8 +136,8 @@ bool step_unary(gen *g) {
 
 static bool push_float(gen *g, op_code op, const rv *x, const rv *y) {
   double corners[] = {x->lo * y->lo, x->lo * y->hi, x->hi * y->lo, x->hi * y->hi}, lo = corners[0], hi = corners[0];
-  bool nasty = x->nasty || y->nasty,
-       crisp = x->crisp && y->crisp && (op == OP_min || op == OP_max || op == OP_floordiv || op == OP_mod);
+  bool nasty = x->nasty || y->nasty, chooses = op == OP_min || op == OP_max; // of two zeros, either
+  bool crisp = x->crisp && y->crisp && (op == OP_floordiv || op == OP_mod || (chooses && !nasty));
   for (int i = 1; i < 4; i++) lo = fmin(lo, corners[i]), hi = fmax(hi, corners[i]);
   switch ((int)op) {
   case OP_add: lo = x->lo + y->lo, hi = x->hi + y->hi; break;
@@ -152,12 +169,12 @@ bool step_binary(gen *g) {
   }
   op_code op = floats[below(g, sizeof floats / sizeof *floats)];
   if ((op == OP_floordiv || op == OP_mod) && !x.crisp) return false;
-  if (op == OP_pow && !x.nasty && x.lo < 0.1) return false;
+  if (op == OP_pow && (x.nasty ? !x.crisp : x.lo < 0.1)) return false;
   bool divides = op == OP_div || op == OP_floordiv || op == OP_mod;
   rv y = gen_partner(g, &x, 0);
-  if (divides && !y.nasty && y.lo < 0.1) y = gen_partner(g, &x, op == OP_div ? 'p' : 'n');
+  if (divides && (y.nasty ? !y.crisp : y.lo < 0.1)) y = gen_partner(g, &x, op == OP_div ? 'p' : 'n');
   if ((op == OP_floordiv || op == OP_mod) && !y.crisp) return false;
-  if (op == OP_pow && !y.nasty && gen_magnitude(&y) > 4) y = gen_partner(g, &x, 'u');
+  if (op == OP_pow && (y.nasty ? !y.crisp : gen_magnitude(&y) > 4)) y = gen_partner(g, &x, 'u');
   return push_float(g, op, &x, &y);
 }
 

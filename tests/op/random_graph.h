@@ -25,6 +25,8 @@ void random_fill(ir_tensor *t, const char *name, uint64_t *state);
 void random_weights(arena *a, ir_module *m, uint64_t seed);
 // Values for the dims: `round` 0 gives small ones, 1 the largest, others anything in range.
 void random_dims(const ir_module *m, uint64_t seed, uint32_t round, int64_t *value);
+// The value of an expression over the module's dims; -1 when it has none.
+int64_t random_eval(const ir_module *m, const int64_t *dims, const idx *e);
 // Inputs of graph 0 for these dims.
 const ir_tensor **random_inputs(arena *a, const ir_module *m, const int64_t *dims, uint64_t seed);
 

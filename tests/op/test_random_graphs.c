@@ -24,7 +24,7 @@
 #include "op/random_graph.h"
 #include "op/shrink.h"
 
-enum { GRAPHS = 300, GRAPH_SECONDS = 60, MAX_FAILURES = 3, SHRINK_TRIES = 400 };
+enum { GRAPHS = 300, GRAPH_SECONDS = 60, TRY_SECONDS = 10, MAX_FAILURES = 3, SHRINK_TRIES = 400 };
 
 typedef struct shared { // between the test and its children
   uint32_t next;        // the graph that is running
@@ -86,7 +86,7 @@ static bool still_fails(void *user, const char *text) {
   assert_true(child >= 0);
   if (child == 0) {
     if (!freopen("/dev/null", "w", stderr)) _exit(0);
-    alarm(GRAPH_SECONDS);
+    alarm(TRY_SECONDS);
     int verdict = judge(text, *(const uint64_t *)user);
     _exit(verdict == 1 && strncmp(page->why, "interpreter:", 12) != 0);
   }
