@@ -36,7 +36,7 @@ static void bounds_of(char kind, rv *x) {
 }
 
 static ir_value *constant(gen *g, char kind, ir_type t, bool splat) {
-  int64_t dim[IR_MAX_RANK];
+  int64_t dim[IR_MAX_RANK] = {0};
   for (uint32_t i = 0; i < t.rank; i++) dim[i] = splat ? 1 : gen_extent(g, t.dim[i], true);
   ir_tensor *data = ir_tensor_new(g->a, t.dt, t.rank, dim);
   random_fill(data, &kind, &g->state);
