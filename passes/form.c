@@ -59,7 +59,7 @@ static const sx *make(form_ctx *f, sx e) {
 
 static const sx *make_const(form_ctx *f, scalar v) { return make(f, (sx){.kind = SX_const, .dt = v.dt, .imm = v}); }
 
-static const sx *make_index(form_ctx *f, const idx *at) {
+const sx *form_index(form_ctx *f, const idx *at) {
   int64_t v;
   if (idx_is_const(at, &v)) return make_const(f, scalar_i(DT_i32, v));
   return make(f, (sx){.kind = SX_index, .dt = DT_i32, .at = at});
@@ -106,7 +106,7 @@ static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx
   if (op == OP_where && in[0]->kind == SX_const) return in[0]->imm.v.i ? in[1] : in[2];
   if (n == 2 && dt == DT_i32 && in[0]->dt == DT_i32) {
     const idx *at = index_arithmetic(f, op, in[0], in[1]);
-    if (at) return make_index(f, at);
+    if (at) return form_index(f, at);
   }
   sx e = {.kind = SX_op, .dt = dt, .op = op, .n_in = n};
   for (uint32_t i = 0; i < n; i++) e.in[i] = in[i];
@@ -230,7 +230,7 @@ static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at)
   const idx *operand_at[IR_MAX_RANK];
   scalar splat;
   if (n->op == OP_const) return ir_is_splat(v, &splat) ? make_const(f, splat) : NULL;
-  if (n->op == OP_iota) return make_index(f, at[ir_attr_int(n, "axis", 0)]);
+  if (n->op == OP_iota) return form_index(f, at[ir_attr_int(n, "axis", 0)]);
   if (op_is_elementwise(n->op)) {
     const sx *in[3];
     for (uint32_t i = 0; i < n->n_in; i++)
@@ -255,7 +255,7 @@ static const sx *subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b,
     for (uint32_t i = 0; i < e->n_guards; i++) guards[i] = idx_subst(f->m->ix, e->guards[i], n, b);
     copy.guards = guards;
   }
-  const sx *out = e->kind == SX_index  ? make_index(f, copy.at)
+  const sx *out = e->kind == SX_index  ? form_index(f, copy.at)
                   : e->kind == SX_pick ? make_pick(f, copy.at, copy.in[0], copy.in[1])
                                        : make(f, copy);
   map_put_ptr(done, e, (void *)(uintptr_t)out);

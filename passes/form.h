@@ -40,6 +40,9 @@ form_ctx *form_new(arena *a, ir_module *m, form_stop (*classify)(void *user, con
 // classify was wrong).
 const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at);
 
+// An index expression as a scalar.
+const sx *form_index(form_ctx *f, const idx *at);
+
 // When the walk meets an accumulator, its index tuple is checked by this (may be NULL): false makes form_at return
 // NULL.
 void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, const idx *const *at), void *user);

@@ -21,7 +21,7 @@ static bool mentions_either(const merge_test *t, const idx *e) {
 
 static void test_scalar(void *user, const sx *e) {
   merge_test *t = user;
-  if (e->kind == SX_load) t->ok = t->ok && runs_on(t, e->at);
+  if (e->kind == SX_load || e->kind == SX_index) t->ok = t->ok && runs_on(t, e->at);
   else if (e->at) t->ok = t->ok && !mentions_either(t, e->at);
   for (uint32_t i = 0; i < e->n_guards; i++) t->ok = t->ok && !mentions_either(t, e->guards[i]);
 }

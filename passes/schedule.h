@@ -47,7 +47,9 @@ const idx *lower_grid(lower_group *g, const char *prefix,
                       const idx *extent); // a new grid coordinate, or 0 where the extent is 1
 
 // -- the nest: labels of the domain after merging --
-enum { NEST_MAX_ROOTS = GROUP_MAX_NODES + GROUP_MAX_REDUCTIONS + 2 }; // stores; reductions; a contraction's operands
+enum {
+  NEST_MAX_ROOTS = GROUP_MAX_NODES + 2 * GROUP_MAX_REDUCTIONS
+}; // stores; reductions and their positions, or a contraction's operands
 typedef struct nest_label {
   const sym *s; // module symbol that scalars and addresses mention
   const idx *extent;

@@ -12,11 +12,13 @@
 typedef struct anchor {
   const ir_value *v;
   op_code op;
-  const sx *input; // over labels
+  uint32_t input_at; // which root is its operand
+  const sx *input;   // the same once labels are merged
   uint32_t level;
-  uint32_t n_tiles; // carried: 1, or value and index for arg reductions
-  kir_tile *carry[2];
-  dtype dt; // of the accumulator
+  dtype dt;             // of the accumulator
+  uint32_t position_at; // arg reductions: which root is the element's position
+  const idx *position;  // the same once labels are merged
+  bool in_order;        // elements are met in the order of their positions
 } anchor;
 
 typedef struct row_schedule {
@@ -25,8 +27,7 @@ typedef struct row_schedule {
   uint32_t vec; // vector label
   uint32_t n_anchors;
   anchor anchors[GROUP_MAX_REDUCTIONS];
-  map *acc;            // finished reductions
-  const idx *position; // module index: row-major position among the reduced labels, for arg reductions
+  map *acc; // finished reductions
 } row_schedule;
 
 static bool is_arg(op_code op) { return op == OP_argmax || op == OP_argmin; }
@@ -68,12 +69,17 @@ static void see_acc(void *user, const sx *e) {
     if (f->r->anchors[i].v == e->value && f->r->anchors[i].level >= f->level) f->level = f->r->anchors[i].level + 1;
 }
 
-// "a comes before b" for arg reductions: NaN beats everything, the first one stays.
-static kir_tile *beats(kir_builder *b, op_code op, kir_tile *x, kir_tile *best) {
-  kir_tile *better = op == OP_argmax ? kir_op2(b, OP_lt, best, x) : kir_op2(b, OP_lt, x, best);
-  if (!dtype_is_float(x->dt)) return better;
-  kir_tile *fresh_nan = kir_op2(b, OP_and, kir_op1(b, OP_isnan, x), kir_op1(b, OP_not, kir_op1(b, OP_isnan, best)));
-  return kir_op2(b, OP_or, better, fresh_nan);
+// Does x, at position `here`, come before the best one so far? NaN beats everything; the lowest position wins ties: it
+// is the one that stays, where elements are met in the order of their positions.
+static kir_tile *beats(kir_builder *b, const anchor *a, kir_tile *x, kir_tile *best, kir_tile *here, kir_tile *place) {
+  bool is_float = dtype_is_float(x->dt);
+  kir_tile *take = a->op == OP_argmax ? kir_op2(b, OP_lt, best, x) : kir_op2(b, OP_lt, x, best);
+  kir_tile *nan = is_float ? kir_op1(b, OP_isnan, x) : NULL, *best_nan = is_float ? kir_op1(b, OP_isnan, best) : NULL;
+  if (is_float) take = kir_op2(b, OP_or, take, kir_op2(b, OP_and, nan, kir_op1(b, OP_not, best_nan)));
+  if (a->in_order) return take;
+  kir_tile *tie = kir_op2(b, OP_eq, x, best);
+  if (is_float) tie = kir_op2(b, OP_or, tie, kir_op2(b, OP_and, nan, best_nan));
+  return kir_op2(b, OP_or, take, kir_op2(b, OP_and, tie, kir_op2(b, OP_lt, here, place)));
 }
 
 // The tile with lanes past the end replaced, so that they do not count.
@@ -97,9 +103,9 @@ static void accumulate(row_schedule *r, splice *s, uint32_t level, kir_tile *con
       k++;
       continue;
     }
-    const idx *at = splice_index(s, r->position);
+    const idx *at = splice_index(s, a->position);
     kir_tile *here = kir_index(s->b, at, DT_i32, 1, idx_mentions(at, r->g->k->c) ? s->cols : 1);
-    kir_tile *take = beats(s->b, a->op, x, carried[k]);
+    kir_tile *take = beats(s->b, a, x, carried[k], here, carried[k + 1]);
     next[k] = kir_op(s->b, OP_where, 3, (kir_tile *[]){take, x, carried[k]});
     next[k + 1] = kir_op(s->b, OP_where, 3, (kir_tile *[]){take, here, carried[k + 1]});
     k += 2;
@@ -243,7 +249,20 @@ static void emit_row(row_schedule *r, splice *s, kir_builder *b) {
   if (whole) loop_reduced(r, s, b, &l, 0, 0, NULL, 0, visit_store);
 }
 
-// Collects roots (yields first, then the reductions' inputs) and the reductions' levels.
+// Row-major position of an element among the reduced axes of an arg reduction's operand, which stands at `at`.
+static const idx *arg_position(const lower_group *g, const ir_node *q, const idx *const *at) {
+  idx_ctx *c = g->m->ix;
+  ir_type t = q->in[0]->type;
+  const int64_t *axes;
+  size_t n = ir_attr_ints(q, "axes", &axes);
+  const idx *e = idx_int(c, 0);
+  for (uint32_t d = 0; d < t.rank; d++)
+    for (size_t i = 0; i < n; i++)
+      if (axes[i] == (int64_t)d) e = idx_add(c, idx_mul(c, e, t.dim[d]), at[d]);
+  return e;
+}
+
+// Collects roots: yields first, then the reductions' inputs and positions.
 static bool collect(row_schedule *r) {
   lower_group *g = r->g;
   nest *n = &r->n;
@@ -258,49 +277,65 @@ static bool collect(row_schedule *r) {
   }
   for (const ir_node *q = g->region->first; q; q = q->next) {
     if (op_get(q->op)->cls != OPC_reduce) continue;
-    if (r->n_anchors == GROUP_MAX_REDUCTIONS || n->n_roots == NEST_MAX_ROOTS) return false;
+    if (r->n_anchors == GROUP_MAX_REDUCTIONS || n->n_roots + 2 > NEST_MAX_ROOTS) return false;
     const idx *const *place =
         place_get(&g->place, q->in[0]); // none: the operand comes from outside and has the domain's dims
     const sx *input = form_at(g->form, q->in[0], place ? place : g->dom.at);
     if (!input) return false;
-    n->root[n->n_roots] = input;
-    n->store[n->n_roots++] = NULL;
-    r->anchors[r->n_anchors++] = (anchor){.v = &q->out[0], .op = q->op, .input = input};
+    anchor *a = &r->anchors[r->n_anchors++];
+    *a = (anchor){.v = &q->out[0], .op = q->op, .input_at = n->n_roots};
+    n->store[n->n_roots] = NULL;
+    n->root[n->n_roots++] = input;
+    if (!is_arg(q->op)) continue;
+    a->position_at = n->n_roots;
+    n->store[n->n_roots] = NULL;
+    n->root[n->n_roots++] = form_index(g->form, arg_position(g, q, place ? place : g->dom.at));
   }
   for (uint32_t i = 0; i < n->n_roots; i++)
     if (!n->root[i]) return false;
   return true;
 }
 
-// Row-major position among the reduced labels, as arg reductions count it: in the order of the reduction's axes.
-static const idx *reduced_position(const row_schedule *r) {
+// The row-major position in the order in which loops meet the elements.
+static const idx *order_of_loops(const row_schedule *r) {
   idx_ctx *c = r->g->m->ix;
+  loop_nest l = reduced_loops(r);
   const idx *at = idx_int(c, 0);
-  for (uint32_t i = 0; i < r->n.n_labels; i++)
-    if (r->n.label[i].reduced) at = idx_add(c, idx_mul(c, at, r->n.label[i].extent), idx_of(c, r->n.label[i].s));
+  for (uint32_t i = 0; i < l.n; i++) {
+    const nest_label *label = &r->n.label[l.label[i]];
+    at = idx_add(c, idx_mul(c, at, label->extent), idx_of(c, label->s));
+  }
   return at;
+}
+
+static void resolve_anchors(row_schedule *r) {
+  idx_ctx *c = r->g->m->ix;
+  for (uint32_t i = 0; i < r->n_anchors; i++) {
+    anchor *a = &r->anchors[i];
+    a->input = r->n.root[a->input_at];
+    find_level f = {r, 0};
+    form_walk(r->g->form, a->input, see_acc, &f);
+    a->level = f.level;
+    a->dt = accumulator(a);
+    if (!is_arg(a->op)) continue;
+    const sx *position = r->n.root[a->position_at];
+    a->position = position->kind == SX_index ? position->at : idx_int(c, position->imm.v.i);
+    a->in_order = a->position == order_of_loops(r);
+  }
 }
 
 bool schedule_row(lower_group *g) {
   row_schedule r = {.g = g, .acc = map_new(g->c->a)};
   r.n.g = g;
   if (!collect(&r)) return false;
-  uint32_t first_input = g->region->n_yields;
   nest_merge(&r.n);
-  for (uint32_t i = 0; i < r.n_anchors; i++) {
-    r.anchors[i].input = r.n.root[first_input + i];
-    find_level f = {&r, 0};
-    form_walk(g->form, r.anchors[i].input, see_acc, &f);
-    r.anchors[i].level = f.level;
-    r.anchors[i].dt = accumulator(&r.anchors[i]);
-  }
-  r.position = reduced_position(&r);
   r.vec = r.n.n_labels;
   int best = -1;
   for (uint32_t i = 0; i < r.n.n_labels; i++) { // prefer reduced labels on equal terms: their lanes meet only once
     int score = 2 * nest_unit_score(&r.n, i) + r.n.label[i].reduced;
     if (score > best || (score == best && !r.n.label[i].reduced)) best = score, r.vec = i;
   }
+  resolve_anchors(&r);
 
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1, .acc = r.acc};
