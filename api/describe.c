@@ -15,7 +15,7 @@ static const char *at_least(arena *a, term t, int binds) {
 
 const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr) {
   const int64_t *c = PLAN_ARRAY(p, int64_t, code) + expr;
-  term stack[34];
+  term stack[RT_MAX_STACK + 2];
   size_t n = 0;
   for (; c[0] != RT_END; c += 2) {
     if (c[0] == RT_PUSH) {

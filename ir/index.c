@@ -242,9 +242,9 @@ static void sort_terms(monomial *t, size_t n) {
 }
 
 static void join_terms(idx_ctx *c, size_t base) {
-  monomial *t = c->scratch.at + base;
   const size_t n = c->scratch.n - base;
   if (n == 0) return;
+  monomial *t = c->scratch.at + base;
   sort_terms(t, n);
   size_t kept = 0;
   for (size_t i = 0; i < n;) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { ALIGN = 64, CHUNK_NS = 20000, INLINE_NS = 8000 };
+static const uint64_t MOST_BYTES = UINT64_C(1) << 46;
 
 rt_status rt_fail(rt_error *err, rt_status s, const char *fmt, ...) {
   if (err) {
@@ -32,7 +33,7 @@ static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (
 
 bool rt_eval(const rt_plan *p, uint32_t expr, const int64_t *dims, int64_t *out) {
   const int64_t *code = RT_ARRAY(p, int64_t, code) + expr;
-  int64_t stack[34];
+  int64_t stack[RT_MAX_STACK + 2];
   unsigned n = 0;
   for (;; code += 2) {
     int64_t b = n > 0 ? stack[n - 1] : 0, a = n > 1 ? stack[n - 2] : 0, v = 0;
@@ -54,7 +55,8 @@ bool rt_eval(const rt_plan *p, uint32_t expr, const int64_t *dims, int64_t *out)
       break;
     case RT_MOD:
       if (b <= 0) return false;
-      v = a - floor_div(a, b) * b;
+      v = a % b; // the sign of the divisor, as floor_div has it
+      if (v < 0) v += b;
       break;
     case RT_MIN: v = a < b ? a : b; break;
     case RT_MAX: v = a > b ? a : b; break;
@@ -81,7 +83,7 @@ static bool single_dim(const rt_plan *p, uint32_t expr, uint32_t *dim, int64_t *
 
 static void shape_text(char *out, size_t size, const rt_tensor *t) {
   size_t n = (size_t)snprintf(out, size, "[");
-  for (uint32_t i = 0; i < t->rank && n < size; i++)
+  for (uint32_t i = 0; i < t->rank && i < RT_MAX_RANK && n < size; i++) // the caller's rank may be anything
     n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)t->dim[i]);
   if (n < size) snprintf(out + n, size - n, "]");
 }
@@ -177,51 +179,22 @@ static bool place_buffers(program_state *st, const rt_buffer *b, uint32_t n_buff
       }
     }
     st->offset[i] = at;
-    if (at + st->size[i] < at || at + st->size[i] > (UINT64_C(1) << 46)) return false;
+    if (at + st->size[i] < at || at + st->size[i] > MOST_BYTES) return false;
     if (at + st->size[i] > st->arena_bytes) st->arena_bytes = at + st->size[i];
   }
   return true;
 }
 
+// Never leaves NULL, also where nothing is needed: offsets are added to it.
 static bool grow(char **block, uint64_t *have, uint64_t need) {
-  if (need <= *have) return true;
-  uint64_t bytes = (need + 4095) / 4096 * 4096;
+  if (*block && need <= *have) return true;
+  uint64_t bytes = (need + 4096) / 4096 * 4096;
   char *fresh = aligned_alloc(4096, bytes);
   if (!fresh) return false;
   free(*block);
   *block = fresh;
   *have = bytes;
   return true;
-}
-
-// Nearest-even half of a float that is a default value: normal, zero, infinite or NaN; what is too small for a normal
-// half becomes zero.
-static uint16_t half_of(uint32_t f) {
-  uint32_t sign = f >> 16 & 0x8000, rounded = (f & 0x7fffffff) + 0xfff + (f >> 13 & 1);
-  if ((f & 0x7fffffff) > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-  if (rounded >= 0x47800000) return (uint16_t)(sign | 0x7c00);
-  return (uint16_t)(rounded < 0x38800000 ? sign : sign | ((rounded - 0x38000000) >> 13));
-}
-
-static void fill_default(char *p, rt_dtype t, double v, uint64_t n) {
-  for (uint64_t i = 0; i < n; i++) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    switch (t) {
-    case RT_f32: memcpy(p + 4 * i, &f, 4); break;
-    case RT_f64: memcpy(p + 8 * i, &v, 8); break;
-    case RT_i32: memcpy(p + 4 * i, &(int32_t){(int32_t)v}, 4); break;
-    case RT_i64: memcpy(p + 8 * i, &(int64_t){(int64_t)v}, 8); break;
-    case RT_bf16: memcpy(p + 2 * i, &(uint16_t){(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)}, 2); break;
-    case RT_f16: memcpy(p + 2 * i, &(uint16_t){half_of(bits)}, 2); break;
-    case RT_i8:
-    case RT_u8: p[i] = (char)(int)v; break;
-    case RT_bool: p[i] = v != 0; break;
-    case RT_DTYPES:
-    default: break;
-    }
-  }
 }
 
 static rt_status bind_defaults(rt_session *s, const rt_program *g, program_state *st, rt_error *err) {
@@ -232,13 +205,17 @@ static rt_status bind_defaults(rt_session *s, const rt_program *g, program_state
     uint64_t at = 0;
     for (uint32_t i = 0; i < g->n_inputs; i++) {
       if (!(info[i].flags & RT_OPTIONAL)) continue;
-      int64_t n = 1, d;
+      uint64_t size = rt_dtype_size((rt_dtype)info[i].dtype), bytes = size;
+      int64_t d;
       for (uint32_t k = 0; k < info[i].rank; k++)
-        if (!rt_eval(p, words[info[i].dims + k], s->next, &d) || __builtin_mul_overflow(n, d, &n))
+        if (!rt_eval(p, words[info[i].dims + k], s->next, &d) || d < 0 ||
+            __builtin_mul_overflow(bytes, (uint64_t)d, &bytes) || bytes > MOST_BYTES)
           return rt_fail(err, RT_E_INVALID, "input `%s`: its shape overflows", rt_string(p, info[i].name));
       st->default_offset[i] = at;
-      if (fill) fill_default(st->defaults + at, (rt_dtype)info[i].dtype, info[i].dflt, (uint64_t)n);
-      at = (at + (uint64_t)n * rt_dtype_size((rt_dtype)info[i].dtype) + ALIGN - 1) / ALIGN * ALIGN;
+      for (uint64_t b = 0; fill && b < bytes; b += size) memcpy(st->defaults + at + b, &info[i].dflt, size);
+      at = (at + bytes + ALIGN - 1) / ALIGN * ALIGN;
+      if (at > (s->max_arena_bytes ? s->max_arena_bytes : MOST_BYTES))
+        return rt_fail(err, RT_E_MEMORY, "these sizes need too much memory for default inputs");
     }
     if (!fill && !grow(&st->defaults, &st->defaults_bytes, at))
       return rt_fail(err, RT_E_MEMORY, "out of memory for default inputs");
@@ -281,7 +258,7 @@ rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err) {
   if (s->max_arena_bytes && st->arena_bytes > s->max_arena_bytes)
     return rt_fail(err, RT_E_MEMORY, "these sizes need an arena of %llu bytes; the limit is %llu",
                    (unsigned long long)st->arena_bytes, (unsigned long long)s->max_arena_bytes);
-  if (st->arena_bytes > s->arena_bytes) { // other programs' pointers move with the arena
+  if (!s->arena || st->arena_bytes > s->arena_bytes) { // other programs' pointers move with the arena
     if (!grow(&s->arena, &s->arena_bytes, st->arena_bytes))
       return rt_fail(err, RT_E_MEMORY, "out of memory: the arena needs %llu bytes",
                      (unsigned long long)st->arena_bytes);

@@ -136,8 +136,8 @@ typedef struct step_call {
 
 static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
   step_call *c = user;
-  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, c->s->scratch + worker * c->s->scratch_stride,
-               &c->s->fault);
+  char *scratch = c->s->scratch ? c->s->scratch + worker * c->s->scratch_stride : NULL;
+  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, scratch, &c->s->fault);
 }
 
 // Puts the caller's pointers where the steps expect them.

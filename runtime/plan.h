@@ -12,8 +12,8 @@
 
 #include <stdint.h>
 
-#define RT_PLAN_MAGIC 0x31306e616c706e6eULL // "nnplan01"
-enum { RT_PLAN_VERSION = 1, RT_MAX_RANK = 12 };
+#define RT_PLAN_MAGIC 0x31306e616c706e6eULL                         // "nnplan01"
+enum { RT_PLAN_VERSION = 1, RT_MAX_RANK = 12, RT_MAX_STACK = 640 }; // the stack of one expression
 
 // Element types, in the order of ir/dtype.def (checked there by a static assertion).
 typedef enum rt_dtype { RT_f32, RT_f16, RT_bf16, RT_f64, RT_i8, RT_u8, RT_i32, RT_i64, RT_bool, RT_DTYPES } rt_dtype;
@@ -74,7 +74,7 @@ typedef struct rt_tensor_info {
   uint32_t dims;  // words[dims .. dims+rank): expressions
   uint32_t flags; // RT_OPTIONAL
   uint32_t pad;
-  double dflt; // value of an optional input that was not given
+  uint64_t dflt; // of an optional input that was not given: the bytes of each of its elements
 } rt_tensor_info;
 enum { RT_OPTIONAL = 1 };
 

@@ -76,7 +76,7 @@ static bool expr_fits(const checker *c, uint32_t at) {
     case RT_END: return depth == 1;
     default: return false;
     }
-    if (depth > 32) return false;
+    if (depth > RT_MAX_STACK) return false;
   }
   return false;
 }
@@ -91,25 +91,32 @@ static bool exprs_fit(const checker *c, uint32_t at, uint32_t n) {
   return true;
 }
 
+// A range of natural numbers with a multiple of the step in it, small enough for arithmetic on it.
+static bool range_holds(const rt_dim *d) {
+  const int64_t most = (int64_t)1 << 61;
+  return d->lo >= 0 && d->lo <= d->hi && d->hi <= most && d->step >= 1 && d->step <= most &&
+         (d->lo + d->step - 1) / d->step * d->step <= d->hi;
+}
+
 static rt_status check_tensors(const checker *c) {
   const rt_dim *dims = array(c, c->p->dims);
   for (uint64_t i = 0; i < c->p->dims.count; i++)
-    if (!string_fits(c, dims[i].name) || dims[i].step < 1 || dims[i].lo > dims[i].hi)
+    if (!string_fits(c, dims[i].name) || !range_holds(&dims[i]))
       return refuse(c->err, "plan: dim %u is broken", (unsigned)i);
   const rt_tensor_info *t = array(c, c->p->tensors);
   for (uint64_t i = 0; i < c->p->tensors.count; i++)
     if (!string_fits(c, t[i].name) || t[i].dtype >= RT_DTYPES || t[i].rank > RT_MAX_RANK ||
-        !exprs_fit(c, t[i].dims, t[i].rank))
+        !exprs_fit(c, t[i].dims, t[i].rank) || (t[i].dtype == RT_bool && (t[i].flags & RT_OPTIONAL) && t[i].dflt > 1))
       return refuse(c->err, "plan: tensor %u is broken", (unsigned)i);
   return RT_OK;
 }
 
 static rt_status check_step(const checker *c, const rt_program *g, uint64_t i) {
   const rt_step *s = (const rt_step *)array(c, c->p->steps) + i;
-  const rt_kernel_info *k = (const rt_kernel_info *)array(c, c->p->kernels) + s->kernel;
-  if (s->kernel >= c->p->kernels.count || !string_fits(c, s->label) || k->n_grid > 3 ||
-      !words_fit(c, s->buffers, k->n_buffers) || !exprs_fit(c, s->symbols, k->n_symbols) ||
-      !exprs_fit(c, s->grid, k->n_grid))
+  const rt_kernel_info *kernels = array(c, c->p->kernels),
+                       *k = s->kernel < c->p->kernels.count ? &kernels[s->kernel] : NULL;
+  if (!k || !string_fits(c, s->label) || k->n_grid > 3 || !words_fit(c, s->buffers, k->n_buffers) ||
+      !exprs_fit(c, s->symbols, k->n_symbols) || !exprs_fit(c, s->grid, k->n_grid))
     return refuse(c->err, "plan: step %u is broken", (unsigned)i);
   const uint32_t *words = array(c, c->p->words);
   for (uint32_t b = 0; b < k->n_buffers; b++)

@@ -123,7 +123,7 @@ static void add_tensor(writer *w, const char *name, ir_type t, const scalar *dfl
       .name = string_of(w, name), .dtype = (uint32_t)t.dt, .rank = t.rank, .dims = exprs_of(w, t.rank, t.dim)};
   if (dflt) {
     info.flags = RT_OPTIONAL;
-    info.dflt = dtype_is_float(dflt->dt) ? dflt->v.f : (double)dflt->v.i;
+    scalar_store(&info.dflt, *dflt);
   }
   vec_push(w->a, &w->tensors, info);
 }
