@@ -16,6 +16,7 @@ bool step_reduce(gen *g) {
   const rv *p = gen_pick(g, has_dims);
   if (!p) return false;
   rv x = *p;
+  if (chance(g, 20)) x.v = gen_transpose(g, x.v);
   ir_type t = x.v->type;
   op_code op = t.dt == DT_bool ? OP_sum : ops[below(g, 8)];
   int64_t axes[IR_MAX_RANK], count = 1;

@@ -41,7 +41,9 @@ const rv *gen_pick(gen *g, bool (*suits)(gen *g, const rv *x));
 // A value of x's dtype that can be broadcast to x's dims, already broadcast: from the pool, or new.
 rv gen_partner(gen *g, const rv *x, char kind);
 ir_value *gen_broadcast(gen *g, ir_value *v, ir_type like);
-int64_t gen_count(gen *g, ir_type t); // elements when all dims are largest; INT64_MAX when unknown
+ir_value *gen_transpose(gen *g, ir_value *v); // axes in random order
+ir_value *gen_reverse(gen *g, ir_value *v);   // along some axes
+int64_t gen_count(gen *g, ir_type t);         // elements when all dims are largest; INT64_MAX when unknown
 int64_t gen_extent(gen *g, const idx *e, bool largest);
 
 static inline bool gen_is_float(const rv *x) { return dtype_is_float(x->v->type.dt); }

@@ -107,7 +107,12 @@ static bool fits_into(ir_type t, ir_type like) {
 
 rv gen_partner(gen *g, const rv *x, char kind) {
   ir_type like = x->v->type;
-  rv y = {0};
+  rv y = *x;
+  if (kind == 0 && like.rank > 0 &&
+      chance(g, 12)) { // itself, moved: where fusion must see that elements do not line up
+    y.v = chance(g, 50) ? gen_transpose(g, x->v) : gen_reverse(g, x->v);
+    if (y.v && ir_type_equal(y.v->type, like)) return y;
+  }
   for (int tries = 0; kind == 0 && tries < 6 && chance(g, 80); tries++) {
     const rv *z = &g->pool.at[below(g, (uint32_t)g->pool.n)];
     if (!fits_into(z->v->type, like)) continue;

@@ -49,19 +49,23 @@ bool step_reshape(gen *g) {
   return true;
 }
 
-bool step_transpose(gen *g) {
-  const rv *p = gen_pick(g, has_dims);
-  if (!p || p->v->type.rank < 2) return false;
-  rv x = *p;
+ir_value *gen_transpose(gen *g, ir_value *v) {
   int64_t perm[IR_MAX_RANK];
-  for (uint32_t i = 0; i < x.v->type.rank; i++) perm[i] = i;
-  for (uint32_t i = x.v->type.rank; i > 1; i--) {
+  for (uint32_t i = 0; i < v->type.rank; i++) perm[i] = i;
+  for (uint32_t i = v->type.rank; i > 1; i--) {
     uint32_t k = below(g, i);
     int64_t s = perm[i - 1];
     perm[i - 1] = perm[k];
     perm[k] = s;
   }
-  push_moved(g, &x, ir_transpose(&g->b, x.v, perm));
+  return ir_transpose(&g->b, v, perm);
+}
+
+bool step_transpose(gen *g) {
+  const rv *p = gen_pick(g, has_dims);
+  if (!p || p->v->type.rank < 2) return false;
+  rv x = *p;
+  push_moved(g, &x, gen_transpose(g, x.v));
   return true;
 }
 
@@ -137,18 +141,22 @@ bool step_pad(gen *g) {
   return true;
 }
 
+ir_value *gen_reverse(gen *g, ir_value *v) {
+  int64_t axes[IR_MAX_RANK];
+  size_t n = 0;
+  while (n == 0)
+    for (uint32_t i = 0; i < v->type.rank; i++)
+      if (chance(g, 50)) axes[n++] = i;
+  const ir_attr attr = attr_ints(g->m, "axes", n, axes);
+  ir_node *node = ir_build(&g->b, OP_reverse, 1, &v, 1, &attr, 0, NULL, 0, NULL);
+  return node ? &node->out[0] : NULL;
+}
+
 bool step_reverse(gen *g) {
   const rv *p = gen_pick(g, has_dims);
   if (!p) return false;
   rv x = *p;
-  int64_t axes[IR_MAX_RANK];
-  size_t n = 0;
-  while (n == 0)
-    for (uint32_t i = 0; i < x.v->type.rank; i++)
-      if (chance(g, 50)) axes[n++] = i;
-  const ir_attr attr = attr_ints(g->m, "axes", n, axes);
-  ir_node *node = ir_build(&g->b, OP_reverse, 1, &x.v, 1, &attr, 0, NULL, 0, NULL);
-  push_moved(g, &x, node ? &node->out[0] : NULL);
+  push_moved(g, &x, gen_reverse(g, x.v));
   return true;
 }
 
