@@ -133,6 +133,9 @@ LLVMValueRef cg_icmp(cg *g, LLVMIntPredicate p, LLVMValueRef x, LLVMValueRef y) 
 }
 
 LLVMValueRef cg_select(cg *g, LLVMValueRef c, LLVMValueRef x, LLVMValueRef y) {
+  // Vectors of i1 by logic: on chains of such selects LLVM 19's instruction combiner for AVX2 does not end.
+  if (cg_element(x) == g->i1 && is_vector(LLVMTypeOf(c)))
+    return cg_or(g, cg_and(g, c, x), cg_and(g, LLVMBuildNot(g->b, c, ""), y));
   return LLVMBuildSelect(g->b, c, x, y, "");
 }
 
