@@ -155,3 +155,28 @@ tile_shape pick_cols(lower_group *g, const idx *extent) {
   while (cols > lanes && (int64_t)cols / 2 >= n) cols /= 2;
   return (tile_shape){cols, idx_divides(g->m->ix, cols, extent) == TRI_yes};
 }
+
+uint32_t nest_order_batch(uint32_t n, nest_label *batch) {
+  nest_label sized[IR_MAX_RANK * 2], constant[IR_MAX_RANK * 2];
+  uint32_t n_sized = 0, n_constant = 0, k = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    if (idx_is_const(batch[i].extent, NULL)) constant[n_constant++] = batch[i];
+    else sized[n_sized++] = batch[i];
+  }
+  if (n_sized) batch[k++] = sized[0];
+  for (uint32_t i = 0; i < n_constant; i++) batch[k++] = constant[i];
+  for (uint32_t i = 1; i < n_sized; i++) batch[k + i - 1] = sized[i];
+  return k;
+}
+
+void nest_bind_grid(splice *s, uint32_t n, const nest_label *batch) {
+  idx_ctx *kc = s->g->k->ix;
+  const idx *points = idx_int(kc, 1);
+  for (uint32_t i = 0; i < n; i++) points = idx_mul(kc, points, lower_dim_expr(s->g, batch[i].extent));
+  const idx *at = lower_grid(s->g, "b", points);
+  for (uint32_t i = n; i-- > 0;) { // the last one fastest
+    const idx *extent = lower_dim_expr(s->g, batch[i].extent);
+    splice_bind(s, batch[i].s, i ? idx_mod(kc, at, extent) : at);
+    at = i ? idx_floordiv(kc, at, extent) : at;
+  }
+}

@@ -101,6 +101,11 @@ const idx *splice_index(splice *s, const idx *e); // module index over labels an
 kir_tile *splice_tile(splice *s, const sx *e);
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);
 
+// Batch labels on one grid axis, whose coordinate is taken apart by division, so that all but the first of them must
+// have constant extents. Ordering puts those that share the axis first and returns how many; the rest become loops.
+uint32_t nest_order_batch(uint32_t n, nest_label *batch);
+void nest_bind_grid(splice *s, uint32_t n, const nest_label *batch); // adds the axis
+
 // Loops over what is not in the grid: serial loops from `from` on, calling `body` inside. Binds labels in the splice.
 typedef struct tile_shape {
   uint32_t cols; // elements of the vector label a tile holds

@@ -38,34 +38,6 @@ static void choose_tile(contract *x) {
 
 static void choose_block(contract *x) { x->mc = x->rows * (192 / x->rows ? 192 / x->rows : 1); }
 
-// Orders the batch labels: first those that share one grid axis, whose coordinate is taken apart by division, so that
-// all but the first of them must have constant extents; the rest become loops.
-static void order_batch(contract *x) {
-  nest_label first[MAX_OUTER], constant[MAX_OUTER], rest[MAX_OUTER];
-  uint32_t n_first = 0, n_constant = 0, n_rest = 0, n = 0;
-  for (uint32_t i = 0; i < x->n_batch; i++) {
-    if (idx_is_const(x->batch[i].extent, NULL)) constant[n_constant++] = x->batch[i];
-    else if (n_first == 0) first[n_first++] = x->batch[i];
-    else rest[n_rest++] = x->batch[i];
-  }
-  for (uint32_t i = 0; i < n_first; i++) x->batch[n++] = first[i];
-  for (uint32_t i = 0; i < n_constant; i++) x->batch[n++] = constant[i];
-  x->n_grid_batch = n;
-  for (uint32_t i = 0; i < n_rest; i++) x->batch[n++] = rest[i];
-}
-
-static void bind_grid_batch(contract *x, splice *s) {
-  idx_ctx *kc = x->g->k->ix;
-  const idx *points = idx_int(kc, 1);
-  for (uint32_t i = 0; i < x->n_grid_batch; i++) points = idx_mul(kc, points, lower_dim_expr(x->g, x->batch[i].extent));
-  const idx *at = lower_grid(x->g, "b", points);
-  for (uint32_t i = x->n_grid_batch; i-- > 0;) { // the last one fastest
-    const idx *extent = lower_dim_expr(x->g, x->batch[i].extent);
-    splice_bind(s, x->batch[i].s, i ? idx_mod(kc, at, extent) : at);
-    at = i ? idx_floordiv(kc, at, extent) : at;
-  }
-}
-
 // Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
 // stores side by side.
 static bool classify(contract *x) {
@@ -288,7 +260,7 @@ bool schedule_contract(lower_group *g) {
   if (!collect(&x, dot)) return false;
   nest_merge(&x.n);
   if (!classify(&x)) return false;
-  order_batch(&x);
+  x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   choose_tile(&x);
   choose_block(&x);
   contract_choose_operand(&x);
@@ -296,7 +268,7 @@ bool schedule_contract(lower_group *g) {
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g};
   contract_block blk = {.m = lower_dim_expr(g, x.m), .nn = lower_dim_expr(g, x.nn)};
-  bind_grid_batch(&x, &s);
+  nest_bind_grid(&s, x.n_grid_batch, x.batch);
   blk.m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, blk.m, x.mc)), x.mc);
   blk.me = idx_min(kc, blk.m, idx_addi(kc, blk.m0, x.mc));
   blk.panel = lower_grid(g, "gn", idx_ceildiv(kc, blk.nn, x.cols));
