@@ -66,6 +66,10 @@ LLVMValueRef cg_lane_numbers(cg *g, uint32_t first, uint32_t lanes) {
 LLVMValueRef cg_splat(cg *g, LLVMValueRef one, uint32_t lanes) {
   if (lanes == 1) return one;
   if (LLVMIsConstant(one)) return cg_splat_const(one, lanes);
+  if (LLVMTypeOf(one) == g->i1) { // as integers: on splats of i1 LLVM 19's instruction combiner for AVX2 does not end
+    LLVMValueRef wide = cg_splat(g, LLVMBuildZExt(g->b, one, g->i32, ""), lanes);
+    return LLVMBuildICmp(g->b, LLVMIntNE, wide, LLVMConstNull(LLVMTypeOf(wide)), "");
+  }
   LLVMTypeRef t = LLVMVectorType(LLVMTypeOf(one), lanes);
   LLVMValueRef first = LLVMBuildInsertElement(g->b, LLVMGetPoison(t), one, LLVMConstInt(g->i32, 0, false), "");
   return LLVMBuildShuffleVector(g->b, first, LLVMGetPoison(t), LLVMConstNull(LLVMVectorType(g->i32, lanes)), "");
@@ -133,9 +137,6 @@ LLVMValueRef cg_icmp(cg *g, LLVMIntPredicate p, LLVMValueRef x, LLVMValueRef y) 
 }
 
 LLVMValueRef cg_select(cg *g, LLVMValueRef c, LLVMValueRef x, LLVMValueRef y) {
-  // Vectors of i1 by logic: on chains of such selects LLVM 19's instruction combiner for AVX2 does not end.
-  if (cg_element(x) == g->i1 && is_vector(LLVMTypeOf(c)))
-    return cg_or(g, cg_and(g, c, x), cg_and(g, LLVMBuildNot(g->b, c, ""), y));
   return LLVMBuildSelect(g->b, c, x, y, "");
 }
 
