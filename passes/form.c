@@ -57,11 +57,11 @@ static const sx *make(form_ctx *f, sx e) {
   return s;
 }
 
-static const sx *make_const(form_ctx *f, scalar v) { return make(f, (sx){.kind = SX_const, .dt = v.dt, .imm = v}); }
+const sx *form_const(form_ctx *f, scalar v) { return make(f, (sx){.kind = SX_const, .dt = v.dt, .imm = v}); }
 
 const sx *form_index(form_ctx *f, const idx *at) {
   int64_t v;
-  if (idx_is_const(at, &v)) return make_const(f, scalar_i(DT_i32, v));
+  if (idx_is_const(at, &v)) return form_const(f, scalar_i(DT_i32, v));
   return make(f, (sx){.kind = SX_index, .dt = DT_i32, .at = at});
 }
 
@@ -95,14 +95,14 @@ static const idx *index_arithmetic(form_ctx *f, op_code op, const sx *x, const s
   return e && idx_range(c, e, &lo, &hi) && lo >= INT32_MIN && hi <= INT32_MAX ? e : NULL;
 }
 
-static const sx *make_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in) {
+const sx *form_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in) {
   scalar args[3];
   bool all_const = true;
   for (uint32_t i = 0; i < n; i++) {
     all_const = all_const && in[i]->kind == SX_const;
     args[i] = in[i]->imm;
   }
-  if (all_const) return make_const(f, op_eval_scalar(op, args, dt));
+  if (all_const) return form_const(f, op_eval_scalar(op, args, dt));
   if (op == OP_where && in[0]->kind == SX_const) return in[0]->imm.v.i ? in[1] : in[2];
   if (n == 2 && dt == DT_i32 && in[0]->dt == DT_i32) {
     const idx *at = index_arithmetic(f, op, in[0], in[1]);
@@ -151,7 +151,7 @@ static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
   if (!e) return NULL;
   const ir_attr *value = ir_attr_find(n, "value");
   dtype dt = n->out[0].type.dt;
-  const sx *fill = make_const(f, value && value->kind == ATTR_float ? scalar_f(dt, value->v.f)
+  const sx *fill = form_const(f, value && value->kind == ATTR_float ? scalar_f(dt, value->v.f)
                                                                     : scalar_i(dt, value ? value->v.i : 0));
   for (uint32_t i = 0; i < rank; i++) {
     e = make_pick(f, inner[i], e, fill);
@@ -229,13 +229,13 @@ static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at)
   const ir_node *n = v->def;
   const idx *operand_at[IR_MAX_RANK];
   scalar splat;
-  if (n->op == OP_const) return ir_is_splat(v, &splat) ? make_const(f, splat) : NULL;
+  if (n->op == OP_const) return ir_is_splat(v, &splat) ? form_const(f, splat) : NULL;
   if (n->op == OP_iota) return form_index(f, at[ir_attr_int(n, "axis", 0)]);
   if (op_is_elementwise(n->op)) {
     const sx *in[3];
     for (uint32_t i = 0; i < n->n_in; i++)
       if (!(in[i] = form_at(f, n->in[i], at))) return NULL;
-    return make_op(f, n->op, v->type.dt, n->n_in, in);
+    return form_op(f, n->op, v->type.dt, n->n_in, in);
   }
   if (n->op == OP_pad) return form_pad(f, n, at);
   if (n->op == OP_concat) return form_concat(f, n, at);

@@ -40,6 +40,9 @@ form_ctx *form_new(arena *a, ir_module *m, form_stop (*classify)(void *user, con
 // classify was wrong).
 const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at);
 
+// Scalars made by hand, folded and interned like those that walks make.
+const sx *form_const(form_ctx *f, scalar v);
+const sx *form_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in);
 // An index expression as a scalar.
 const sx *form_index(form_ctx *f, const idx *at);
 

@@ -109,11 +109,15 @@ static ir_value *inside(region_build *rb, const ir_value *v) {
   return &ir_copy_node(&rb->b, v->def, in, rb->inner)->out[0];
 }
 
-static const char *kind_name(fuse_kind k) { return k == FUSE_contract ? "contract" : k == FUSE_row ? "row" : "elem"; }
+static const char *kind_name(fuse_kind k) {
+  static const char *const name[] = {"elem", "row", "contract", "attention"};
+  return name[k];
+}
 
 // The name of a kernel: what its operators do, in order, shortened.
 static const char *group_name(arena *a, const fuse_group *g) {
   if (!g) return "copy";
+  if (g->kind == FUSE_attention) return "attention";
   strbuf b;
   sb_init(&b, a);
   for (size_t i = 0; i < g->nodes.n && b.n < 48; i++)

@@ -2,10 +2,11 @@
 #ifndef NNC_PASSES_FUSE_H
 #define NNC_PASSES_FUSE_H
 
+#include "passes/attention.h"
 #include "passes/pass.h"
 #include "passes/place.h"
 
-typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract } fuse_kind;
+typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract, FUSE_attention } fuse_kind;
 
 typedef struct fuse_set fuse_set; // the ids of groups that a group needs, directly or not: a bit set
 
@@ -19,6 +20,12 @@ typedef struct fuse_group {
   bool merged;     // became another group's prologue
 } fuse_group;
 
+typedef struct fuse_cone { // an attention
+  attention_cone cone;
+  const ir_node *last;        // mix, or the division after it
+  VEC(const ir_node *) nodes; // met so far, in topological order
+} fuse_cone;
+
 typedef struct fuse_plan {
   arena *a;
   ir_module *m;
@@ -30,6 +37,7 @@ typedef struct fuse_plan {
   map *user;     // ir_value * -> its last user node
   map *free;     // ir_node * -> what its readers compute again: movement, leaves, cheap arithmetic on positions
   map *pinned;   // ir_node * -> anything: of those, what is stored all the same: a gather reads its index from memory
+  map *cones;    // ir_node * -> fuse_cone *
   places place;
 } fuse_plan;
 
@@ -45,5 +53,11 @@ uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v);
 // Can lowering make a kernel of the operator? Not of operators without OPF_COMPILED, of windows, nor of slices whose
 // start is a value.
 bool fuse_has_schedule(ir_module *m, const ir_node *n);
+
+// What fuse_attention.c asks of fuse_group.c.
+bool fuse_is_cheap(op_code op);
+void fuse_make_free(fuse_plan *p, const ir_node *n);           // readers compute it again
+form_stop fuse_stops_at_memory(void *plan, const ir_value *v); // a classify of form.h: opens what is free
+void fuse_find_attention(fuse_plan *p);                        // fills cones
 
 #endif

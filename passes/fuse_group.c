@@ -30,7 +30,7 @@ bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
 
 uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v) { return (uintptr_t)map_get_ptr(p->uses, v); }
 
-static bool is_cheap(op_code op) {
+bool fuse_is_cheap(op_code op) {
   switch ((int)op) {
   case OP_neg:
   case OP_abs:
@@ -81,7 +81,7 @@ bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
 
 // Cheap arithmetic on positions and constants.
 static bool is_positional(const fuse_plan *p, const ir_node *n) {
-  if (!is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
+  if (!fuse_is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) {
     const ir_node *d = n->in[i]->def;
     while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1 && fuse_is_free(p, d)) d = d->in[0]->def;
@@ -100,10 +100,8 @@ static uint32_t own_picks(const ir_node *n) {
   return picks;
 }
 
-// Notes whether a node is free; one whose tree grows too large is stored instead.
-static void find_free(fuse_plan *p, const ir_node *n) {
-  op_class cls = op_get(n->op)->cls;
-  if (!fuse_has_schedule(p->m, n) || (cls != OPC_leaf && cls != OPC_movement && !is_positional(p, n))) return;
+// Notes that a node is free; one whose tree grows too large is stored instead.
+void fuse_make_free(fuse_plan *p, const ir_node *n) {
   free_tree *t = ARENA_NEW(p->a, free_tree);
   t->nodes = 1;
   for (uint32_t i = 0; i < n->n_in; i++) {
@@ -114,6 +112,12 @@ static void find_free(fuse_plan *p, const ir_node *n) {
   t->picks += own_picks(n);
   map_put_ptr(p->free, n, t);
   if (n->n_in && (t->nodes > FREE_MAX_NODES || t->picks > GROUP_MAX_PICKS)) map_put_ptr(p->pinned, n, p);
+}
+
+static void find_free(fuse_plan *p, const ir_node *n) {
+  op_class cls = op_get(n->op)->cls;
+  if (fuse_has_schedule(p->m, n) && (cls == OPC_leaf || cls == OPC_movement || is_positional(p, n)))
+    fuse_make_free(p, n);
 }
 
 static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) {
@@ -155,10 +159,11 @@ static void add_need(void *user, fuse_group *producer) {
   for (uint32_t w = 0; w <= x->plan->max_groups / 64; w++) x->group->needs[w] |= producer->needs[w];
 }
 
+// `at`: its place, or NULL where no reader outside may ask for it.
 static void add_node(fuse_plan *p, fuse_group *g, const ir_node *n, const idx *const *at) {
   vec_push(p->a, &g->nodes, n);
   map_put_ptr(p->group_of, n, g);
-  place_set(&p->place, &n->out[0], at);
+  if (at) place_set(&p->place, &n->out[0], at);
   needing x = {p, g};
   for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_need, &x);
   for (size_t i = 0; i < p->groups.n; i++) // who needs g needs what g now needs
@@ -226,7 +231,7 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   for (uint32_t i = 0; i < c.n; i++) {
     fuse_group *g = c.at[i];
     membership member = {p, g};
-    if (g->kind == FUSE_contract || !stays_convex(&c, g) || !has_room(g)) continue;
+    if (g->kind == FUSE_contract || g->kind == FUSE_attention || !stays_convex(&c, g) || !has_room(g)) continue;
     if (!place_reduction(&p->place, &g->dom, n, is_member, &member, at, reduced)) continue;
     if (g->kind == FUSE_row && memcmp(reduced, g->dom.reduced, sizeof reduced) != 0) continue;
     g->kind = FUSE_row;
@@ -241,7 +246,7 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, at);
 }
 
-static form_stop stops_at_memory(void *user, const ir_value *v) {
+form_stop fuse_stops_at_memory(void *user, const ir_value *v) {
   scalar splat;
   bool open = v->def && v->def->op != OP_weight && (v->def->op != OP_const || ir_is_splat(v, &splat)) &&
               fuse_is_free(user, v->def);
@@ -253,7 +258,7 @@ static void pin_index(fuse_plan *p, const ir_node *gather) {
   const ir_value *index = gather->in[1];
   domain d;
   domain_init(p->m, &d, index->type.rank, index->type.dim);
-  const sx *e = form_at(form_new(p->a, p->m, stops_at_memory, p), index, d.at);
+  const sx *e = form_at(form_new(p->a, p->m, fuse_stops_at_memory, p), index, d.at);
   bool good = e && (e->kind == SX_const || e->kind == SX_index || e->kind == SX_load);
   if (!good && index->def && fuse_is_free(p, index->def)) map_put_ptr(p->pinned, index->def, p);
 }
@@ -270,6 +275,17 @@ static void open_contract(fuse_plan *p, const ir_node *n) {
   fuse_group *g = new_group(p, FUSE_contract, n);
   domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
   add_node(p, g, n, g->dom.at);
+}
+
+// The nodes of an attention in the order of the graph; the last one opens the group.
+static void join_attention(fuse_plan *p, fuse_cone *c, const ir_node *n) {
+  if (!fuse_is_free(p, n)) vec_push(p->a, &c->nodes, n);
+  if (n != c->last) return;
+  const ir_node *mix = c->cone.mix;
+  fuse_group *g = new_group(p, FUSE_attention, mix);
+  domain_init(p->m, &g->dom, mix->out[0].type.rank, mix->out[0].type.dim);
+  for (size_t i = 0; i < c->nodes.n; i++)
+    add_node(p, g, c->nodes.at[i], c->nodes.at[i] == mix || c->nodes.at[i] == n ? g->dom.at : NULL);
 }
 
 // The one group that reads any value of g, or NULL when there are several or a graph output is among the readers.
@@ -299,9 +315,11 @@ static void merge_prologues(fuse_plan *p) {
     fuse_group *g = p->groups.at[i];
     if (g->kind != FUSE_elem || g->nodes.n > PROLOGUE_OPS) continue;
     bool cheap = true;
-    for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && is_cheap(g->nodes.at[k]->op);
+    for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    if (!reader || reader->kind != FUSE_contract || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
+    if (!reader || (reader->kind != FUSE_contract && reader->kind != FUSE_attention) ||
+        g->nodes.n + reader->nodes.n > GROUP_MAX_NODES)
+      continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
     for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);
@@ -335,16 +353,20 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->user = map_new(a);
   p->free = map_new(a);
   p->pinned = map_new(a);
+  p->cones = map_new(a);
   p->place = places_new(a, g->module);
   p->place.stored = p->pinned;
   count_uses(p, g);
   for (const ir_node *n = g->body->first; n; n = n->next) find_free(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next)
     if (n->op == OP_gather) pin_index(p, n);
+  fuse_find_attention(p);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;
     if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) continue;
-    if (op_is_elementwise(n->op)) join_elementwise(p, n);
+    fuse_cone *cone = map_get_ptr(p->cones, n);
+    if (cone) join_attention(p, cone, n);
+    else if (op_is_elementwise(n->op)) join_elementwise(p, n);
     else if (cls == OPC_reduce) join_reduction(p, n);
     else if (n->op == OP_contract) open_contract(p, n);
     else open_copy(p, n);

@@ -190,6 +190,7 @@ static bool run_schedule(lower_group *g) {
   if (!places_of_group(&g->place, &g->dom, g->node)) return false;
   if (!strcmp(kind, "contract")) return schedule_contract(g);
   if (!strcmp(kind, "row")) return schedule_row(g);
+  if (!strcmp(kind, "attention")) return schedule_attention(g);
   return schedule_elem(g);
 }
 

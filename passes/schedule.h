@@ -38,6 +38,7 @@ typedef struct lower_group {
 bool schedule_elem(lower_group *g);
 bool schedule_row(lower_group *g);
 bool schedule_contract(lower_group *g);
+bool schedule_attention(lower_group *g);
 
 // -- parameters and index translation --
 kir_buffer *lower_in(lower_group *g, const ir_value *v);  // finds or adds an `in` parameter, flat
