@@ -277,15 +277,17 @@ static void open_contract(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, g->dom.at);
 }
 
-// The nodes of an attention in the order of the graph; the last one opens the group.
+// The nodes of an attention; the last one opens the group. The domain's root stands behind all but a division that
+// follows it: what comes after a root must have a place.
 static void join_attention(fuse_plan *p, fuse_cone *c, const ir_node *n) {
-  if (!fuse_is_free(p, n)) vec_push(p->a, &c->nodes, n);
-  if (n != c->last) return;
   const ir_node *mix = c->cone.mix;
+  if (n != mix && n != c->last) vec_push(p->a, &c->nodes, n);
+  if (n != c->last) return;
   fuse_group *g = new_group(p, FUSE_attention, mix);
   domain_init(p->m, &g->dom, mix->out[0].type.rank, mix->out[0].type.dim);
-  for (size_t i = 0; i < c->nodes.n; i++)
-    add_node(p, g, c->nodes.at[i], c->nodes.at[i] == mix || c->nodes.at[i] == n ? g->dom.at : NULL);
+  for (size_t i = 0; i < c->nodes.n; i++) add_node(p, g, c->nodes.at[i], NULL);
+  add_node(p, g, mix, g->dom.at);
+  if (n != mix) add_node(p, g, n, g->dom.at);
 }
 
 // The one group that reads any value of g, or NULL when there are several or a graph output is among the readers.

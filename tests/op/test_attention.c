@@ -1,0 +1,146 @@
+// Attention in every style (attention_cases.def): is it tiled exactly where it should be, are blocks that masks empty
+// skipped, and do all engines agree, on fresh shapes, data and CPU levels?
+//
+//   NNC_SEED   first seed; else from the clock, printed
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "frontend/frontend.h"
+#include "op/agree.h"
+#include "passes/program.h"
+
+typedef enum how { T, C, W, N } how;
+
+typedef struct attention_case {
+  const char *name;
+  how tiled;
+  const char *dims, *inputs, *steps;
+} attention_case;
+
+#define A(name, how, ...) {#name, how, __VA_ARGS__},
+static const attention_case cases[] = {
+#include "op/attention_cases.def"
+};
+#undef A
+
+enum { CASES = sizeof cases / sizeof *cases };
+
+// "a: 1; b: 2" as the lines of a section.
+static const char *section(arena *a, const char *name, const char *entries) {
+  strbuf b;
+  sb_init(&b, a);
+  sb_fmt(&b, "%s:\n  ", name);
+  for (const char *p = entries; *p; p++) sb_z(&b, *p == ';' ? "\n " : (char[]){*p, '\0'});
+  return sb_cstr(&b);
+}
+
+static ir_module *load(arena *a, diag_list *l, const attention_case *t) {
+  str text = str_of(str_fmt(a, "nnc: 1\n%s\n%s\nsteps:\n%soutputs:\n  y: y\n%s", section(a, "dims", t->dims),
+                            section(a, "inputs", t->inputs), t->steps, strstr(t->steps, "- z:") ? "  z: z\n" : ""));
+  diag_init(l, a);
+  return frontend_load(a, l, "attention.yaml", &text, NULL);
+}
+
+static uint32_t attentions(const ir_module *m) {
+  uint32_t n = 0;
+  for (const ir_node *q = m->graphs.at[0]->body->first; q; q = q->next)
+    n += q->op == OP_group && !strcmp(ir_attr_str(q, "kind", ""), "attention");
+  return n;
+}
+
+// The loop over blocks of keys, as text: "0..n0 step", or bounded by what the mask leaves.
+static const char *key_loop(arena *a, const program_set *set) {
+  for (size_t i = 0; i < set->kernels.n; i++) {
+    strbuf b;
+    sb_init(&b, a);
+    kir_print(&b, set->kernels.at[i]);
+    const char *found = strstr(sb_cstr(&b), "for kb_");
+    if (found) return str_fmt(a, "%.*s", (int)strcspn(found, "\n"), found);
+  }
+  return "";
+}
+
+// Scores in memory are what tiling is for: no buffer may have as many elements as queries times keys.
+static void tiled_where_it_should_be(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CASES; i++) {
+    const attention_case *t = &cases[i];
+    arena *a = arena_new(NULL);
+    diag_list l;
+    ir_module *m = load(a, &l, t);
+    strbuf said;
+    sb_init(&said, a);
+    diag_render_all(&l, false, &said);
+    if (!m) fail_msg("%s: %s", t->name, sb_cstr(&said));
+    pass_context c = {a, &l, target_find("x86-64-v3"), NULL};
+    pass_options options = PASS_OPTIONS_INIT;
+    options.round_trip = true;
+    program_set *set = pass_run_all(&c, m, &options, NULL) ? lower_module(&c, m) : NULL;
+    diag_render_all(&l, false, &said);
+    if (!set) fail_msg("%s: %s", t->name, sb_cstr(&said));
+    if (attentions(m) != (t->tiled != N))
+      fail_msg("%s: %u groups are attention\n%s", t->name, attentions(m), sb_cstr(&said));
+    const char *loop = key_loop(a, set);
+    bool from_start = strstr(loop, " in 0..") != NULL, to_end = strstr(loop, "..n") != NULL;
+    if (t->tiled == T && (!from_start || !to_end) && strcmp(t->name, "grown_keys") != 0)
+      fail_msg("%s: skips keys: %s", t->name, loop);
+    if (t->tiled == C && (!from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
+    if (t->tiled == W && (from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
+    arena_free(a);
+  }
+}
+
+static void engines_agree_on_attention(void **state) {
+  (void)state;
+  const char *given = getenv("NNC_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 100;
+  print_message("NNC_SEED=%llu\n", (unsigned long long)seed);
+  agree_counts counts = {0};
+  for (size_t i = 0; i < CASES; i++) {
+    arena *a = arena_new(NULL);
+    diag_list l;
+    strbuf why;
+    sb_init(&why, a);
+    ir_module *m = load(a, &l, &cases[i]);
+    assert_non_null(m);
+    if (!engines_agree(a, m, seed + i, &counts, &why))
+      fail_msg("%s, NNC_SEED=%llu: %s", cases[i].name, (unsigned long long)seed, sb_cstr(&why));
+    arena_free(a);
+  }
+  print_message("%llu tensors, %llu with a wide bound\n", (unsigned long long)counts.tensors,
+                (unsigned long long)counts.vague);
+}
+
+// What keeps an attention from being tiled is said where it is written.
+static void the_reason_is_given(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CASES; i++) {
+    const attention_case *t = &cases[i];
+    if (strcmp(t->name, "weights_returned") != 0 && strcmp(t->name, "scores_reused") != 0) continue;
+    arena *a = arena_new(NULL);
+    diag_list l;
+    ir_module *m = load(a, &l, t);
+    pass_context c = {a, &l, target_find("x86-64-v3"), NULL};
+    pass_options options = PASS_OPTIONS_INIT;
+    assert_true(pass_run_all(&c, m, &options, NULL));
+    bool said = false;
+    for (size_t k = 0; k < l.items.n; k++) said = said || l.items.at[k]->id == DIAG_ID_attention_not_tiled;
+    if (!said) fail_msg("%s: nothing is said", t->name);
+    arena_free(a);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(tiled_where_it_should_be),
+                                     cmocka_unit_test(engines_agree_on_attention),
+                                     cmocka_unit_test(the_reason_is_given)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
