@@ -17,7 +17,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MB = 96, NB = 120, MAX_OUTER = 12, STATS = 3 };
+enum { MB = 96, NB = 60, MAX_OUTER = 12, STATS = 3 };
 enum { ROOT_q, ROOT_k, ROOT_v, ROOT_score, ROOT_columns, ROOT_rows, ROOT_facts }; // then facts, then yields
 
 typedef struct flash {
