@@ -1,20 +1,24 @@
 // The compile driver: see compile.h.
 #define _GNU_SOURCE // dladdr
 #include "api/compile.h"
+#include "api/compile_cache.h"
+#include "api/prepare.h"
 #include "base/clock.h"
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 static double ms_since(int64_t start) { return (double)(clock_ns() - start) * 1e-6; }
 
-bool compile_begin(compile_job *j, arena *a, const char *path, const frontend_options *front, const char *cpu) {
+bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, const frontend_options *front,
+                   const char *cpu) {
   memset(j, 0, sizeof *j);
   j->a = a;
   j->path = path;
+  j->text = text;
   if (front) j->front = *front;
   diag_init(&j->diags, a);
   j->passes = PASS_OPTIONS_INIT;
+  j->cache = cache_none(a);
   j->target = cpu ? target_find(cpu) : target_native();
   if (!j->target) {
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu),
@@ -29,18 +33,27 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const frontend_op
   return true;
 }
 
-bool compile_frontend(compile_job *j, const str *text) {
+void compile_use_cache(compile_job *j) { j->cache = cache_open(j->a, &j->diags, true); }
+
+bool compile_frontend(compile_job *j) {
   int64_t start = clock_ns();
-  j->source = j->m = frontend_load(j->a, &j->diags, j->path, text, &j->front);
+  j->source = j->m = frontend_load(j->a, &j->diags, j->path, j->text, &j->front);
+  j->n_source_files = j->diags.files.n;
+  j->n_source_messages = j->diags.items.n;
   j->frontend_ms += ms_since(start);
   return j->m && !diag_failed(&j->diags);
 }
 
 bool compile_weights(compile_job *j) {
+  if (j->weights_bound) return true;
+  if (!j->source) { // the image came from the cache, and with it the messages that the front end gives again
+    j->diags.items.n = j->diags.files.n = 0;
+    if (!compile_frontend(j)) return false;
+  }
   int64_t start = clock_ns();
-  bool ok = frontend_bind_weights(j->source, &j->diags, j->path, &j->front);
+  j->weights_bound = frontend_bind_weights(j->source, &j->diags, j->path, &j->front, &j->weight_files);
   j->frontend_ms += ms_since(start);
-  return ok && !diag_failed(&j->diags);
+  return j->weights_bound && !diag_failed(&j->diags);
 }
 
 bool compile_passes(compile_job *j) {
@@ -95,30 +108,29 @@ bool compile_object(compile_job *j) {
   for (size_t i = 0; i < j->object.n_kernels; i++)
     if (j->object.scratch_bytes[i] > scratch) scratch = j->object.scratch_bytes[i];
   bool ok = plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
+  if (ok) image_make(j->a, &j->image, j->set, &j->plan, j->object.bytes, frontend_parameter_count(j->source));
   j->codegen_ms += ms_since(start);
   return ok;
 }
 
-typedef struct jit_handle {
-  const llvm_backend *llvm;
-  llvm_jit *jit;
-} jit_handle;
-
-static void free_jit(void *handle) {
-  jit_handle *h = handle;
-  h->llvm->jit_free(h->jit);
+bool compile_image(compile_job *j, bool weights) {
+  j->image_from_cache = compile_cache_find(j);
+  if (j->image_from_cache) return true;
+  if (!compile_frontend(j) || !compile_passes(j) || !compile_lower(j)) return false;
+  if ((weights && !compile_weights(j)) || !compile_object(j)) return false;
+  compile_cache_keep(j);
+  return true;
 }
 
 bool compile_load(compile_job *j, rt_kernel **kernels) {
   int64_t start = clock_ns();
-  jit_handle *h = ARENA_NEW(j->a, jit_handle);
-  h->llvm = j->llvm;
-  if (!j->llvm->jit_new(&j->diags, &h->jit)) return false;
-  arena_defer(j->a, free_jit, h);
-  if (!j->llvm->jit_add(h->jit, &j->diags, j->object.bytes)) return false;
-  *kernels = ARENA_ARRAY(j->a, rt_kernel, j->set->kernels.n + 1);
-  for (size_t i = 0; i < j->set->kernels.n; i++) {
-    void *f = j->llvm->jit_find(h->jit, &j->diags, j->set->kernels.at[i]->name);
+  const rt_plan *plan = image_plan(&j->image);
+  const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
+  const loaded_code *code = code_load(j->a, &j->diags, j->image.object);
+  if (!code) return false;
+  *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
+  for (size_t i = 0; i < plan->kernels.count; i++) {
+    void *f = code_find(code, &j->diags, rt_string(plan, info[i].name));
     if (!f) return false;
     *(void **)(void *)&(*kernels)[i] = f;
   }
@@ -126,60 +138,24 @@ bool compile_load(compile_job *j, rt_kernel **kernels) {
   return true;
 }
 
-static const void *plain_data(compile_job *j, const prog_constant *k) {
-  return k->weight ? k->weight->data : k->data ? ir_const_elems(j->m, k->data) : NULL;
-}
-
-// Runs `prepare`, whose inputs are plain constants and whose outputs are all constants: fills a block with the computed
-// ones and says where each lies.
-static bool prepare(compile_job *j, const rt_kernel *kernels, const void **constants) {
-  int64_t start = clock_ns();
-  const program_set *set = j->set;
-  char *block = aligned_alloc(4096, j->plan.prepare_bytes + 4096);
-  if (!block) {
-    diag_at(&j->diags, NO_SPAN, out_of_memory);
-    return false;
-  }
-  arena_defer(j->a, free, block);
-  rt_tensor *in = ARENA_ARRAY(j->a, rt_tensor, set->sources.n + 1),
-            *out = ARENA_ARRAY(j->a, rt_tensor, set->constants.n + 1);
-  for (size_t i = 0; i < set->constants.n; i++) {
-    const prog_constant *k = &set->constants.at[i];
-    int64_t count = 0;
-    idx_is_const(k->count, &count);
-    constants[i] = k->computed ? block + j->plan.constant_offset[i] : plain_data(j, k);
-    if (!constants[i]) {
-      diag_at(&j->diags, NO_SPAN, weight_without_data, k->name);
-      return false;
-    }
-    // plain ones are never written
-    out[i] = (rt_tensor){.dtype = (rt_dtype)k->dt, .rank = 1, .dim = {count}, .data = (void *)(uintptr_t)constants[i]};
-  }
-  for (size_t i = 0; i < set->sources.n; i++) in[i] = out[set->sources.at[i]];
-  rt_module m = {(const rt_plan *)(const void *)j->plan.blob.p, kernels, NULL};
-  rt_session *s;
+// The plan is sound, and the image is of this plan.
+static bool check_plan(compile_job *j) {
+  const rt_plan *plan = image_plan(&j->image);
   rt_error err;
-  rt_status status = rt_session_new(&s, &m, NULL, 0, &err);
-  if (!status) {
-    status = rt_run(s, 0, in, out, &err);
-    rt_session_free(s);
-  }
-  if (status) diag_at(&j->diags, NO_SPAN, prepare_failed, err.text);
-  j->prepare_ms += ms_since(start);
-  return status == RT_OK;
-}
-
-bool compile_module(compile_job *j, rt_module *out) {
-  rt_kernel *kernels;
-  rt_error err;
-  if (!compile_object(j) || !compile_load(j, &kernels)) return false;
-  const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
-  if (rt_plan_check(plan, j->plan.blob.n, &err)) {
+  if (rt_plan_check(plan, j->image.plan.n, &err)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, err.text);
     return false;
   }
-  const void **constants = ARENA_ARRAY(j->a, const void *, j->set->constants.n + 1);
-  if (!prepare(j, kernels, constants)) return false;
-  *out = (rt_module){plan, kernels, constants};
+  const rt_program *prepare = (const rt_program *)(const void *)((const char *)plan + plan->programs.offset);
+  if (prepare->n_outputs == j->image.n_constants && prepare->n_inputs == j->image.n_sources) return true;
+  diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its constants are not the image's");
+  return false;
+}
+
+bool compile_module(compile_job *j, rt_module *out, const void **block) {
+  rt_kernel *kernels;
+  const void *const *constants;
+  if (!check_plan(j) || !compile_load(j, &kernels) || !prepare_constants(j, kernels, &constants, block)) return false;
+  *out = (rt_module){image_plan(&j->image), kernels, constants};
   return true;
 }

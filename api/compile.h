@@ -3,8 +3,10 @@
 #ifndef NNC_API_COMPILE_H
 #define NNC_API_COMPILE_H
 
+#include "api/cache.h"
+#include "api/image.h"
+#include "codegen/elf/elf.h"
 #include "codegen/llvm/llvm.h"
-#include "codegen/plan/plan_write.h"
 #include "frontend/frontend.h"
 #include "runtime/rt.h"
 
@@ -12,37 +14,52 @@ typedef struct compile_job {
   arena *a; // owns everything below, the module's mapped weights included
   diag_list diags;
   const char *path;
+  const str *text; // of the model, when it is not on the disk
   frontend_options front;
   const target *target;
   pass_options passes;
   pass_context context;
   pass_report report;
-  ir_module *source; // as elaborated
+  cache *cache;      // off unless compile_use_cache was called
+  ir_module *source; // as elaborated; NULL while the image is from the cache and nothing else was needed
   ir_module *m;      // after the passes (the same module, graphs replaced)
+  size_t n_source_files, n_source_messages; // of j->diags, when the front end was done
+  sha256_digest sources; // hash of what was asked and of all files that the front end read; with a cache only
+  bool weights_bound;
+  weight_files weight_files;
   program_set *set;
   const llvm_backend *llvm; // opened when first needed
   void *llvm_library;
   llvm_object object;
   plan_image plan;
+  image image;
+  bool image_from_cache, prepared_from_cache;
   double frontend_ms, passes_ms, codegen_ms, prepare_ms;
 } compile_job;
 
-// Starts a job: `arena_guard(a)` must be set by the caller; options borrowed for the job's life. cpu NULL = native.
-// false: no such cpu.
-bool compile_begin(compile_job *j, arena *a, const char *path, const frontend_options *front, const char *cpu);
+// Starts a job: `arena_guard(a)` must be set by the caller; path, text and options borrowed for the job's life. `text`
+// NULL: read `path`. cpu NULL = native. false: no such cpu.
+bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, const frontend_options *front,
+                   const char *cpu);
+void compile_use_cache(compile_job *j); // for jobs whose passes run as they always do
 
 // Each step needs the ones before; false after diagnostics.
-bool compile_frontend(compile_job *j, const str *text); // text NULL: read j->path. Weights are not bound yet
-bool compile_weights(compile_job *j);                   // binds weight data; needed by prepare only
+bool compile_frontend(compile_job *j); // weights are not bound yet
+bool compile_weights(compile_job *j);  // binds weight data, once; needed by prepare only
 bool compile_passes(compile_job *j);
 bool compile_lower(compile_job *j);  // kernels and programs
-bool compile_object(compile_job *j); // machine code and plan
+bool compile_object(compile_job *j); // machine code, plan, image
 // Opens libnnc-llvm.so (found beside this library, or by the loader's rules). NULL after a diagnostic.
 const llvm_backend *compile_open_llvm(compile_job *j);
 
-// Loads j->object into the process: a jit (released with the arena) and one function a kernel.
+// All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
+// are told first.
+bool compile_image(compile_job *j, bool weights);
+
+// Loads the code of j->image into the process (it goes with the arena) and finds one function a kernel.
 bool compile_load(compile_job *j, rt_kernel **kernels);
 
-// The last steps in one: object, load, prepare. What *out points to lives as long as the arena.
-bool compile_module(compile_job *j, rt_module *out);
+// From an image to a module: load, check, constants. What *out points to lives as long as the arena. `block`: also the
+// block of constants as one piece; may be NULL.
+bool compile_module(compile_job *j, rt_module *out, const void **block);
 #endif

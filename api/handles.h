@@ -9,7 +9,7 @@ struct nnc_module {
   arena *a; // owns the module, and the job of a compiled one
   rt_module rt;
   nnc_module_stats stats;
-  compile_job *job;         // NULL for a loaded library
+  compile_job *job;         // NULL for a loaded library; without graphs when it came from the cache
   nnc_tensor_info *tensors; // [plan tensors]: the plan's, with shapes as text
   nnc_dim_info *dims;       // [plan dims]
 };
@@ -25,10 +25,13 @@ const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr);
 // Finds entry `e`'s program; NULL out of range.
 const rt_program *module_program(const nnc_module *m, size_t e);
 
-// Opens a library that aot_write wrote, into `m`; false after diagnostics.
-bool library_load(nnc_module *m, diag_list *l, const char *path);
+// Opens a library that aot_write wrote, into `m`; `weights`: where its file of weights is, NULL: beside it. false after
+// diagnostics.
+bool library_load(nnc_module *m, diag_list *l, const char *path, const char *weights);
 
-// Writes library and header of a compiled module; constants[i] is where its i-th constant lies (rt_module.constants).
-bool aot_write(compile_job *j, const void *const *constants, const char *library_path);
+// Writes library and header of an image, whose block of constants goes into the library or into a third file.
+typedef enum aot_weights { AOT_weights_embed, AOT_weights_file } aot_weights;
+#define AOT_MOST_EMBEDDED (UINT64_C(1) << 30)
+bool aot_write(arena *a, diag_list *l, const image *m, const void *block, aot_weights where, const char *library_path);
 
 #endif

@@ -5,6 +5,7 @@
 #include "api/handles.h"
 #include "base/file.h"
 #include "runtime/aot.h"
+#include "runtime/weights.h"
 #include <dlfcn.h>
 #include <elf.h>
 #include <string.h>
@@ -67,7 +68,7 @@ static bool has_plan(const library *lib, const rt_aot_model *model) {
 static bool has_parts(const library *lib, const rt_aot_model *model) {
   const rt_plan *p = model->plan;
   return room_at(lib, model->kernels) / sizeof *model->kernels >= p->kernels.count &&
-         (p->constants_bytes == 0 || room_at(lib, model->constants) >= p->constants_bytes);
+         (!model->constants || room_at(lib, model->constants) >= p->constants_bytes);
 }
 
 static void close_handle(void *handle) { dlclose(handle); }
@@ -77,13 +78,39 @@ static bool refuse(diag_list *l, const char *path, const char *why) {
   return false;
 }
 
-bool library_load(nnc_module *m, diag_list *l, const char *path) {
+static void close_weights(void *handle) { rt_weights_close(handle); }
+
+// The block of constants: the library's own, or a file's, which the library does not hold itself. NULL after a
+// diagnostic.
+static const void *find_block(nnc_module *m, diag_list *l, const char *path, const rt_aot_model *model,
+                              const char *weights) {
+  static const char nothing[64];
+  const rt_plan *plan = model->plan;
+  if (model->constants || plan->constants_bytes == 0) {
+    if (!weights) return model->constants ? model->constants : nothing;
+    diag_at(l, NO_SPAN, library_weights, path, "it holds its weights, and takes no others");
+    return NULL;
+  }
+  rt_weights *w = ARENA_NEW(m->a, rt_weights);
+  rt_error err;
+  size_t room = strlen(path) + sizeof ".weights";
+  char *own = arena_alloc(m->a, room);
+  if (!weights && rt_weights_beside(path, own, room)) weights = own;
+  arena_defer(m->a, close_weights, w);
+  if (rt_weights_open(w, weights, model->layout, plan->constants_bytes, &err)) {
+    diag_at(l, NO_SPAN, library_weights, path, err.text);
+    return NULL;
+  }
+  return w->block;
+}
+
+bool library_load(nnc_module *m, diag_list *l, const char *path, const char *weights) {
   const char *name = strchr(path, '/') ? path : str_fmt(m->a, "./%s", path);
   library lib = {.file = STR("")};
   Elf64_Ehdr header;
   Dl_info place;
   rt_error err;
-  if (!file_map(m->a, l, path, &lib.file)) return false; // a missing file is reported like any other
+  if (!file_map(m->a, l, path, &lib.file, NULL)) return false; // a missing file is reported like any other
   if (!is_whole(lib.file, &header)) return refuse(l, path, "it is no shared library, or was cut short");
   void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (!handle) return refuse(l, path, dlerror());
@@ -101,11 +128,13 @@ bool library_load(nnc_module *m, diag_list *l, const char *path) {
     return false;
   }
   if (!has_parts(&lib, model)) return refuse(l, path, "it is damaged: kernels or constants are missing");
+  const char *block = find_block(m, l, path, model, weights);
+  if (!block) return false;
   const rt_program *prepare = (const rt_program *)(const void *)((const char *)plan + plan->programs.offset);
   const rt_buffer *b = (const rt_buffer *)(const void *)((const char *)plan + plan->buffers.offset);
   const void **constants = ARENA_ARRAY(m->a, const void *, prepare->n_outputs + 1u);
   for (uint64_t i = 0; i < plan->buffers.count; i++)
-    if (b[i].cls == RT_BUF_constant) constants[b[i].index] = (const char *)model->constants + b[i].offset;
+    if (b[i].cls == RT_BUF_constant) constants[b[i].index] = block + b[i].offset;
   m->rt = (rt_module){plan, model->kernels, constants};
   m->stats = (nnc_module_stats){.kernels = plan->kernels.count, .constant_bytes = plan->constants_bytes};
   return true;

@@ -15,6 +15,8 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_llvm_not_found:
     case DIAG_ID_linker_failed:
     case DIAG_ID_library_open:
+    case DIAG_ID_library_weights:
+    case DIAG_ID_weights_too_large:
     case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;
@@ -25,33 +27,33 @@ static nnc_status status_of(const diag_list *l) {
 }
 
 static frontend_options front_options(const nnc_compile_options *o) {
-  frontend_options f = {0};
-  if (!o) return f;
-  f.n_configs = o->n_configs, f.configs = o->configs;
-  f.n_sets = o->n_sets, f.sets = (const frontend_pair *)(const void *)o->sets;
-  f.n_dims = o->n_dims, f.dims = (const frontend_pair *)(const void *)o->dims;
-  f.n_weights = o->n_weights, f.weights = o->weights;
-  return f;
+  return (frontend_options){.n_configs = o->n_configs,
+                            .configs = o->configs,
+                            .n_sets = o->n_sets,
+                            .sets = (const frontend_pair *)(const void *)o->sets,
+                            .n_dims = o->n_dims,
+                            .dims = (const frontend_pair *)(const void *)o->dims,
+                            .n_weights = o->n_weights,
+                            .weights = o->weights};
 }
 
 _Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passed on as they are");
 
 // One attempt at opening a module, on an arena whose guard is set.
-static bool compile_text(nnc_module *m, compile_job *j, const str *text) {
+static bool compile_model(nnc_module *m, compile_job *j, bool cached) {
   int64_t start = clock_ns();
-  if (!compile_frontend(j, text) || !compile_passes(j) || !compile_lower(j) || !compile_weights(j) ||
-      !compile_module(j, &m->rt))
-    return false;
+  if (cached) compile_use_cache(j);
+  if (!compile_image(j, true) || !compile_module(j, &m->rt, NULL)) return false;
   m->job = j;
   m->stats = (nnc_module_stats){j->frontend_ms,
                                 j->passes_ms,
                                 j->codegen_ms,
                                 j->prepare_ms,
                                 (double)(clock_ns() - start) * 1e-6,
-                                j->set->kernels.n,
-                                j->object.bytes.n,
+                                m->rt.plan->kernels.count,
+                                j->image.object.n,
                                 m->rt.plan->constants_bytes,
-                                frontend_parameter_count(j->source)};
+                                j->image.parameters};
   return true;
 }
 
@@ -67,9 +69,10 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   compile_job *j = ARENA_NEW(a, compile_job);
   frontend_options front = front_options(o);
   m->a = a;
-  bool ok = compile_begin(j, a, str_dup(a, str_of(path)), &front, o ? o->cpu : NULL);
-  if (o) diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
-  if (ok) ok = !text && is_library(path) ? library_load(m, &j->diags, path) : compile_text(m, j, text);
+  bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu);
+  diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
+  if (ok && !text && is_library(path)) ok = library_load(m, &j->diags, path, o->n_weights ? o->weights[0] : NULL);
+  else if (ok) ok = compile_model(m, j, !o->no_cache);
   if (ok) module_describe(m);
   diag_flush(&j->diags);
   nnc_status status = ok ? NNC_OK : status_of(&j->diags);
@@ -82,31 +85,38 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
 // What unwinding leaves behind may be half made: only the status tells.
 static nnc_status unwound_status(int code) { return code == 2 ? NNC_E_INTERNAL : NNC_E_ENVIRONMENT; }
 
-static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
+// The caller's options, those of an older header included: what it does not know is 0.
+static bool read_options(nnc_compile_options *out, const nnc_compile_options *given) {
+  *out = (nnc_compile_options)NNC_COMPILE_OPTIONS_INIT;
+  if (!given) return true;
+  if (given->size < offsetof(nnc_compile_options, no_cache) || given->size > sizeof *out) return false;
+  memcpy(out, given, given->size);
+  return true;
+}
+
+static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *given,
                               nnc_diagnostics **diagnostics) {
+  nnc_compile_options o;
+  if (!read_options(&o, given)) return NNC_E_ARGUMENT;
   *out = NULL;
   if (diagnostics) *diagnostics = NULL;
   arena *a = arena_new(NULL);
   if (!a) return NNC_E_ENVIRONMENT;
   int code = setjmp(*arena_guard(a));
-  if (!code) return open_in(a, out, path, text, o, diagnostics);
+  if (!code) return open_in(a, out, path, text, &o, diagnostics);
   arena_free(a);
   return unwound_status(code);
 }
 
-static nnc_status bad_options(const nnc_compile_options *o) {
-  return o && o->size != sizeof *o ? NNC_E_ARGUMENT : NNC_OK;
-}
-
 nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options,
                            nnc_diagnostics **diagnostics) {
-  if (!out || !path || bad_options(options)) return NNC_E_ARGUMENT;
+  if (!out || !path) return NNC_E_ARGUMENT;
   return open_module(out, path, NULL, options, diagnostics);
 }
 
 nnc_status nnc_module_compile(nnc_module **out, const char *text, size_t text_bytes, const char *name,
                               const nnc_compile_options *options, nnc_diagnostics **diagnostics) {
-  if (!out || !text || !name || bad_options(options)) return NNC_E_ARGUMENT;
+  if (!out || !text || !name) return NNC_E_ARGUMENT;
   str s = {text, text_bytes};
   return open_module(out, name, &s, options, diagnostics);
 }
@@ -115,26 +125,34 @@ void nnc_module_free(nnc_module *m) {
   if (m) arena_free(m->a);
 }
 
-// Saves on an arena whose guard is set.
-static nnc_status save_in(arena *a, const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
-  compile_job j = *m->job; // a copy with its own arena and messages: the module stays as it is
-  j.a = a;
-  j.diags = (diag_list){0};
-  diag_init(&j.diags, a);
-  bool ok = aot_write(&j, m->rt.constants, library_path);
-  if (diagnostics) *diagnostics = diagnostics_detach(&j.diags);
-  return ok ? NNC_OK : status_of(&j.diags);
+// Saves on an arena whose guard is set; the module stays as it is.
+static nnc_status save_in(arena *a, const nnc_module *m, const char *library_path, nnc_weights_mode mode,
+                          nnc_diagnostics **diagnostics) {
+  diag_list *l = ARENA_NEW(a, diag_list);
+  diag_init(l, a);
+  const image *im = &m->job->image;
+  char *block = arena_alloc(a, (size_t)m->rt.plan->constants_bytes);
+  for (size_t i = 0; i < im->n_constants; i++)
+    if (im->constants[i].used) memcpy(block + im->constants[i].offset, m->rt.constants[i], im->constants[i].bytes);
+  bool ok = aot_write(a, l, im, block, mode == NNC_WEIGHTS_FILE ? AOT_weights_file : AOT_weights_embed, library_path);
+  if (diagnostics) *diagnostics = diagnostics_detach(l);
+  return ok ? NNC_OK : status_of(l);
 }
 
-nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
+nnc_status nnc_module_save_as(const nnc_module *m, const char *library_path, nnc_weights_mode mode,
+                              nnc_diagnostics **diagnostics) {
   if (diagnostics) *diagnostics = NULL;
-  if (!m || !library_path || !m->job) return NNC_E_ARGUMENT;
+  if (!m || !library_path || !m->job || (unsigned)mode > NNC_WEIGHTS_FILE) return NNC_E_ARGUMENT;
   arena *a = arena_new(NULL);
   if (!a) return NNC_E_ENVIRONMENT;
   int code = setjmp(*arena_guard(a));
-  nnc_status status = code ? unwound_status(code) : save_in(a, m, library_path, diagnostics);
+  nnc_status status = code ? unwound_status(code) : save_in(a, m, library_path, mode, diagnostics);
   arena_free(a);
   return status;
+}
+
+nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics) {
+  return nnc_module_save_as(m, library_path, NNC_WEIGHTS_EMBED, diagnostics);
 }
 
 nnc_status nnc_module_get_stats(const nnc_module *m, nnc_module_stats *stats) {

@@ -23,6 +23,7 @@ static nnc_status status_of(rt_status s) {
   case RT_E_MEMORY: return NNC_E_ENVIRONMENT;
   case RT_E_DATA: return NNC_E_DATA;
   case RT_E_UNSUPPORTED:
+  case RT_E_FILE:
   default: return NNC_E_ENVIRONMENT;
   }
 }

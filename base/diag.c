@@ -30,7 +30,12 @@ void diag_init(diag_list *l, arena *a) {
 }
 
 uint32_t diag_add_file(diag_list *l, const char *name, str text) {
-  vec_push(l->a, &l->files, ((diag_file){name, text}));
+  vec_push(l->a, &l->files, ((diag_file){name, text, false}));
+  return (uint32_t)l->files.n;
+}
+
+uint32_t diag_add_disk_file(diag_list *l, const char *path, str text) {
+  vec_push(l->a, &l->files, ((diag_file){path, text, true}));
   return (uint32_t)l->files.n;
 }
 

@@ -35,6 +35,7 @@ typedef struct diag_span {
 typedef struct diag_file {
   const char *name; // as the user wrote it
   str text;
+  bool on_disk; // read from the file of that name
 } diag_file;
 
 typedef struct diag {
@@ -60,7 +61,8 @@ typedef struct diag_list {
 } diag_list;
 
 void diag_init(diag_list *l, arena *a);
-uint32_t diag_add_file(diag_list *l, const char *name, str text); // name and text are borrowed for the list's life
+uint32_t diag_add_file(diag_list *l, const char *name, str text);      // name and text are borrowed for the list's life
+uint32_t diag_add_disk_file(diag_list *l, const char *path, str text); // the same for what was read from `path`
 // Adds a message; returns it, so that notes can be attached. Never NULL (dropped ones get a scratch diag).
 // Called through diag_at, which checks the arguments against the row's format when compiled.
 diag *diag_report(diag_list *l, diag_span at, diag_id id, ...);

@@ -52,8 +52,26 @@ static const char *kind_problem(mode_t mode) {
   return S_ISDIR(mode) ? "it is a folder" : "it is not a regular file";
 }
 
+static file_identity identity_of(const struct stat *s) {
+  return (file_identity){(uint64_t)s->st_dev, (uint64_t)s->st_ino, (uint64_t)s->st_size,
+                         (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec,
+                         (int64_t)s->st_ctim.tv_sec * 1000000000 + s->st_ctim.tv_nsec};
+}
+
+bool file_identify(const char *path, file_identity *out) {
+  struct stat s;
+  if (stat(path, &s) != 0) return false;
+  *out = identity_of(&s);
+  return true;
+}
+
+bool file_identity_eq(const file_identity *a, const file_identity *b) {
+  return a->device == b->device && a->inode == b->inode && a->size_bytes == b->size_bytes &&
+         a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
 // Opens a regular file for reading; false: a diagnostic was added.
-static bool open_regular(open_file *f, diag_list *l, const char *path, uint64_t *size_bytes) {
+static bool open_regular(open_file *f, diag_list *l, const char *path, file_identity *id) {
   // O_NONBLOCK: opening a pipe that nobody writes to returns at once. It changes nothing for regular files.
   do f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   while (f->fd < 0 && errno == EINTR);
@@ -71,7 +89,7 @@ static bool open_regular(open_file *f, diag_list *l, const char *path, uint64_t 
     diag_at(l, NO_SPAN, file_read, path, problem);
     return false;
   }
-  *size_bytes = (uint64_t)s.st_size;
+  *id = identity_of(&s);
   return true;
 }
 
@@ -106,9 +124,9 @@ static bool read_all(open_file *f, arena *a, diag_list *l, const char *path, siz
 bool file_read(arena *a, diag_list *l, const char *path, size_t max_bytes, str *out) {
   *out = STR("");
   open_file *f = open_file_new(a);
-  uint64_t size_bytes;
-  bool ok = open_regular(f, l, path, &size_bytes) && !too_large(l, path, size_bytes, max_bytes) &&
-            read_all(f, a, l, path, (size_t)size_bytes, max_bytes, out);
+  file_identity id;
+  bool ok = open_regular(f, l, path, &id) && !too_large(l, path, id.size_bytes, max_bytes) &&
+            read_all(f, a, l, path, (size_t)id.size_bytes, max_bytes, out);
   open_file_release(f);
   return ok;
 }
@@ -123,21 +141,23 @@ static void mapping_release(void *handle) {
   if (m->n) munmap(m->p, m->n);
 }
 
-bool file_map(arena *a, diag_list *l, const char *path, str *out) {
+bool file_map(arena *a, diag_list *l, const char *path, str *out, file_identity *id) {
   *out = STR("");
   open_file *f = open_file_new(a);
   mapping *m = ARENA_NEW(a, mapping);
   arena_defer(a, mapping_release, m);
-  uint64_t size_bytes;
-  bool ok = open_regular(f, l, path, &size_bytes) && !too_large(l, path, size_bytes, SIZE_MAX);
-  if (ok && size_bytes > 0) {
-    void *p = mmap(NULL, (size_t)size_bytes, PROT_READ, MAP_PRIVATE, f->fd, 0);
+  file_identity own;
+  bool ok = open_regular(f, l, path, &own) && !too_large(l, path, own.size_bytes, SIZE_MAX);
+  size_t size_bytes = ok ? (size_t)own.size_bytes : 0;
+  if (ok && id) *id = own;
+  if (size_bytes > 0) {
+    void *p = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, f->fd, 0);
     if (p == MAP_FAILED) {
       diag_at(l, NO_SPAN, file_read, path, error_text(l->a, errno));
       ok = false;
     } else {
-      *m = (mapping){p, (size_t)size_bytes};
-      *out = (str){p, (size_t)size_bytes};
+      *m = (mapping){p, size_bytes};
+      *out = (str){p, size_bytes};
     }
   }
   open_file_release(f);
@@ -165,15 +185,23 @@ static bool open_temporary(open_file *f, arena *a, const char *path, unsigned mo
   return false;
 }
 
-static bool write_all(int fd, str content) {
+static bool put_one(int fd, str content) {
   while (content.n > 0) {
     size_t piece = content.n < ((size_t)1 << 30) ? content.n : (size_t)1 << 30;
     ssize_t put = write(fd, content.p, piece);
     if (put < 0 && errno != EINTR) return false;
     if (put > 0) content = (str){content.p + put, content.n - (size_t)put};
   }
-  return fsync(fd) == 0 || errno == EINVAL; // EINVAL: a file system that cannot
+  return true;
 }
+
+bool file_put(int fd, size_t n, const str *parts) {
+  for (size_t i = 0; i < n; i++)
+    if (!put_one(fd, parts[i])) return false;
+  return true;
+}
+
+static bool to_disk(int fd) { return fsync(fd) == 0 || errno == EINVAL; } // EINVAL: a file system that cannot
 
 // Closes once: after a failure the descriptor is gone as well.
 static bool close_now(open_file *f) {
@@ -193,7 +221,8 @@ static bool stage(arena *a, diag_list *l, const file_output *out, staged_file *s
   open_file *f = staged->f = open_file_new(a);
   const char *target = staged->target = through_links(a, out->path);
   const char *problem = target && stat(target, &s) == 0 ? kind_problem(s.st_mode) : NULL;
-  if (target && !problem && open_temporary(f, a, target, out->mode) && write_all(f->fd, out->content) && close_now(f))
+  if (target && !problem && open_temporary(f, a, target, out->mode) && file_put(f->fd, out->n_parts, out->parts) &&
+      to_disk(f->fd) && close_now(f))
     return true;
   diag_at(l, NO_SPAN, file_write, out->path, problem ? problem : error_text(l->a, errno));
   return false;
@@ -219,7 +248,7 @@ bool file_write_all(arena *a, diag_list *l, size_t n, const file_output *files) 
 }
 
 bool file_write(arena *a, diag_list *l, const char *path, str content, unsigned mode) {
-  return file_write_all(a, l, 1, &(file_output){path, content, mode});
+  return file_write_all(a, l, 1, &(file_output){path, mode, 1, &content});
 }
 
 bool file_same(const char *a, const char *b) {
@@ -231,4 +260,9 @@ char *path_beside(arena *a, const char *base_file, const char *name) {
   const char *slash = strrchr(base_file, '/');
   if (!slash || name[0] == '/') return str_dup(a, str_of(name));
   return str_fmt(a, "%.*s/%s", (int)(slash - base_file), base_file, name);
+}
+
+char *path_absolute(arena *a, const char *path) {
+  char *folder = path[0] == '/' ? NULL : getcwd(arena_alloc(a, PATH_MAX), PATH_MAX);
+  return folder ? str_fmt(a, "%s/%s", folder, path) : str_dup(a, str_of(path));
 }

@@ -93,7 +93,7 @@ static void load_includes(elab *e, unit *u, const char *config_name) {
     if (!file_read(e->a, e->l, path, AST_MAX_FILE_BYTES, &text)) continue;
     const char *name = *config_name ? str_fmt(e->a, "%s." STR_FMT, config_name, STR_ARG(inc->name.text))
                                     : elab_text(e, inc->name.text);
-    unit *inner = unit_load(e, u, diag_add_file(e->l, path, text), path, name);
+    unit *inner = unit_load(e, u, diag_add_disk_file(e->l, path, text), path, name);
     if (inner) declare(e, u->includes, inc->name, inner);
   }
 }
@@ -207,7 +207,7 @@ static void read_configs(elab *e, unit *u, const char *name, overrides *out) {
     str text;
     if (!file_read(e->a, e->l, path, AST_MAX_FILE_BYTES, &text)) continue;
     ast_bindings found = {0};
-    if (!ast_parse_config(e->a, e->l, diag_add_file(e->l, path, text), &found)) continue;
+    if (!ast_parse_config(e->a, e->l, diag_add_disk_file(e->l, path, text), &found)) continue;
     strbuf unknown;
     sb_init(&unknown, e->a);
     for (size_t k = 0; k < found.n; k++) {

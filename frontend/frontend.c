@@ -91,7 +91,7 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
   ir_builder_init(&scratch, e->m, ir_graph_new(e->m, "scratch", false)->body);
   e->region = e->body = e->scratch = &scratch;
   unit_prelude(e);
-  e->root = unit_load(e, NULL, diag_add_file(l, path, content), path, "");
+  e->root = unit_load(e, NULL, text ? diag_add_file(l, path, content) : diag_add_disk_file(l, path, content), path, "");
   if (!e->root) return NULL;
   e->m->name = str_dup(a, e->root->ast->name);
   check_options(e);

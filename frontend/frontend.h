@@ -2,7 +2,7 @@
 #ifndef NNC_FRONTEND_FRONTEND_H
 #define NNC_FRONTEND_FRONTEND_H
 
-#include "ir/graph.h"
+#include "frontend/safetensors.h"
 
 typedef struct frontend_pair {
   const char *key, *value;
@@ -27,8 +27,11 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
 
 // Fills `data` of every weight of the module: from safetensors (mmap'd for the arena's life; f32 f16 bf16 converted to
 // the declared dtype when they differ), through the model's `rename:` rules, or by random initialisation. Missing,
-// unexpected and misshapen tensors are listed together. Call after frontend_load on the same module.
-bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const frontend_options *opt);
+// unexpected and misshapen tensors are listed together. Call after frontend_load on the same module. *files: what was
+// read, none for random weights; may be NULL.
+typedef VEC(st_source) weight_files;
+bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const frontend_options *opt,
+                           weight_files *files);
 
 // Exact number of parameters (buffers such as running statistics not counted).
 uint64_t frontend_parameter_count(const ir_module *m);

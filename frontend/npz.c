@@ -103,7 +103,7 @@ static bool read_members(npz_file *z) {
 npz_file *npz_open(arena *a, diag_list *l, const char *path) {
   npz_file *z = ARENA_NEW(a, npz_file);
   *z = (npz_file){.a = a, .l = l, .path = str_dup(a, str_of(path)), .by_name = map_new(a)};
-  return file_map(a, l, path, &z->bytes) && read_members(z) ? z : NULL;
+  return file_map(a, l, path, &z->bytes, NULL) && read_members(z) ? z : NULL;
 }
 
 size_t npz_count(const npz_file *z) { return z->members.n; }

@@ -14,6 +14,7 @@ enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 16 << 20 };
 
 struct st_file {
   const char *path;
+  VEC(st_source) sources;
   VEC(st_tensor *) tensors;
   map *by_name;
   map *metadata; // key -> NUL-terminated value
@@ -198,18 +199,22 @@ static st_file *new_file(arena *a, const char *path) {
 
 st_file *st_open(arena *a, diag_list *l, const char *path) {
   str all;
-  if (!file_map(a, l, path, &all)) return NULL;
+  file_identity id;
+  if (!file_map(a, l, path, &all, &id)) return NULL;
   reader *r = ARENA_NEW(a, reader);
   *r = (reader){.a = a, .l = l, .path = path, .f = new_file(a, path)};
+  vec_push(a, &r->f->sources, ((st_source){r->f->path, id}));
   arena_defer(a, release_json, r); // before parsing: an allocation that fails later leaves nothing behind
   bool ok = split_file(r, all) && parse_header(r) && read_entries(r) && check_tiling(r);
   release_json(r);
   return ok ? r->f : NULL;
 }
 
-st_file *st_join(arena *a, const char *path, size_t n, st_file *const *parts) {
+st_file *st_join(arena *a, const char *path, file_identity id, size_t n, st_file *const *parts) {
   st_file *f = new_file(a, path);
+  vec_push(a, &f->sources, ((st_source){f->path, id}));
   for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < parts[i]->sources.n; k++) vec_push(a, &f->sources, parts[i]->sources.at[k]);
     for (size_t k = 0; k < parts[i]->tensors.n; k++) {
       st_tensor *t = parts[i]->tensors.at[k];
       vec_push(a, &f->tensors, t);
@@ -220,6 +225,10 @@ st_file *st_join(arena *a, const char *path, size_t n, st_file *const *parts) {
 }
 
 const char *st_path(const st_file *f) { return f->path; }
+
+size_t st_source_count(const st_file *f) { return f->sources.n; }
+
+st_source st_source_at(const st_file *f, size_t i) { return f->sources.at[i]; }
 
 size_t st_count(const st_file *f) { return f->tensors.n; }
 

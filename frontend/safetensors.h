@@ -9,6 +9,7 @@
 #ifndef NNC_FRONTEND_SAFETENSORS_H
 #define NNC_FRONTEND_SAFETENSORS_H
 
+#include "base/file.h"
 #include "ir/graph.h"
 
 typedef struct st_tensor {
@@ -27,8 +28,17 @@ st_file *st_open(arena *a, diag_list *l, const char *path);
 // The same, or a checkpoint in several files when the name ends in `.json`: it is then their index (`weight_map`), and
 // what index and files say must agree tensor by tensor. Its metadata is not read.
 st_file *st_open_checkpoint(arena *a, diag_list *l, const char *path);
-// Files as one, under the name `path`: their tensors in order, without metadata. No name may be in two of them.
-st_file *st_join(arena *a, const char *path, size_t n, st_file *const *parts);
+// Files as one, under the name `path` of their index: their tensors in order, without metadata. No name may be in two
+// of them.
+st_file *st_join(arena *a, const char *path, file_identity id, size_t n, st_file *const *parts);
+
+// The files that it was read from, as they were then: one, or an index and what it lists.
+typedef struct st_source {
+  const char *path;
+  file_identity id;
+} st_source;
+size_t st_source_count(const st_file *f);
+st_source st_source_at(const st_file *f, size_t i);
 
 const char *st_path(const st_file *f);
 size_t st_count(const st_file *f);

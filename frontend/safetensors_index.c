@@ -108,14 +108,19 @@ static void release_json(void *handle) {
 static st_file *open_index(arena *a, diag_list *l, const char *path) {
   index_reader *r = ARENA_NEW(a, index_reader);
   *r = (index_reader){.a = a, .l = l, .path = path, .by_name = map_new(a)};
-  if (!file_read(a, l, path, MAX_INDEX_BYTES, &r->text)) return NULL;
+  file_identity id;
+  if (!file_map(a, l, path, &r->text, &id)) return NULL;
+  if (r->text.n > MAX_INDEX_BYTES) {
+    diag_at(l, NO_SPAN, file_too_large, path, (unsigned long long)r->text.n, (unsigned long long)MAX_INDEX_BYTES);
+    return NULL;
+  }
   arena_defer(a, release_json, r);
   bool ok = read_index(r);
   release_json(r);
   if (!ok) return NULL;
   st_file **files = ARENA_ARRAY(a, st_file *, r->shards.n);
   for (size_t i = 0; i < r->shards.n; i++) files[i] = r->shards.at[i]->file;
-  return st_join(a, path, r->shards.n, files);
+  return st_join(a, path, id, r->shards.n, files);
 }
 
 st_file *st_open_checkpoint(arena *a, diag_list *l, const char *path) {

@@ -187,7 +187,7 @@ ir_tensor *npy_parse(arena *a, diag_list *l, const char *path, size_t offset, st
 
 ir_tensor *npy_read(arena *a, diag_list *l, const char *path) {
   str bytes;
-  return file_map(a, l, path, &bytes) ? npy_parse(a, l, path, 0, bytes) : NULL;
+  return file_map(a, l, path, &bytes, NULL) ? npy_parse(a, l, path, 0, bytes) : NULL;
 }
 
 // -- writing --

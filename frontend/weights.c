@@ -5,7 +5,6 @@
 // that name, if there is one, and of this model. Every mistake is collected; one message a kind.
 #include "frontend/weights.h"
 #include "base/file.h"
-#include "frontend/frontend.h"
 
 #include <string.h>
 
@@ -30,7 +29,9 @@ static void add_source(weight_binder *b, const ast_model *model, const char *pat
   }
   weights_add_rules(b, s, model);
   s->file = st_open_checkpoint(b->a, b->l, path);
-  if (s->file) vec_push(b->a, &b->sources, s);
+  if (!s->file) return;
+  vec_push(b->a, &b->sources, s);
+  for (size_t i = 0; b->read && i < st_source_count(s->file); i++) vec_push(b->a, b->read, st_source_at(s->file, i));
 }
 
 // `SCOPE=FILE`: a `=` before any `/`.
@@ -93,9 +94,11 @@ static void load_all(weight_binder *b) {
   if (n_wrong > LISTED) diag_note_to(b->l, d, "and %zu more", n_wrong - LISTED);
 }
 
-bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const frontend_options *opt) {
+bool frontend_bind_weights(ir_module *m, diag_list *l, const char *path, const frontend_options *opt,
+                           weight_files *files) {
   weight_binder *b = ARENA_NEW(m->a, weight_binder);
-  *b = (weight_binder){.a = m->a, .l = l, .m = m, .path = path};
+  *b = (weight_binder){.a = m->a, .l = l, .m = m, .path = path, .read = files};
+  if (files) *files = (weight_files){0};
   size_t errors = l->n_errors, n_options = opt ? opt->n_weights : 0;
   make_slots(b);
   for (size_t i = 0; i < n_options; i++) {

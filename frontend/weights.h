@@ -10,6 +10,7 @@
 #define NNC_FRONTEND_WEIGHTS_H
 
 #include "frontend/ast.h"
+#include "frontend/frontend.h"
 #include "frontend/rename.h"
 #include "frontend/safetensors.h"
 #include "ir/graph.h"
@@ -53,6 +54,7 @@ typedef struct weight_binder {
   weight_slot *slots;
   map *slot_by_name;
   VEC(weight_source *) sources;
+  weight_files *read; // every file opened; may be NULL
 } weight_binder;
 
 bool weight_slot_complete(const weight_slot *s); // every part found

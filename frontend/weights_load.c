@@ -216,6 +216,7 @@ const char *weights_load(weight_binder *b, weight_slot *s) {
     if (joined && filled + v.dim[axis] > s->dim[axis]) return misfit(b, s, t, "the parts are longer than the weight");
     if (!joined && in_place(&v, s)) {
       s->w->data = v.data;
+      s->w->mapped = true;
       return NULL;
     }
     if (!data) data = arena_array(b->a, count, dtype_size(dt));

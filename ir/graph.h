@@ -117,6 +117,7 @@ typedef struct ir_weight {
   const char *init;  // "zeros" "ones" "normal" "orthogonal", or NULL for the layer's own default
   double init_scale; // standard deviation for "normal"
   const void *data;  // row-major elements once weights are bound, else NULL; borrowed for the module's life
+  bool mapped;       // `data` lies in a file's read-only mapping: its pages can be dropped and come back
   bool is_buffer;    // running statistics: not counted as a parameter
   diag_span span;    // the first use
 } ir_weight;

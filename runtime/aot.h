@@ -7,7 +7,7 @@
 
 #include "runtime/rt.h"
 
-enum { RT_AOT_ABI = 1 };
+enum { RT_AOT_ABI = 2 };
 #define RT_AOT_MAGIC UINT64_C(0x31746f61636e6e00) // "\0nncaot1"
 
 typedef struct rt_aot_model {
@@ -15,7 +15,8 @@ typedef struct rt_aot_model {
   uint64_t abi;             // RT_AOT_ABI
   const void *plan;         // the plan blob
   const rt_kernel *kernels; // [plan kernels]
-  const void *constants;    // the constants block, 4096-byte aligned
+  const void *constants;    // the constants block, 4096-byte aligned; NULL: it is in a file (runtime/weights.h)
+  uint64_t layout[2];       // which such a file must have
 } rt_aot_model;
 
 #define RT_AOT_API __attribute__((visibility("default"))) // the linker exports only what it is told to
@@ -24,8 +25,12 @@ extern RT_AOT_API const rt_aot_model nnc_aot_model;
 
 typedef struct rt_aot_session rt_aot_session;
 
-// Opens a session. threads: 0 = one per CPU this process may use. 0, or an rt_status; *out is NULL on failure.
+// Opens a session. threads: 0 = one per CPU this process may use. 0, or an rt_status: *out is then NULL (no memory), or
+// a session that tells why (nnc_aot_error) and can only be closed.
 RT_AOT_API int nnc_aot_open(rt_aot_session **out, unsigned threads);
+// The same for a library whose weights are in a file: beside it under its own name, or at `path`.
+RT_AOT_API int nnc_aot_open_beside(rt_aot_session **out, unsigned threads);
+RT_AOT_API int nnc_aot_open_file(rt_aot_session **out, unsigned threads, const char *path);
 RT_AOT_API void nnc_aot_close(rt_aot_session *s);
 // Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not
 // use it; args are the inputs' data, then the outputs' data. An optional input may be NULL.

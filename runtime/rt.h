@@ -13,7 +13,14 @@
 #include "runtime/plan.h"
 #include "runtime/pool.h"
 
-typedef enum rt_status { RT_OK, RT_E_INVALID, RT_E_MEMORY, RT_E_DATA, RT_E_UNSUPPORTED } rt_status;
+typedef enum rt_status {
+  RT_OK,
+  RT_E_INVALID,
+  RT_E_MEMORY,
+  RT_E_DATA,
+  RT_E_UNSUPPORTED, // a CPU too old
+  RT_E_FILE         // the file of weights is missing or wrong
+} rt_status;
 
 typedef struct rt_error {
   char text[256]; // one line, no newline; "" when all is well

@@ -61,25 +61,37 @@ static void entry(strbuf *b, const ir_module *m, const ir_graph *g, size_t index
   sb_fmt(b, "};\n  return %s_call(session, %zu, dims, args);\n}\n\n", prefix, index);
 }
 
-void aot_header(strbuf *b, const ir_module *m, const char *prefix) {
+void aot_header_entries(strbuf *b, const ir_module *m, const char *prefix) {
+  for (size_t i = 0; i < m->graphs.n; i++) entry(b, m, m->graphs.at[i], i, prefix);
+}
+
+void aot_header(strbuf *b, const char *model, const char *prefix, str entries, bool weights_in_file) {
   sb_fmt(b,
          "/* Model `%s`, compiled by nnc. Link with the library of the same name; it needs libc, libm and libpthread "
          "only.\n"
          " * A session is used by one thread at a time; any number of sessions may be open. */\n"
          "#ifndef NNC_MODEL_%s_H\n#define NNC_MODEL_%s_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" "
          "{\n#endif\n\n",
-         m->name ? m->name : "", prefix, prefix);
+         model, prefix, prefix);
   sb_fmt(b, "typedef struct %s_session %s_session;\n\n", prefix, prefix);
   sb_fmt(b,
-         "/* Opens a session on `threads` threads, the caller included; 0 = one per core. 0 on success; *out is NULL "
-         "otherwise. */\n"
-         "int %s_open(%s_session **out, unsigned threads);\n"
+         "/* Opens a session on `threads` threads, the caller included; 0 = one per core. 0 on success; otherwise *out "
+         "is\n"
+         " * NULL (no memory) or a session that tells why (%s_error) and can only be closed.%s */\n"
+         "int %s_open(%s_session **out, unsigned threads);\n",
+         prefix,
+         weights_in_file ? " The weights are in a file beside\n * the library: its own name with .weights." : "",
+         prefix, prefix);
+  if (weights_in_file)
+    sb_fmt(b, "int %s_open_file(%s_session **out, unsigned threads, const char *weights); /* at another place */\n",
+           prefix, prefix);
+  sb_fmt(b,
          "void %s_close(%s_session *session); /* NULL is fine */\n"
          "const char *%s_error(const %s_session *session); /* of the last failed call; borrowed until the next */\n"
          "/* Entry by number; dims in order (-1 = not used), args: inputs, then outputs. The typed functions below "
          "call this. */\n"
          "int %s_call(%s_session *session, unsigned entry, const int64_t *dims, void *const *args);\n\n",
-         prefix, prefix, prefix, prefix, prefix, prefix, prefix, prefix);
-  for (size_t i = 0; i < m->graphs.n; i++) entry(b, m, m->graphs.at[i], i, prefix);
+         prefix, prefix, prefix, prefix, prefix, prefix);
+  sb_bytes(b, entries.p, entries.n);
   sb_z(b, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE // dladdr
 #include "base/file.h"
 #include "codegen/aot/aot.h"
+#include "codegen/elf/elf.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -68,8 +69,31 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
   return false;
 }
 
-bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, const str *objects,
-              const char *library_path, str *linked) {
+// The functions that a library offers under the model's name, and what they are called in the runtime.
+static const struct {
+  const char *name, *with_file, *without_file; // NULL: not offered
+} functions[] = {{"open", "nnc_aot_open_beside", "nnc_aot_open"},
+                 {"open_file", "nnc_aot_open_file", NULL},
+                 {"close", "nnc_aot_close", "nnc_aot_close"},
+                 {"call", "nnc_aot_call", "nnc_aot_call"},
+                 {"error", "nnc_aot_error", "nnc_aot_error"}};
+enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
+
+static const char *runtime_name(const aot_library *lib, size_t i) {
+  return lib->weights_in_file ? functions[i].with_file : functions[i].without_file;
+}
+
+static str exports(arena *a, const aot_library *lib) {
+  strbuf script;
+  sb_init(&script, a);
+  sb_z(&script, "{ global: nnc_aot_model; ");
+  for (size_t i = 0; i < N_FUNCTIONS; i++)
+    if (runtime_name(lib, i)) sb_fmt(&script, "%s_%s; ", lib->prefix, functions[i].name);
+  sb_z(&script, "local: *; };\n");
+  return sb_str(&script);
+}
+
+bool aot_link(arena *a, diag_list *l, const aot_library *lib, str *linked) {
   workspace *w = ARENA_NEW(a, workspace);
   const char *tmp = getenv("TMPDIR");
   w->folder = str_fmt(a, "%s/nnc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
@@ -78,38 +102,39 @@ bool aot_link(arena *a, diag_list *l, const char *prefix, size_t n_objects, cons
     return false;
   }
   arena_defer(a, remove_workspace, w);
-  const char *base = strrchr(library_path, '/');
-  base = base ? base + 1 : library_path;
+  const char *base = strrchr(lib->path, '/');
+  base = base ? base + 1 : lib->path;
   VEC(char *) argv = {0};
   char *out = str_fmt(a, "%s/out.so", w->folder), *log = str_fmt(a, "%s/log", w->folder);
   vec_push(a, &w->files, out);
   vec_push(a, &w->files, log);
-  strbuf script;
-  sb_init(&script, a);
-  static const char *const functions[] = {"open", "close", "call", "error"};
-  sb_fmt(&script, "{ global: nnc_aot_model; ");
-  for (size_t i = 0; i < 4; i++) sb_fmt(&script, "%s_%s; ", prefix, functions[i]);
-  sb_z(&script, "local: *; };\n");
-  char *exports = put(a, l, w, "exports.map", sb_str(&script));
+  char *names = put(a, l, w, "exports.map", exports(a, lib)),
+       *script = put(a, l, w, "weights.ld", str_of(elf_weights_script));
   char *archive =
       put(a, l, w, "libnncrt.a", (str){nnc_runtime_archive, (size_t)(nnc_runtime_archive_end - nnc_runtime_archive)});
-  if (!exports || !archive) return false;
-  const char *const head[] = {"ld",         "-shared", "--gc-sections", "-s", "-Bsymbolic",  "-z",
-                              "relro",      "-z",      "now",           "-z", "noexecstack", "--build-id=none",
-                              "--as-needed"};
+  if (!names || !script || !archive) return false;
+  static const char *const head[] = {"ld",         "-shared", "--gc-sections", "-s", "-Bsymbolic",  "-z",
+                                     "relro",      "-z",      "now",           "-z", "noexecstack", "--build-id=none",
+                                     "--as-needed"};
   for (size_t i = 0; i < sizeof head / sizeof *head; i++) vec_push(a, &argv, str_dup(a, str_of(head[i])));
-  vec_push(a, &argv, str_fmt(a, "--version-script=%s", exports));
+  vec_push(a, &argv, str_fmt(a, "--version-script=%s", names));
   vec_push(a, &argv, str_fmt(a, "-soname=%s", base));
-  for (size_t i = 0; i < 4; i++) {
-    vec_push(a, &argv, str_fmt(a, "--undefined=nnc_aot_%s", functions[i]));
-    vec_push(a, &argv, str_fmt(a, "--defsym=%s_%s=nnc_aot_%s", prefix, functions[i], functions[i]));
+  for (size_t i = 0; i < N_FUNCTIONS; i++) {
+    const char *name = runtime_name(lib, i);
+    if (!name) continue;
+    vec_push(a, &argv, str_fmt(a, "--undefined=%s", name));
+    vec_push(a, &argv, str_fmt(a, "--defsym=%s_%s=%s", lib->prefix, functions[i].name, name));
   }
-  for (size_t i = 0; i < n_objects; i++) {
-    char *object = put(a, l, w, str_fmt(a, "part%zu.o", i), objects[i]);
+  for (size_t i = 0; i < lib->n_objects; i++) {
+    char *object = put(a, l, w, str_fmt(a, "part%zu.o", i), lib->objects[i]);
     if (!object) return false;
     vec_push(a, &argv, object);
   }
   vec_push(a, &argv, archive);
+  if (!lib->weights_in_file) {
+    vec_push(a, &argv, str_dup(a, str_of("-T")));
+    vec_push(a, &argv, script);
+  }
   vec_push(a, &argv, str_fmt(a, "-L%s", libc_folder(a)));
   vec_push(a, &argv, str_dup(a, str_of("-l:libc.so.6")));
   vec_push(a, &argv, str_dup(a, str_of("-l:libm.so.6")));

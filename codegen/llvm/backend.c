@@ -5,7 +5,6 @@
 // before anything foreign is made. No arena is touched inside LLVM's frames (its callbacks copy into fixed buffers), so
 // no jump ever crosses them.
 #include "codegen/llvm/cg.h"
-#include "codegen/llvm/object.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Target.h>
@@ -61,8 +60,6 @@ static void register_targets(void) {
   LLVMInitializeX86AsmPrinter();
 }
 
-void cg_register_targets(void) { pthread_once(&targets_once, register_targets); }
-
 static const char triple[] = "x86_64-unknown-linux-gnu";
 
 static bool failed(diag_list *l, const char *what, const char *text) {
@@ -71,7 +68,7 @@ static bool failed(diag_list *l, const char *what, const char *text) {
 }
 
 static bool open_session(session *s, diag_list *l, const target *t) {
-  cg_register_targets();
+  pthread_once(&targets_once, register_targets);
   LLVMTargetRef machine_class;
   if (LLVMGetTargetFromTriple(triple, &machine_class, &s->message)) return failed(l, "target", s->message);
   // 512-bit vectors are what the schedules count on
@@ -185,14 +182,7 @@ static bool backend_dump(arena *a, diag_list *l, const target *t, size_t n, kir_
 }
 
 __attribute__((visibility("default"))) const llvm_backend *nnc_llvm_backend(void) {
-  static const llvm_backend table = {.abi = NNC_LLVM_ABI,
-                                     .version = LLVM_VERSION_STRING,
-                                     .compile = backend_compile,
-                                     .dump = backend_dump,
-                                     .jit_new = cg_jit_new,
-                                     .jit_add = cg_jit_add,
-                                     .jit_find = cg_jit_find,
-                                     .jit_free = cg_jit_free,
-                                     .model_object = cg_model_object};
+  static const llvm_backend table = {
+      .abi = NNC_LLVM_ABI, .version = LLVM_VERSION_STRING, .compile = backend_compile, .dump = backend_dump};
   return &table;
 }

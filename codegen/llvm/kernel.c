@@ -3,6 +3,7 @@
 //   entry: if begin >= end return       start: what depends on symbols only; coordinates of `begin` by division
 //   grid:  coordinates are phis, counted up like an odometer; the body; next grid point
 #include "codegen/llvm/math.h"
+#include "ir/libm.h"
 
 #include <string.h>
 
@@ -10,10 +11,7 @@
 
 // Distinct names are the caller's promise; that none is a libm routine's is nobody's.
 static bool name_is_free(const cg *g, const char *name) {
-  for (size_t i = 0; i < CG_N_ROUTINES; i++) {
-    if (strcmp(cg_routines[i].name, name) == 0) return false;
-  }
-  return LLVMGetNamedFunction(g->mod, name) == NULL;
+  return libm_find(name) == NULL && LLVMGetNamedFunction(g->mod, name) == NULL;
 }
 
 static bool supported(cg *g, kir_kernel *k) {

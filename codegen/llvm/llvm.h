@@ -15,7 +15,7 @@
 #include "ir/kir.h"
 #include "ir/target.h"
 
-enum { NNC_LLVM_ABI = 1 };
+enum { NNC_LLVM_ABI = 2 };
 
 typedef void (*kernel_fn)(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end,
                           void *scratch, int64_t *fault);
@@ -26,8 +26,6 @@ typedef struct llvm_object { // in the arena passed in
   const size_t *scratch_bytes; // [n_kernels], in order of the kernels given
 } llvm_object;
 
-typedef struct llvm_jit llvm_jit; // owns the code it loaded; heap
-
 typedef struct llvm_backend {
   uint32_t abi;        // NNC_LLVM_ABI
   const char *version; // "19.1.7"
@@ -37,16 +35,6 @@ typedef struct llvm_backend {
   // Text of the same module: LLVM IR (assembly false) or target assembly (true).
   bool (*dump)(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels, bool assembly,
                strbuf *out);
-  // Loads objects into this process and looks up symbols. Thread rule: one thread at a time per jit.
-  bool (*jit_new)(diag_list *l, llvm_jit **out);
-  bool (*jit_add)(llvm_jit *j, diag_list *l, str object_bytes);
-  void *(*jit_find)(llvm_jit *j, diag_list *l, const char *symbol); // NULL after a diagnostic
-  void (*jit_free)(llvm_jit *j);
-  // The object that makes kernels, plan and constants one AOT library: defines the exported `nnc_aot_model`
-  // (runtime/aot.h): magic, abi, and pointers to the plan (8-byte aligned), to a table of the kernels named, and to the
-  // constants (4096-byte aligned), all read-only.
-  bool (*model_object)(arena *a, diag_list *l, const target *t, uint64_t magic, uint64_t abi, size_t n_kernels,
-                       const char *const *kernels, str plan, str constants, llvm_object *out);
 } llvm_backend;
 
 // The one exported symbol of libnnc-llvm.so.

@@ -38,12 +38,4 @@ LLVMValueRef cg_quotient(cg *g, op_code op, LLVMValueRef x, LLVMValueRef y); // 
 // -- math_double.c: f64, one element at a time, by libm --
 LLVMValueRef cg_libm(cg *g, op_code op, LLVMValueRef x, LLVMValueRef y); // y: pow, mod (C's fmod); otherwise NULL
 
-typedef struct cg_routine { // one that generated code may call
-  const char *name;
-  double (*of_one)(double); // or
-  double (*of_two)(double, double);
-} cg_routine;
-enum { CG_N_ROUTINES = 13 };
-extern const cg_routine cg_routines[CG_N_ROUTINES];
-
 #endif

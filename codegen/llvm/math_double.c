@@ -1,16 +1,11 @@
 // Transcendental functions of f64: one libm call an element. f64 is rare in models, and f32 never comes here.
 //
-// The routines called are a short list, which the JIT resolves by name; an ahead-of-time library links libm. erfinv,
-// which libm lacks, is a function of its own in the module.
+// The routines called are those of ir/libm.h, which the loader resolves by name; an ahead-of-time library links libm.
+// erfinv, which libm lacks, is a function of its own in the module.
 #include "codegen/llvm/math.h"
 
 #include <math.h>
 #include <string.h>
-
-const cg_routine cg_routines[CG_N_ROUTINES] = {
-    {"exp", exp, NULL},   {"expm1", expm1, NULL}, {"log", log, NULL},   {"log1p", log1p, NULL}, {"sin", sin, NULL},
-    {"cos", cos, NULL},   {"tan", tan, NULL},     {"atan", atan, NULL}, {"tanh", tanh, NULL},   {"erf", erf, NULL},
-    {"erfc", erfc, NULL}, {"pow", NULL, pow},     {"fmod", NULL, fmod}};
 
 static LLVMValueRef declare(cg *g, const char *name, unsigned n_args) {
   LLVMValueRef f = LLVMGetNamedFunction(g->mod, name);

@@ -97,14 +97,15 @@ typedef struct nnc_compile_options {
   const nnc_setting *dims; /* dims pinned to a number */
   size_t n_dims;
   const char *const *weights; /* safetensors files, or "random[:SEED]"; none: the model's own `weights:` section */
-  size_t n_weights;
-  const char *cpu;                                   /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4" */
-  unsigned threads;                                  /* compile threads; 0 = one per core, at most 8 */
+  size_t n_weights;           /* for a .so: its file of weights, when it has one and that is not beside it */
+  const char *cpu;            /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4" */
+  unsigned threads;           /* compile threads; 0 = one per core, at most 8 */
   void (*sink)(void *user, const nnc_diagnostic *d); /* called for each message as it is known; optional */
   void *sink_user;
+  int no_cache; /* 1: neither read nor write the cache of compiled models and prepared weights (docs/runtime.md) */
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0 }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: always set, errors
@@ -120,6 +121,11 @@ NNC_API void nnc_module_free(nnc_module *m); /* after its sessions; NULL is fine
 /* Writes a self-contained shared library and, beside it, a C header with typed entry points. `library_path` ends in
  * .so; the header has the same stem. Needs the system linker (`ld`). Only for modules compiled from YAML. */
 NNC_API nnc_status nnc_module_save(const nnc_module *m, const char *library_path, nnc_diagnostics **diagnostics);
+/* The same, with the weights where `mode` says: in the library (at most 1 GiB), or in a file of their own beside it,
+ * with the same stem and the extension .weights. */
+typedef enum nnc_weights_mode { NNC_WEIGHTS_EMBED, NNC_WEIGHTS_FILE } nnc_weights_mode;
+NNC_API nnc_status nnc_module_save_as(const nnc_module *m, const char *library_path, nnc_weights_mode mode,
+                                      nnc_diagnostics **diagnostics);
 
 /* What a module offers. Strings and structs are borrowed until the module is freed. */
 typedef struct nnc_tensor_info {
@@ -146,7 +152,8 @@ NNC_API size_t nnc_module_dim_count(const nnc_module *m);
 NNC_API nnc_status nnc_module_dim(const nnc_module *m, size_t i, nnc_dim_info *info);
 
 typedef struct nnc_module_stats {
-  double frontend_ms, passes_ms, codegen_ms, prepare_ms, total_ms; /* 0 for a loaded library */
+  double frontend_ms, passes_ms, codegen_ms, prepare_ms,
+      total_ms; /* 0 for a loaded library; 0, or nearly, for what came from the cache */
   uint64_t kernels, code_bytes, constant_bytes, parameters;
 } nnc_module_stats;
 NNC_API nnc_status nnc_module_get_stats(const nnc_module *m, nnc_module_stats *stats);

@@ -93,7 +93,7 @@ static void load(arena *a, diag_list *l, str text, const case_options *o) {
     return;
   }
   ir_module *m = frontend_load(a, l, "m.yaml", &text, &o->load);
-  if (m && (o->bind || o->load.n_weights)) frontend_bind_weights(m, l, "m.yaml", &o->load);
+  if (m && (o->bind || o->load.n_weights)) frontend_bind_weights(m, l, "m.yaml", &o->load, NULL);
 }
 
 // Everything that one case says, appended to `out`.

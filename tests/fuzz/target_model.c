@@ -26,7 +26,7 @@ static void load(arena *a, diag_list *l, const str *text, const frontend_options
   check_text(a, m);
   static const char *const random = "random";
   const frontend_options weights = {.weights = &random, .n_weights = 1};
-  if (frontend_parameter_count(m) < 10000) FUZZ_CHECK(frontend_bind_weights(m, l, "m.yaml", &weights));
+  if (frontend_parameter_count(m) < 10000) FUZZ_CHECK(frontend_bind_weights(m, l, "m.yaml", &weights, NULL));
 }
 
 static void syntax(arena *a, diag_list *l, void *user) {

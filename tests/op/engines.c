@@ -23,13 +23,14 @@ static ir_module *parse_copy(engines *e, arena *a, const ir_module *m) {
 bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
   memset(e, 0, sizeof *e);
   compile_job *j = &e->job;
-  if (!compile_begin(j, a, "graph", NULL, cpu)) return false;
+  if (!compile_begin(j, a, "graph", NULL, NULL, cpu)) return false;
   j->passes.round_trip = true;
   e->plain = parse_copy(e, a, m);
   j->source = j->m = parse_copy(e, a, m);
   if (!e->plain || !j->m || !compile_passes(j) || !compile_lower(j)) return false;
   j->llvm = nnc_llvm_backend();
-  return compile_module(j, &e->module);
+  j->weights_bound = true;
+  return compile_object(j) && compile_module(j, &e->module, NULL);
 }
 
 bool engines_interpret(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "codegen/elf/elf.h"
 
 const char *const llvm_levels[LLVM_N_LEVELS] = {"x86-64", "x86-64-v3", "x86-64-v4"};
 
@@ -25,12 +26,11 @@ int llvm_setup(void **state) {
   diag_init(&f->l, f->a);
   f->llvm = nnc_llvm_backend();
   *state = f;
-  return f->llvm->jit_new(&f->l, &f->jit) ? 0 : -1;
+  return 0;
 }
 
 int llvm_teardown(void **state) {
   llvm_run *f = *state;
-  f->llvm->jit_free(f->jit);
   arena_free(f->a);
   free(f);
   return 0;
@@ -59,12 +59,10 @@ kir_kernel *llvm_kernel_file(llvm_run *f, const char *name) {
 }
 
 llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k) {
-  static int n_loaded; // names in one jit are distinct
-  k->name = str_fmt(f->a, "%s_%d", k->name, n_loaded++);
   llvm_object o;
   if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
-  if (!f->llvm->jit_add(f->jit, &f->l, o.bytes)) fail_msg("%s", llvm_messages(f));
-  void *p = f->llvm->jit_find(f->jit, &f->l, k->name);
+  const loaded_code *code = code_load(f->a, &f->l, o.bytes);
+  void *p = code ? code_find(code, &f->l, k->name) : NULL;
   if (p == NULL) fail_msg("%s", llvm_messages(f));
   llvm_code c = {.k = k, .level = level};
   memcpy(&c.fn, &p, sizeof c.fn);

@@ -9,7 +9,6 @@ typedef struct llvm_run {
   arena *a;
   diag_list l;
   const llvm_backend *llvm;
-  llvm_jit *jit;
 } llvm_run;
 
 int llvm_setup(void **state); // *state = llvm_run

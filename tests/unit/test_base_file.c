@@ -74,7 +74,7 @@ static void round_trip(void **state) {
     assert_true(file_read(p->a, &p->l, in(p, "f"), contents[i].n, &got));
     assert_true(str_eq(got, contents[i]));
     assert_int_equal(got.p[got.n], '\0');
-    assert_true(file_map(p->a, &p->l, in(p, "f"), &got));
+    assert_true(file_map(p->a, &p->l, in(p, "f"), &got, NULL));
     assert_true(str_eq(got, contents[i]));
     assert_int_equal(n_entries(p), 1);
   }
@@ -125,7 +125,7 @@ static void refuses_what_is_no_file(void **state) {
   for (int i = 0; i < 3; i++) {
     assert_false(file_read(p->a, &p->l, paths[i], 1 << 20, &got));
     expect_only(p, DIAG_ID_file_read, reasons[i]);
-    assert_false(file_map(p->a, &p->l, paths[i], &got));
+    assert_false(file_map(p->a, &p->l, paths[i], &got, NULL));
     expect_only(p, DIAG_ID_file_read, reasons[i]);
     assert_false(file_write(p->a, &p->l, paths[i], STR("x"), 0600));
     expect_only(p, DIAG_ID_file_write, reasons[i]);
@@ -134,7 +134,7 @@ static void refuses_what_is_no_file(void **state) {
   assert_int_equal(n_entries(p), 2);
   assert_false(file_read(p->a, &p->l, in(p, "none"), 10, &got));
   expect_only(p, DIAG_ID_file_open, "/none: No such file or directory");
-  assert_false(file_map(p->a, &p->l, in(p, "none"), &got));
+  assert_false(file_map(p->a, &p->l, in(p, "none"), &got, NULL));
   expect_only(p, DIAG_ID_file_open, "No such file or directory");
   assert_false(file_write(p->a, &p->l, in(p, "none/f"), STR("x"), 0600));
   expect_only(p, DIAG_ID_file_write, "No such file or directory");

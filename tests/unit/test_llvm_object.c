@@ -1,25 +1,16 @@
-// The back end around the kernels: what objects hold, the JIT and its messages, model objects, threads, memory failure.
+// The back end around the kernels: what objects hold, threads, memory failure.
 #include "counting_source.h"
 #include "llvm_run.h"
-#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <dlfcn.h>
 #include <elf.h>
 #include <pthread.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
-
-#include "base/file.h"
-#include "runtime/aot.h"
 
 static const char add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n fact n in 1..100\n{\n"
                               "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
@@ -138,109 +129,6 @@ static void test_refusals(void **state) {
   assert_true(reported(f, DIAG_ID_codegen_name, "pow"));
 }
 
-// -- the JIT --
-
-static void test_jit_messages(void **state) {
-  llvm_run *f = *state;
-  assert_null(f->llvm->jit_find(f->jit, &f->l, "absent"));
-  assert_true(reported(f, DIAG_ID_codegen_jit, "absent"));
-  assert_false(f->llvm->jit_add(f->jit, &f->l, STR("this is no object")));
-  assert_int_equal(vec_last(&f->l.items)->id, DIAG_ID_codegen_jit);
-  str object = compile(f, "x86-64", llvm_parse(f, add_one));
-  assert_true(f->llvm->jit_add(f->jit, &f->l, object));
-  assert_non_null(f->llvm->jit_find(f->jit, &f->l, "add_one"));
-  assert_false(f->llvm->jit_add(f->jit, &f->l, object)); // the name is taken
-  assert_true(reported(f, DIAG_ID_codegen_jit, "add_one"));
-}
-
-// The process is out of sight: a symbol that only it has is not found, though dlsym would.
-static void test_jit_is_closed(void **state) {
-  llvm_run *f = *state;
-  assert_null(f->llvm->jit_find(f->jit, &f->l, "malloc"));
-  assert_non_null(f->llvm->jit_find(f->jit, &f->l, "erfc"));
-}
-
-// -- model objects --
-
-extern char **environ;
-
-static int run_linker(char *const *args) {
-  pid_t pid;
-  int status = -1;
-  if (posix_spawnp(&pid, args[0], NULL, NULL, args, environ) != 0) return -1;
-  waitpid(pid, &status, 0);
-  return status;
-}
-
-static const char *write_file(scratch *w, const char *name, str bytes) {
-  const char *path = scratch_path(w, name);
-  assert_true(file_write(w->a, &w->l, path, bytes, 0644));
-  return path;
-}
-
-static void test_model_object(void **state) {
-  llvm_run *f = *state;
-  void *w_state;
-  assert_int_equal(scratch_open(&w_state), 0);
-  scratch *w = w_state;
-  const char *const names[] = {"add_one", "add_one", "other"};
-  kir_kernel *kernels[] = {llvm_parse(f, add_one), llvm_parse(f, add_one)};
-  kernels[1]->name = "other";
-  llvm_object code, model;
-  const target *t = target_find("x86-64");
-  char *constants = arena_alloc(f->a, 100001);
-  for (size_t i = 0; i < 100001; i++) constants[i] = (char)(i * 7);
-  assert_true(f->llvm->compile(f->a, &f->l, t, 2, kernels, &code));
-  assert_int_equal(code.n_kernels, 2);
-  assert_true(f->llvm->model_object(f->a, &f->l, t, RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"),
-                                    (str){constants, 100001}, &model));
-  const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code.bytes),
-             *b = write_file(w, "model.o", model.bytes);
-  char *args[] = {str_fmt(w->a, "ld"),
-                  str_fmt(w->a, "-shared"),
-                  str_fmt(w->a, "--fatal-warnings"),
-                  str_fmt(w->a, "-o"),
-                  str_fmt(w->a, "%s", library),
-                  str_fmt(w->a, "%s", a),
-                  str_fmt(w->a, "%s", b),
-                  NULL};
-  assert_int_equal(run_linker(args), 0);
-  void *so = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  if (so == NULL) fail_msg("%s", dlerror());
-  const rt_aot_model *m = dlsym(so, "nnc_aot_model");
-  assert_non_null(m);
-  assert_null(dlsym(so, "add_one"));
-  assert_int_equal(m->magic, RT_AOT_MAGIC);
-  assert_int_equal(m->abi, RT_AOT_ABI);
-  assert_int_equal((uintptr_t)m->plan % 8, 0);
-  assert_int_equal((uintptr_t)m->constants % 4096, 0);
-  assert_memory_equal(m->plan, "the plan", 8);
-  assert_memory_equal(m->constants, constants, 100001);
-  assert_true(m->kernels[0] == m->kernels[1] && m->kernels[1] != m->kernels[2]);
-  float x[3] = {1, 2, 3}, y[3] = {0, 0, 0};
-  int64_t fault = 0;
-  m->kernels[2]((void *[]){x, y}, (int64_t[]){3}, (int64_t[]){3}, 0, 3, NULL, &fault);
-  assert_true(y[0] == 2 && y[1] == 3 && y[2] == 4);
-  dlclose(so);
-  assert_int_equal(scratch_close(&w_state), 0);
-}
-
-static void test_large_constants_are_fast(void **state) {
-  llvm_run *f = *state;
-  enum { BYTES = 100 << 20 };
-  char *constants = calloc(1, BYTES);
-  assert_non_null(constants);
-  llvm_object model;
-  struct timespec from, to;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-  assert_true(f->llvm->model_object(f->a, &f->l, target_find("x86-64"), 1, 1, 0, NULL, STR("p"),
-                                    (str){constants, BYTES}, &model));
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
-  free(constants);
-  assert_true(model.bytes.n > BYTES && model.bytes.n < BYTES + 10000);
-  assert_true((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec) < 1.0);
-}
-
 // -- threads: compiling is re-entrant, and gives the same bytes everywhere --
 
 typedef struct worker {
@@ -315,15 +203,8 @@ static void test_memory_failure(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, llvm_setup, llvm_teardown)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(test_kernels_are_hidden),
-                                     TEST(test_what_kernels_call),
-                                     TEST(test_dump),
-                                     TEST(test_refusals),
-                                     TEST(test_jit_messages),
-                                     TEST(test_jit_is_closed),
-                                     TEST(test_model_object),
-                                     TEST(test_large_constants_are_fast),
-                                     TEST(test_threads),
-                                     TEST(test_memory_failure)};
+  const struct CMUnitTest tests[] = {
+      TEST(test_kernels_are_hidden), TEST(test_what_kernels_call), TEST(test_dump),
+      TEST(test_refusals),           TEST(test_threads),           TEST(test_memory_failure)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static ir_module *bind(scratch *s, const char *model, const char *weights) {
   const char *path = scratch_path(s, "m.yaml");
   ir_module *m = load(s, path, model);
   frontend_options opt = {.weights = &weights, .n_weights = weights ? 1 : 0};
-  bool ok = frontend_bind_weights(m, &s->l, path, &opt);
+  bool ok = frontend_bind_weights(m, &s->l, path, &opt, NULL);
   scratch_expect_none(s);
   assert_true(ok);
   return m;
@@ -272,7 +272,7 @@ static void proposed_rule(void **state) {
   const char *file = write_file(s, "model.safetensors", m->weights.n, tensors);
   opt.weights = &file;
   opt.n_weights = 1;
-  assert_false(frontend_bind_weights(m, &s->l, path, &opt));
+  assert_false(frontend_bind_weights(m, &s->l, path, &opt, NULL));
   assert_int_equal(s->l.items.n, 1);
   const diag *d = s->l.items.at[0];
   const char *place = str_fmt(s->a, "(%s:34:", path);
@@ -288,7 +288,7 @@ static void proposed_rule(void **state) {
   static const char rule[] = "rename:\n  bert.<p..>: <p>\n";
   memcpy(rename, rule, sizeof rule - 1);
   m = frontend_load(s->a, &s->l, path, &text, &opt);
-  assert_true(frontend_bind_weights(m, &s->l, path, &opt));
+  assert_true(frontend_bind_weights(m, &s->l, path, &opt, NULL));
   scratch_expect_none(s);
   for (size_t i = 0; i < m->weights.n; i++) assert_true(element(m->weights.at[i], 0) == (double)i);
 }
@@ -305,7 +305,7 @@ static void load_and_bind(arena *a, void *user) {
   frontend_options opt = {.weights = &job->file, .n_weights = 1};
   ir_module *m = frontend_load(a, &l, job->path, &job->text, NULL);
   assert_non_null(m);
-  assert_true(frontend_bind_weights(m, &l, job->path, &opt));
+  assert_true(frontend_bind_weights(m, &l, job->path, &opt, NULL));
 }
 
 static void refused_memory(void **state) {

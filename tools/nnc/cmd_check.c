@@ -167,7 +167,7 @@ exit_status cmd_check(cli *c) {
   compile_job *j = job_begin(c, &status);
   if (!j) return status;
   j->diags.limit = MANY_ERRORS;
-  if (!compile_frontend(j, NULL) || (c->opt.weights.n && !compile_weights(j))) return job_fail(c, j);
+  if (!compile_frontend(j) || (c->opt.weights.n && !compile_weights(j))) return job_fail(c, j);
   size_t n_graphs = j->m->graphs.n;
   ir_graph **graphs = ARENA_ARRAY(c->a, ir_graph *, n_graphs + 1); // as written; the passes put others in their place
   for (size_t i = 0; i < n_graphs; i++) graphs[i] = j->m->graphs.at[i];

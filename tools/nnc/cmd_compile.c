@@ -29,9 +29,12 @@ static emit_kind kind_of(const cli *c) {
   return EMIT_so;
 }
 
-static bool emit_library(compile_job *j, const char *path) {
+static bool emit_library(const cli *c, compile_job *j, const char *path) {
   rt_module m;
-  return compile_module(j, &m) && aot_write(j, m.constants, path);
+  const void *block;
+  bool in_file = c->opt.weights_mode && strcmp(c->opt.weights_mode, "file") == 0;
+  return compile_image(j, true) && compile_module(j, &m, &block) &&
+         aot_write(j->a, &j->diags, &j->image, block, in_file ? AOT_weights_file : AOT_weights_embed, path);
 }
 
 static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
@@ -54,18 +57,18 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
 
 // Runs the job as far as `kind` needs.
 static bool advance(compile_job *j, emit_kind kind) {
-  if (!compile_frontend(j, NULL)) return false;
+  if (kind == EMIT_so) return true; // made whole by emit_library
+  if (!compile_frontend(j)) return false;
   if (!compile_passes(j)) return false;
   if (kind == EMIT_graph) return true;
   if (!compile_lower(j)) return false;
-  if (kind == EMIT_so && !compile_weights(j)) return false;  // last: a checkpoint may take long to read
-  bool needs_object = kind == EMIT_obj || kind == EMIT_plan; // a library is made whole by emit_library
+  bool needs_object = kind == EMIT_obj || kind == EMIT_plan;
   return !needs_object || compile_object(j);
 }
 
 static bool emit(cli *c, compile_job *j, emit_kind kind, const char *path) {
   if (!advance(j, kind)) return false;
-  if (kind == EMIT_so) return emit_library(j, path);
+  if (kind == EMIT_so) return emit_library(c, j, path);
   if (kind == EMIT_obj) return file_write(j->a, &j->diags, path, j->object.bytes, 0644);
   strbuf text;
   sb_init(&text, c->a);
@@ -78,16 +81,28 @@ static bool emit(cli *c, compile_job *j, emit_kind kind, const char *path) {
 static exit_status print_result(cli *c, const compile_job *j, const char *path) {
   json_t *out = json_new(c);
   json_object_set_new(out, "output", path ? json_string(path) : json_null());
-  json_object_set_new(out, "parameters", json_integer((json_int_t)frontend_parameter_count(j->source)));
+  json_object_set_new(
+      out, "parameters",
+      json_integer((json_int_t)(j->source ? frontend_parameter_count(j->source) : j->image.parameters)));
   json_object_set_new(out, "cpu", json_string(j->target->name));
-  json_object_set_new(out, "kernels", json_integer(j->set ? (json_int_t)j->set->kernels.n : 0));
-  json_object_set_new(out, "code_bytes", json_integer((json_int_t)j->object.bytes.n));
-  json_object_set_new(out, "constant_bytes", json_integer((json_int_t)j->plan.constants_bytes));
+  const rt_plan *plan = j->image.plan.n ? image_plan(&j->image) : NULL;
+  json_int_t kernels = plan ? (json_int_t)plan->kernels.count : j->set ? (json_int_t)j->set->kernels.n : 0;
+  json_object_set_new(out, "kernels", json_integer(kernels));
+  json_object_set_new(out, "code_bytes", json_integer((json_int_t)j->image.object.n));
+  json_object_set_new(out, "constant_bytes", json_integer(plan ? (json_int_t)plan->constants_bytes : 0));
+  json_object_set_new(out, "from_cache", json_boolean(j->image_from_cache));
   json_object_set_new(out, "frontend_ms", json_real(j->frontend_ms));
   json_object_set_new(out, "passes_ms", json_real(j->passes_ms));
   json_object_set_new(out, "codegen_ms", json_real(j->codegen_ms));
   json_object_set_new(out, "prepare_ms", json_real(j->prepare_ms));
   return print_json(c, out);
+}
+
+// What the cache holds was compiled by all passes, and tells nothing of them.
+static bool passes_are_usual(const cli *c) {
+  const cli_options *o = &c->opt;
+  return !o->print_after.n && !o->skip.n && o->pass_limit < 0 && !o->stop_after && !o->time_passes && !o->round_trip &&
+         !o->explain;
 }
 
 exit_status cmd_compile(cli *c) {
@@ -107,9 +122,14 @@ exit_status cmd_compile(cli *c) {
             "--json and the text would both go to standard output; name a file with -o");
     return fail(c);
   }
+  if (kind != EMIT_so && c->opt.weights_mode) {
+    diag_at(&c->diags, NO_SPAN, cli_combination, "--weights-mode is for --emit so: only a library has weights");
+    return fail(c);
+  }
   exit_status status;
   compile_job *j = job_begin(c, &status);
   if (!j) return status;
+  if (kind == EMIT_so && !c->opt.no_cache && passes_are_usual(c)) compile_use_cache(j);
   if (!emit(c, j, kind, path)) return job_fail(c, j);
   job_report(c, j);
   return c->opt.json ? print_result(c, j, path) : EXIT_done;

@@ -23,7 +23,7 @@ exit_status cmd_ops(cli *c) {
 
 exit_status cmd_version(cli *c) {
   compile_job *j = ARENA_NEW(c->a, compile_job);
-  if (!compile_begin(j, c->a, "", NULL, NULL)) {
+  if (!compile_begin(j, c->a, "", NULL, NULL, NULL)) {
     report_diagnostics(&j->diags);
     return failure_status(&j->diags);
   }

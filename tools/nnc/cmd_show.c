@@ -45,7 +45,7 @@ static exit_status show_job(cli *c, compile_job *j, const char *stage) {
   sb_init(&text, c->a);
   bool dot = is(c->opt.format, "dot"), fused = !is(stage, "graph"), lowered = fused && !is(stage, "fused");
   bool planned = is(stage, "plan") || is(stage, "memory");
-  if (!compile_frontend(j, NULL) || (fused && !compile_passes(j)) || (lowered && !compile_lower(j)) ||
+  if (!compile_frontend(j) || (fused && !compile_passes(j)) || (lowered && !compile_lower(j)) ||
       (planned && !compile_object(j)))
     return job_fail(c, j);
   job_report(c, j);

@@ -70,7 +70,7 @@ static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *
   rt_module *m = ARENA_NEW(c->a, rt_module); // the session keeps it until the arena goes
   compiled_run r;
   if (!interpret(c, s, j->m->graphs.at[s->index], in, want, NULL, NULL)) return false;
-  if (!compile_passes(j) || !compile_lower(j) || !compile_module(j, m)) return false;
+  if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, m, NULL)) return false;
   if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r) || !run_once(c, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
@@ -90,7 +90,7 @@ exit_status cmd_verify(cli *c) {
   }
   compile_job *j = job_begin(c, &status);
   if (!j) return status;
-  if (!compile_frontend(j, NULL) || !compile_weights(j)) return job_fail(c, j);
+  if (!compile_frontend(j) || !compile_weights(j)) return job_fail(c, j);
   signature *s = signature_of_graphs(c, j->m);
   ir_tensor **in = s ? inputs_make(c, s, true, false) : NULL;
   if (!in) return fail(c);

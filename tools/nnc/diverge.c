@@ -123,7 +123,7 @@ bool find_pass(cli *c, const signature *s, const ir_tensor *const *in, ir_tensor
     j->passes.limit = (int64_t)k;
     j->passes.n_print_after = 0;
     ir_tensor **got = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
-    if (!compile_frontend(j, NULL) || !compile_weights(j) || !compile_passes(j) ||
+    if (!compile_frontend(j) || !compile_weights(j) || !compile_passes(j) ||
         !interpret(c, s, j->m->graphs.at[s->index], in, got, NULL, NULL)) {
       *status = job_fail(c, j);
       return false;

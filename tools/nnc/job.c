@@ -33,7 +33,7 @@ compile_job *job_begin(cli *c, exit_status *status) {
   compile_job *j = ARENA_NEW(c->a, compile_job);
   frontend_options front = {o->configs.n, o->configs.at, o->sets.n,     o->sets.at,
                             o->dims.n,    o->dims.at,    o->weights.at, o->weights.n};
-  bool ok = compile_begin(j, c->a, c->model, &front, o->cpu);
+  bool ok = compile_begin(j, c->a, c->model, NULL, &front, o->cpu);
   c->job_diags = &j->diags;
   j->passes.print_after = o->print_after.at, j->passes.n_print_after = o->print_after.n;
   j->passes.skip = o->skip.at, j->passes.n_skip = o->skip.n;
@@ -99,11 +99,12 @@ nnc_module *open_module(cli *c, exit_status *status) {
   size_t printed = 0;
   options.sink = print_message;
   options.sink_user = &printed;
+  options.no_cache = o->no_cache || c->cmd->run == cmd_bench; // bench tells what compiling takes, and needs the graph
   if (!job_is_library(c)) {
     options.dims = dims, options.n_dims = o->dims.n;
-  } else if (o->configs.n || o->sets.n || o->weights.n || o->cpu) {
+  } else if (o->configs.n || o->sets.n || o->weights.n > 1 || o->cpu) {
     diag_at(&c->diags, NO_SPAN, cli_combination,
-            "--config, --set, --weights and --cpu change how a .yaml is compiled; a .so is compiled already");
+            "--config, --set, --cpu and several --weights change how a .yaml is compiled; a .so is compiled already");
     *status = fail(c);
     return NULL;
   }

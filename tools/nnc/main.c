@@ -50,6 +50,11 @@ const command commands[] = {
      "nnc show models/vision/digits.yaml --stage fused\n"
      "nnc show models/vision/digits.yaml --format dot | dot -Tsvg -o digits.svg",
      cmd_show},
+    {"cache", "", "look after the cache of compiled models and prepared weights",
+     "Prints where the cache is, what it holds, and the caps beyond which what was used longest ago is removed. "
+     "`compile` and\n"
+     "`run` fill it; see ENVIRONMENT in the manual for its place and size.",
+     "nnc cache\nnnc cache --verify\nnnc cache --clear", cmd_cache},
     {"ops", "", "list the operators",
      "The operator table of the graph: name, class, what it means, and whether the back end compiles it.",
      "nnc ops\nnnc ops --json", cmd_ops},

@@ -28,10 +28,11 @@ enum {
   ON_show = 32,
   ON_ops = 64,
   ON_version = 128,
+  ON_cache = 256,
   ON_MODEL = ON_compile | ON_run | ON_bench | ON_verify | ON_check | ON_show,
   ON_PASSES = ON_compile | ON_verify | ON_check | ON_show,
   ON_SESSION = ON_run | ON_bench | ON_verify,
-  ON_ALL = ON_MODEL | ON_ops | ON_version
+  ON_ALL = ON_MODEL | ON_ops | ON_version | ON_cache
 };
 
 typedef struct option_row {
@@ -72,9 +73,15 @@ static const option_row rows[] = {
     {"dim", 0, KIND_pairs, FIELD(dims), ON_MODEL, "NAME=N", NULL,
      "pins a named dim; of a .so it binds it for this run"},
     {"weights", 0, KIND_list, FIELD(weights), ON_MODEL, "FILE", NULL,
-     "weights from safetensors files, or random[:SEED]; default: what the model names"},
+     "weights from safetensors files, or random[:SEED]; default: what the model names; of a .so: its .weights file"},
+    {"weights-mode", 0, KIND_choice, FIELD(weights_mode), ON_compile, "MODE", "embed|file",
+     "weights in the library, at most 1 GiB (default), or in a file beside it, NAME.weights"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},
+    {"no-cache", 0, KIND_flag, FIELD(no_cache), ON_compile | ON_run, NULL, NULL,
+     "neither read nor write the cache of compiled models and prepared weights"},
+    {"clear", 0, KIND_flag, FIELD(clear), ON_cache, NULL, NULL, "remove everything"},
+    {"verify", 0, KIND_flag, FIELD(verify), ON_cache, NULL, NULL, "read everything, and remove what is damaged"},
     {"print-after", 0, KIND_list, FIELD(print_after), ON_PASSES, "PASS", NULL,
      "print the graph after a pass on standard error; `all` for every pass"},
     {"skip", 0, KIND_list, FIELD(skip), ON_PASSES, "PASS", NULL, "leave a pass out"},
@@ -92,7 +99,7 @@ static const option_row rows[] = {
 enum { N_ROWS = sizeof rows / sizeof *rows, LONG_BASE = 256 };
 
 static unsigned command_bit(const command *cmd) {
-  static const char *const names[] = {"compile", "run", "bench", "verify", "check", "show", "ops", "version"};
+  static const char *const names[] = {"compile", "run", "bench", "verify", "check", "show", "ops", "version", "cache"};
   for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], cmd->name) == 0) return 1u << i;
   return 0;

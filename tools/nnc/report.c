@@ -29,6 +29,8 @@ static exit_status status_of(diag_id id) {
   case DIAG_ID_llvm_not_found:
   case DIAG_ID_linker_failed:
   case DIAG_ID_library_open:
+  case DIAG_ID_library_weights:
+  case DIAG_ID_weights_too_large:
   case DIAG_ID_cpu_too_old: return EXIT_environment;
   case DIAG_ID_cpu_unknown:
   case DIAG_ID_pass_unknown:

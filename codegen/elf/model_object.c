@@ -1,31 +1,32 @@
-// The object that makes kernels, plan and constants one library: an ELF relocatable written directly, in one pass and
-// one allocation.
+// The object that makes kernels and plan one library: an ELF relocatable written directly, so that no LLVM is needed.
 //
-// Through a compiler's constants the bytes would be copied four times; weights are up to gigabytes. Layout (System V
-// ABI ch. 4 and its AMD64 supplement):
-//   .rodata           constants (on a page), then the plan
-//   .data.rel.ro      nnc_aot_model {magic, abi, plan, kernels, constants}, then the table of kernels; relocated, then
-//   read-only .rela.data.rel.ro the addresses in it: of .rodata, of the table, of each kernel
-#include "codegen/llvm/object.h"
+//   .rodata           the plan
+//   .data.rel.ro      nnc_aot_model {magic, abi, plan, kernels, constants, layout}, then the table of kernels;
+//   relocated,
+//                     then read-only
+//   .nnc.weights      one page that stands for the weights: they are appended when everything is linked (append.c)
+//   .rela.data.rel.ro the addresses in it: of .rodata, of the table, of the weights, of each kernel
+#include "codegen/elf/elf.h"
 
 #include <elf.h>
 #include <string.h>
 
-enum section { S_none, S_rodata, S_data, S_rela, S_symbols, S_strings, S_names, S_stack, N_SECTIONS };
+enum section { S_none, S_rodata, S_weights, S_data, S_rela, S_symbols, S_strings, S_names, S_stack, N_SECTIONS };
 
 static const char section_names[] =
-    "\0.rodata\0.data.rel.ro\0.rela.data.rel.ro\0.symtab\0.strtab\0.shstrtab\0.note.GNU-stack";
-static const uint32_t section_name_at[N_SECTIONS] = {0, 1, 9, 22, 40, 48, 56, 66};
+    "\0.rodata\0.nnc.weights\0.data.rel.ro\0.rela.data.rel.ro\0.symtab\0.strtab\0.shstrtab\0.note.GNU-stack";
+static const uint32_t section_name_at[N_SECTIONS] = {0, 1, 9, 22, 35, 53, 61, 69, 79};
 
-// Symbols: none, the two sections, the model, then the kernels.
-enum { SYM_rodata = 1, SYM_data, SYM_model, SYM_kernels };
+// Symbols: none, the three sections, the model, then the kernels.
+enum { SYM_rodata = 1, SYM_weights, SYM_data, SYM_model, SYM_kernels };
 
 enum {
   PAGE = 4096,
   FIELD_plan = 16,
   FIELD_kernels = 24,
   FIELD_constants = 32,
-  MODEL_BYTES = 40,
+  FIELD_layout = 40,
+  MODEL_BYTES = 56,
   FIXED_RELOCATIONS = 3
 };
 
@@ -35,22 +36,22 @@ static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * t
 
 typedef struct layout {
   uint64_t offset[N_SECTIONS], bytes[N_SECTIONS]; // in the file
-  uint64_t plan;                                  // within .rodata
   uint64_t headers, total;
 } layout;
 
-static layout lay_out(size_t n_kernels, const char *const *kernels, str plan, str constants) {
-  layout w = {.plan = round_up(constants.n, 64)};
-  w.bytes[S_rodata] = w.plan + plan.n;
-  w.bytes[S_data] = MODEL_BYTES + 8 * n_kernels;
-  w.bytes[S_rela] = (FIXED_RELOCATIONS + n_kernels) * sizeof(Elf64_Rela);
-  w.bytes[S_symbols] = (SYM_kernels + n_kernels) * sizeof(Elf64_Sym);
+static layout lay_out(const model_parts *m) {
+  layout w = {0};
+  w.bytes[S_rodata] = m->plan.n;
+  w.bytes[S_weights] = m->has_weights ? PAGE : 0;
+  w.bytes[S_data] = MODEL_BYTES + 8 * m->n_kernels;
+  w.bytes[S_rela] = (FIXED_RELOCATIONS - (size_t)!m->has_weights + m->n_kernels) * sizeof(Elf64_Rela);
+  w.bytes[S_symbols] = (SYM_kernels + m->n_kernels) * sizeof(Elf64_Sym);
   w.bytes[S_strings] = 1 + sizeof model_name;
-  for (size_t i = 0; i < n_kernels; i++) w.bytes[S_strings] += strlen(kernels[i]) + 1;
+  for (size_t i = 0; i < m->n_kernels; i++) w.bytes[S_strings] += strlen(m->kernels[i]) + 1;
   w.bytes[S_names] = sizeof section_names;
   uint64_t at = sizeof(Elf64_Ehdr);
   for (int s = S_rodata; s < N_SECTIONS; s++) {
-    w.offset[s] = round_up(at, s == S_rodata ? PAGE : 8);
+    w.offset[s] = round_up(at, s == S_weights ? PAGE : 64);
     at = w.offset[s] + w.bytes[s];
   }
   w.headers = round_up(at, 8);
@@ -70,7 +71,8 @@ static void write_headers(unsigned char *file, const layout *w) {
                   .e_shstrndx = S_names};
   memcpy(file, &h, sizeof h);
   Elf64_Shdr s[N_SECTIONS] = {
-      [S_rodata] = {.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_addralign = PAGE},
+      [S_rodata] = {.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_addralign = 64},
+      [S_weights] = {.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_addralign = PAGE},
       [S_data] = {.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_WRITE, .sh_addralign = 8},
       [S_rela] = {.sh_type = SHT_RELA, .sh_flags = SHF_INFO_LINK, .sh_link = S_symbols, .sh_info = S_data},
       [S_symbols] = {.sh_type = SHT_SYMTAB,
@@ -108,6 +110,7 @@ static void write_symbols(unsigned char *file, const layout *w, size_t n_kernels
   unsigned char section = ELF64_ST_INFO(STB_LOCAL, STT_SECTION);
   uint64_t at = 1;
   write_symbol(file, w, SYM_rodata, (Elf64_Sym){.st_info = section, .st_shndx = S_rodata});
+  write_symbol(file, w, SYM_weights, (Elf64_Sym){.st_info = section, .st_shndx = S_weights});
   write_symbol(file, w, SYM_data, (Elf64_Sym){.st_info = section, .st_shndx = S_data});
   Elf64_Sym model = {.st_name = write_name(file, w, model_name, &at),
                      .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
@@ -130,24 +133,19 @@ static void relocate(unsigned char *file, const layout *w, size_t i, uint64_t at
   memcpy(file + w->offset[S_rela] + i * sizeof r, &r, sizeof r);
 }
 
-bool cg_model_object(arena *a, diag_list *l, const target *t, uint64_t magic, uint64_t abi, size_t n_kernels,
-                     const char *const *kernels, str plan, str constants, llvm_object *out) {
-  (void)l;
-  (void)t; // every level is x86-64
-  layout w = lay_out(n_kernels, kernels, plan, constants);
+str model_object(arena *a, const model_parts *m) {
+  layout w = lay_out(m);
   unsigned char *file = arena_alloc(a, w.total), *model = file + w.offset[S_data];
   write_headers(file, &w);
-  if (constants.n > 0) memcpy(file + w.offset[S_rodata], constants.p, constants.n);
-  if (plan.n > 0) memcpy(file + w.offset[S_rodata] + w.plan, plan.p, plan.n);
-  memcpy(model, &magic, sizeof magic);
-  memcpy(model + 8, &abi, sizeof abi);
-  write_symbols(file, &w, n_kernels, kernels);
-  relocate(file, &w, 0, FIELD_plan, SYM_rodata, w.plan);
-  relocate(file, &w, 1, FIELD_kernels, SYM_data, MODEL_BYTES);
-  relocate(file, &w, 2, FIELD_constants, SYM_rodata, 0);
-  for (size_t i = 0; i < n_kernels; i++) {
-    relocate(file, &w, FIXED_RELOCATIONS + i, MODEL_BYTES + 8 * i, SYM_kernels + i, 0);
-  }
-  *out = (llvm_object){{(const char *)file, w.total}, 0, NULL};
-  return true;
+  if (m->plan.n > 0) memcpy(file + w.offset[S_rodata], m->plan.p, m->plan.n);
+  memcpy(model, &m->magic, sizeof m->magic);
+  memcpy(model + 8, &m->abi, sizeof m->abi);
+  memcpy(model + FIELD_layout, m->layout, 2 * sizeof *m->layout);
+  write_symbols(file, &w, m->n_kernels, m->kernels);
+  size_t n = 0;
+  relocate(file, &w, n++, FIELD_plan, SYM_rodata, 0);
+  relocate(file, &w, n++, FIELD_kernels, SYM_data, MODEL_BYTES);
+  if (m->has_weights) relocate(file, &w, n++, FIELD_constants, SYM_weights, 0);
+  for (size_t i = 0; i < m->n_kernels; i++) relocate(file, &w, n++, MODEL_BYTES + 8 * i, SYM_kernels + i, 0);
+  return (str){(const char *)file, w.total};
 }
