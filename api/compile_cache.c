@@ -235,15 +235,24 @@ static bool read_entry(compile_job *j, int fd, const sha256_digest *key, bool *d
   return true;
 }
 
+static void close_file(void *handle) {
+  int *fd = handle;
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
 bool compile_cache_find(compile_job *j) {
   if (j->cache->off) return false;
   bool damaged;
   sha256_digest key = key_of(j);
-  int fd = cache_find(j->cache, CACHE_code, &key);
-  if (fd < 0) return false;
+  int *fd = ARENA_NEW(j->a, int); // closed also when the arena unwinds
+  *fd = -1;
+  arena_defer(j->a, close_file, fd);
+  *fd = cache_find(j->cache, CACHE_code, &key);
+  if (*fd < 0) return false;
   size_t n_items = j->diags.items.n, n_files = j->diags.files.n;
-  bool found = read_entry(j, fd, &key, &damaged);
-  close(fd);
+  bool found = read_entry(j, *fd, &key, &damaged);
+  close_file(fd);
   if (found) return true;
   j->diags.items.n = n_items, j->diags.files.n = n_files;
   if (damaged) cache_drop(j->cache, CACHE_code, &key);

@@ -2,13 +2,14 @@
 
 # Tests that run the command line, and helpers of other areas that they use.
 if(TARGET nnc-cli)
-  foreach(name test_bad_input test_bad_files test_bad_output)
+  foreach(name test_bad_input test_bad_files test_bad_output test_cache_faults)
     if(TARGET ${name})
       add_dependencies(${name} nnc-cli)
     endif()
   endforeach()
 endif()
-foreach(name test_bad_input test_bad_files test_bad_output test_alloc)
+foreach(name test_bad_input test_bad_files test_bad_output test_alloc test_cache test_cache_modules test_cache_faults
+             test_aot_weights)
   if(TARGET ${name})
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/scratch.c ${CMAKE_SOURCE_DIR}/tests/unit/counting_source.c)
   endif()

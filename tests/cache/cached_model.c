@@ -12,8 +12,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static const char model[] = "nnc: 1\nname: m\nconfig: {shift: 1}\ninclude: {inner: inner.yaml}\ninputs:\n  x: f32[1, 3]\n"
-                            "steps:\n- y@fc: linear(x, 2)\n- z: inner.scaled(y) + shift\noutputs:\n  z: z\n";
+static const char model[] =
+    "nnc: 1\nname: m\nconfig: {shift: 1}\ninclude:\n  inner: inner.yaml\ninputs:\n  x: f32[1, 3]\n"
+    "steps:\n- y@fc: linear(x, 2)\n- z: inner.scaled(y) + shift\noutputs:\n  z: z\n";
 static const char inner[] = "nnc: 1\nblocks:\n  scaled(x):\n  - return: 10 * x\n";
 
 void settle(void) { usleep(70000); }

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // unshare
 #include "child.h"
 
 #include "base/clock.h"
@@ -6,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -129,4 +132,17 @@ const char *child_files(scratch *s, const char *folder) {
   if (names.n) qsort(names.at, names.n, sizeof *names.at, by_name);
   for (size_t i = 0; i < names.n; i++) sb_fmt(&b, "%s%s", i ? " " : "", names.at[i]);
   return sb_cstr(&b);
+}
+
+int child_on_disk(scratch *s, const char *options, int (*f)(scratch *s)) {
+  pid_t child = fork();
+  if (child == 0) {
+    bool own = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    own = own && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    own = own && mount("nnc", scratch_path(s, "disk"), "tmpfs", 0, options) == 0;
+    _exit(own ? f(s) : CHILD_NOT_PERMITTED);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

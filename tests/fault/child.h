@@ -31,4 +31,9 @@ void child_expect(scratch *s, int status, const char *part, const char *const *w
 // The files in a folder of the scratch, those that begin with `.out` or `.err` left out, in order, a blank between two.
 const char *child_files(scratch *s, const char *folder);
 
+// Runs f in a process of its own, whose mounts nobody else sees, with a file system of these options (of tmpfs) on the
+// scratch's folder `disk`; its exit status is what f returns.
+enum { CHILD_NOT_PERMITTED = 77 };
+int child_on_disk(scratch *s, const char *options, int (*f)(scratch *s));
+
 #endif

@@ -1,6 +1,5 @@
 // Places that cannot be written, disks that fill up, kills at any moment: a status and a message, and never a broken
 // file under the name that was asked for.
-#define _GNU_SOURCE // unshare
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,11 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -116,22 +111,6 @@ static void without_a_linker_or_room_for_its_files(void **state) {
 
 // -- a full disk --
 
-enum { NOT_PERMITTED = 77 };
-
-// In a process of its own, whose mounts nobody else sees: a file system with little room on the folder `disk`.
-static int on_a_small_disk(scratch *s, const char *options, int (*f)(scratch *s)) {
-  pid_t child = fork();
-  if (child == 0) {
-    bool own = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
-    own = own && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-    own = own && mount("nnc", scratch_path(s, "disk"), "tmpfs", 0, options) == 0;
-    _exit(own ? f(s) : NOT_PERMITTED);
-  }
-  int status;
-  assert_int_equal(waitpid(child, &status, 0), child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int write_on_disk(scratch *s) {
   child_result r = child_run(s, NULL, NNC("run", "m.yaml", "--in", "x=zeros", "--out", "y=disk/y.npy"));
   if (r.status != 3 || !strstr(r.err, "cannot write disk/y.npy: No space left")) return 1;
@@ -151,15 +130,14 @@ static void full_disks(void **state) {
   scratch *s = *state;
   prepare(s);
   assert_int_equal(mkdir(scratch_path(s, "disk"), 0700), 0);
-  int rc = on_a_small_disk(s, "size=8k", write_on_disk);
-  if (rc == NOT_PERMITTED) skip();
+  int rc = child_on_disk(s, "size=8k", write_on_disk);
+  if (rc == CHILD_NOT_PERMITTED) skip();
   assert_int_equal(rc, 0);
   child_expect(s, 0, "", NNC("compile", "m.yaml", "-o", "m.so"));
   struct stat library;
   assert_int_equal(stat(scratch_path(s, "m.so"), &library), 0);
   uint64_t pages = ((uint64_t)library.st_size + 4095) / 4096;
-  assert_int_equal(on_a_small_disk(s, str_fmt(s->a, "size=%lluk", (unsigned long long)pages * 4), write_half_on_disk),
-                   0);
+  assert_int_equal(child_on_disk(s, str_fmt(s->a, "size=%lluk", (unsigned long long)pages * 4), write_half_on_disk), 0);
 }
 
 // -- kills --
