@@ -49,6 +49,10 @@ bool compile_weights(compile_job *j) {
   if (!j->source) { // the image came from the cache, and with it the messages that the front end gives again
     j->diags.items.n = j->diags.files.n = 0;
     if (!compile_frontend(j)) return false;
+    if (!compile_cache_same_sources(j)) {
+      diag_at(&j->diags, NO_SPAN, file_read, j->path, "it, or a file that it names, changes while it is read");
+      return false;
+    }
   }
   int64_t start = clock_ns();
   j->weights_bound = frontend_bind_weights(j->source, &j->diags, j->path, &j->front, &j->weight_files);

@@ -34,6 +34,7 @@ typedef struct compile_job {
   plan_image plan;
   image image;
   bool image_from_cache, prepared_from_cache;
+  const void *block; // of constants in one piece, where they were put together or mapped; else NULL
   double frontend_ms, passes_ms, codegen_ms, prepare_ms;
 } compile_job;
 

@@ -142,7 +142,7 @@ static bool all_hold(compile_job *j, unpacker *u, sha256 *sources) {
   return !u->broken;
 }
 
-static void hash_sources(compile_job *j, const sha256_digest *key) {
+static sha256_digest hash_sources(const compile_job *j, const sha256_digest *key) {
   sha256 h;
   sha256_init(&h);
   sha256_add(&h, key->at, sizeof key->at);
@@ -151,7 +151,12 @@ static void hash_sources(compile_job *j, const sha256_digest *key) {
     sha256_digest d = sha256_of(j->diags.files.at[i].text);
     sha256_add(&h, d.at, sizeof d.at);
   }
-  j->sources = sha256_end(&h);
+  return sha256_end(&h);
+}
+
+bool compile_cache_same_sources(const compile_job *j) {
+  sha256_digest key = key_of(j), now = hash_sources(j, &key);
+  return memcmp(now.at, j->sources.at, sizeof now.at) == 0;
 }
 
 // -- messages: warnings, with the files that they quote --
@@ -264,7 +269,7 @@ void compile_cache_keep(compile_job *j) {
   sha256_digest key = key_of(j);
   strbuf body;
   uint64_t n = 2;
-  hash_sources(j, &key);
+  j->sources = hash_sources(j, &key);
   sb_init(&body, j->a);
   sb_bytes(&body, key.at, sizeof key.at);
   for (size_t i = 0; i < j->n_source_files; i++) n += j->diags.files.at[i].on_disk;

@@ -6,6 +6,8 @@
 
 // Fills j->image and j->sources and repeats the warnings of then. false: to be compiled.
 bool compile_cache_find(compile_job *j);
+// Did the front end, run after a hit, read what the image was compiled from?
+bool compile_cache_same_sources(const compile_job *j);
 // Keeps j->image, which was just compiled; sets j->sources.
 void compile_cache_keep(compile_job *j);
 

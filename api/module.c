@@ -131,10 +131,11 @@ static nnc_status save_in(arena *a, const nnc_module *m, const char *library_pat
   diag_list *l = ARENA_NEW(a, diag_list);
   diag_init(l, a);
   const image *im = &m->job->image;
-  char *block = arena_alloc(a, (size_t)m->rt.plan->constants_bytes);
-  for (size_t i = 0; i < im->n_constants; i++)
-    if (im->constants[i].used) memcpy(block + im->constants[i].offset, m->rt.constants[i], im->constants[i].bytes);
-  bool ok = aot_write(a, l, im, block, mode == NNC_WEIGHTS_FILE ? AOT_weights_file : AOT_weights_embed, library_path);
+  char *gathered = m->job->block ? NULL : arena_alloc(a, (size_t)m->rt.plan->constants_bytes);
+  for (size_t i = 0; gathered && i < im->n_constants; i++)
+    if (im->constants[i].used) memcpy(gathered + im->constants[i].offset, m->rt.constants[i], im->constants[i].bytes);
+  bool ok = aot_write(a, l, im, gathered ? gathered : m->job->block,
+                      mode == NNC_WEIGHTS_FILE ? AOT_weights_file : AOT_weights_embed, library_path);
   if (diagnostics) *diagnostics = diagnostics_detach(l);
   return ok ? NNC_OK : status_of(l);
 }

@@ -261,13 +261,18 @@ bool prepare_constants(compile_job *j, const rt_kernel *kernels, const void *con
   j->prepared_from_cache = find_file(j, w);
   if (!j->prepared_from_cache) {
     if (!compile_weights(j) || !prepare_now(&p, kernels)) return false;
-    if (block || !j->cache->off) fill_block(&p);
+    if (block || !j->cache->off) {
+      fill_block(&p);
+      j->block = p.m->at;
+    }
     if (keep_file(j, (str){p.m->at, block_bytes}, w)) release(p.m);
   }
-  const char *at = w->head ? w->block : p.m->at;
-  if (w->head) point_into(&j->image, at, p.constants);
+  if (w->head) {
+    j->block = w->block;
+    point_into(&j->image, w->block, p.constants);
+  }
   *constants = p.constants;
-  if (block) *block = at;
+  if (block) *block = j->block;
   j->prepare_ms += (double)(clock_ns() - start) * 1e-6;
   return true;
 }

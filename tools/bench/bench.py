@@ -33,7 +33,8 @@ class Worker:
     self.engine = engine
     command = [python, HERE / "worker.py", engine, folder, "--threads", threads, "--batch", a.batch, "--seq", a.seq,
                "--width", c["hidden_size"], "--libnnc", a.build / "libnnc.so", "--model", MODEL]
-    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": str(threads)}
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": str(threads),
+                        "NNC_CACHE_DIR": str(a.folder / "cache"), "NNC_NO_CACHE": "" if engine == "nnc_cache" else "1"}
     self.process = subprocess.Popen([str(x) for x in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                     env=env)
     self.ready = self.answer()
@@ -64,7 +65,7 @@ def prepare(name, a):
   folder = a.folder / name
   c = bert_graph.write(name, folder)
   np.savez(folder / f"inputs-{a.batch}-{a.seq}.npz", **bert_graph.inputs(c, a.batch, a.seq))
-  run_nnc(a, "compile", MODEL, "--config", folder / "config.json", "--weights", folder / "model.safetensors", "-o",
+  run_nnc(a, "compile", MODEL, "--no-cache", "--config", folder / "config.json", "--weights", folder / "model.safetensors", "-o",
           folder / "model.so")
   return folder, c
 
@@ -186,8 +187,8 @@ Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["l
 | engine | session made in ms | first run ms | peak resident MiB | model file MiB |
 |---|---|---|---|---|""")
     for e, (create, first, memory) in r["start"].items():
-      label = {"nnc": "nnc, from its library", "nnc_jit": "nnc, compiled in the process"}.get(e) or r["runs"][1][e]["name"]
-      size = {"nnc": f"{r['size']['nnc']:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)",
+      label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache", "nnc_jit": "nnc, compiled in the process"}.get(e) or r["runs"][1][e]["name"]
+      size = {"nnc": f"{r['size']['nnc']:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)", "nnc_cache": "(the same)",
               "torch": "(safetensors)"}.get(e) or f"{r['size']['onnx']:.1f} (.onnx, without the engine)"
       lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {size} |")
     lines.append("")
@@ -226,7 +227,8 @@ def main():
       for row in r["runs"][t].values():
         print(f"{name}, threads {t}: {row['name']:22} {row['ms']:8.2f} ms, {row['cpu_ms']:8.2f} of CPU; "
               f"{row['ratio']:.2f} of nnc's ({row['low']:.2f} to {row['high']:.2f})", flush=True)
-    r["start"] = measure_start(folder, c, a, [*engines, ("nnc_jit", sys.executable)]) if a.starts else {}
+    own = [(e, sys.executable) for e in ("nnc_cache", "nnc_jit")]
+    r["start"] = measure_start(folder, c, a, [*engines, *own]) if a.starts else {}
     results[name] = r
   text = report(a, results, peak)
   if a.output:
