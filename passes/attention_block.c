@@ -1,0 +1,277 @@
+// Attention, one block of queries: staging, scores of a block of keys, their weights, the weighted sum, the end. The
+// method is at the head of schedule_attention.c.
+#include "passes/flash.h"
+#include <float.h>
+#include <math.h>
+
+static scalar f32_of(double v) { return scalar_f(DT_f32, v); }
+
+static kir_tile *stat_load(flash *x, kir_builder *b, uint32_t which, const idx *at, uint32_t rows, uint32_t cols) {
+  return kir_load(b, x->stat[which], &at, rows, cols, kir_always, f32_of(0));
+}
+
+static void stat_store(flash *x, kir_builder *b, uint32_t which, const idx *at, kir_tile *t) {
+  kir_store(b, x->stat[which], &at, t, 1, x->cols, kir_always);
+}
+
+static kir_stmt *open_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step) {
+  return kir_for(b, name, idx_int(b->k->ix, 0), hi, step, 1, 0, NULL);
+}
+
+static kir_tile *f32_tile(splice *s, const sx *e) { return kir_convert(s->b, splice_tile(s, e), DT_f32); }
+
+// -- staging --
+
+// qt[depth, query]: q turned. Blocks of lanes x lanes are turned in registers; queries past the end are 0.
+static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
+  uint32_t lanes = x->g->c->target->vector_bytes / 4, rows = x->depth % lanes == 0 ? lanes : 1;
+  kir_stmt *columns = open_loop(b, "j", x->len, x->cols);
+  kir_builder in_columns = kir_for_body(b, columns);
+  kir_stmt *depths = open_loop(&in_columns, "d", idx_int(kc, x->depth), rows);
+  kir_builder body = kir_for_body(&in_columns, depths);
+  const idx *j = idx_of(kc, columns->var), *d = idx_of(kc, depths->var);
+  splice s = *outer;
+  s.b = &body;
+  s.rows = rows;
+  s.cols = x->cols;
+  splice_bind(&s, x->row->s, idx_add(kc, x->m0, idx_add(kc, j, c)));
+  splice_bind(&s, x->a.depth, rows == 1 ? d : idx_add(kc, d, r));
+  s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
+  const idx *to[] = {idx_add(kc, d, r), idx_add(kc, j, c)};
+  kir_store(&body, x->qt, to, f32_tile(&s, x->n.root[ROOT_q]), rows, x->cols, kir_always);
+  kir_for_end(depths, NULL);
+  kir_for_end(columns, NULL);
+}
+
+// to[key - kb, column] = e for the block's keys: for operands that cannot be read as they lie.
+static void stage_keys(flash *x, const splice *outer, kir_builder *b, kir_buffer *to, const sx *e, const sym *label,
+                       int64_t width, uint32_t cols) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *c = idx_of(kc, x->g->k->c);
+  kir_stmt *keys = open_loop(b, "n", idx_sub(kc, x->ke, x->kb), 1);
+  kir_builder in_keys = kir_for_body(b, keys);
+  kir_stmt *columns = open_loop(&in_keys, "e", idx_int(kc, width), cols);
+  kir_builder body = kir_for_body(&in_keys, columns);
+  const idx *n = idx_of(kc, keys->var), *at = idx_add(kc, idx_of(kc, columns->var), c);
+  splice s = *outer;
+  s.b = &body;
+  s.rows = 1;
+  s.cols = cols;
+  splice_bind(&s, x->a.key, idx_add(kc, x->kb, n));
+  splice_bind(&s, label, at);
+  s.col_tail = width % cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, width), at), -1) : NULL;
+  const idx *place[] = {n, at};
+  kir_store(&body, to, place, f32_tile(&s, e), 1, cols, kir_always);
+  kir_for_end(columns, NULL);
+  kir_for_end(keys, NULL);
+}
+
+static void clear(flash *x, kir_builder *b) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
+  kir_stmt *columns = open_loop(b, "j", x->len, x->cols);
+  kir_builder body = kir_for_body(b, columns);
+  const idx *at = idx_add(kc, idx_of(kc, columns->var), c);
+  stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
+  stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
+  kir_for_end(columns, NULL);
+  kir_stmt *tiles = open_loop(b, "i", x->len, x->rows);
+  kir_builder in_tiles = kir_for_body(b, tiles);
+  kir_stmt *out = open_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
+  kir_builder in_out = kir_for_body(&in_tiles, out);
+  const idx *to[] = {idx_add(kc, idx_of(kc, tiles->var), r), idx_add(kc, idx_of(kc, out->var), c)};
+  kir_store(&in_out, x->acc, to, kir_const(&in_out, f32_of(0), 1, 1), x->rows, x->out_cols, kir_always);
+  kir_for_end(out, NULL);
+  kir_for_end(tiles, NULL);
+}
+
+// -- one block of keys --
+
+// st[key, query] for a column of queries: keys past the block's end are -inf.
+static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) {
+  lower_group *g = x->g;
+  idx_ctx *kc = g->k->ix;
+  const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c), *n = idx_sub(kc, x->ke, x->kb);
+  kir_stmt *tiles = open_loop(b, "i", n, x->rows);
+  kir_builder body = kir_for_body(b, tiles);
+  const idx *i = idx_of(kc, tiles->var), *here = idx_add(kc, i, r);
+  const idx *key = idx_add(kc, x->kb, idx_min(kc, here, idx_addi(kc, n, -1)));
+  splice s = *outer;
+  s.rows = x->rows;
+  s.cols = x->cols;
+  splice_bind(&s, x->a.key, key);
+  splice_bind(&s, x->row->s, idx_add(kc, x->m0, idx_add(kc, j, c)));
+  s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
+  kir_tile *zero = kir_const(&body, f32_of(0), x->rows, x->cols);
+  kir_stmt *dot = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), 1, x->depth > 1 ? 2 : 1, 1, &zero);
+  kir_builder in_dot = kir_for_body(&body, dot);
+  const idx *d = idx_of(kc, dot->var), *q_at[] = {d, idx_add(kc, j, c)};
+  kir_tile *k;
+  if (x->ks) {
+    const idx *k_at[] = {idx_min(kc, here, idx_addi(kc, n, -1)), d};
+    k = kir_load(&in_dot, x->ks, k_at, x->rows, 1, kir_always, f32_of(0));
+  } else {
+    splice operand = s;
+    operand.b = &in_dot;
+    splice_bind(&operand, x->a.depth, d);
+    k = f32_tile(&operand, x->n.root[ROOT_k]);
+  }
+  kir_tile *q = kir_load(&in_dot, x->qt, q_at, 1, x->cols, kir_always, f32_of(0));
+  kir_tile *next = kir_dot(&in_dot, dot->carry[0], k, q, "fma");
+  kir_for_end(dot, &next);
+  s.b = &body;
+  s.acc = map_new(g->c->a);
+  map_put_ptr(s.acc, &x->a.dot->out[0], kir_convert(&body, dot->result[0], x->a.dot->out[0].type.dt));
+  const idx *inside[] = {idx_addi(kc, idx_sub(kc, n, here), -1)};
+  kir_tile *t = kir_select(&body, f32_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), f32_of(-INFINITY));
+  const idx *to[] = {here, idx_add(kc, j, c)};
+  kir_store(&body, x->st, to, t, x->rows, x->cols, kir_always);
+  kir_for_end(tiles, NULL);
+}
+
+// The maximum of the block's scores, taken over `ways` keys at a time so that no chain of dependent maxima is waited
+// for; then the weights, their sum, and what earlier blocks are scaled by.
+static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j) {
+  enum { WAYS = 6, PAIR = 2 };
+  _Static_assert(NB % WAYS == 0 && NB % PAIR == 0, "whole steps");
+  idx_ctx *kc = x->g->k->ix;
+  const idx *column = idx_add(kc, j, idx_of(kc, x->g->k->c));
+  const idx *n = idx_sub(kc, x->ke, x->kb);
+  const idx *whole = idx_scale(kc, idx_ceildiv(kc, n, x->rows), x->rows); // what `scores` wrote
+  kir_tile *old = stat_load(x, b, STAT_top, column, 1, x->cols), *best[WAYS], *sum[PAIR];
+  for (uint32_t w = 0; w < WAYS; w++) best[w] = old;
+  kir_stmt *maxima = kir_for(b, "n", idx_int(kc, 0), whole, WAYS, 1, WAYS, best);
+  kir_builder body = kir_for_body(b, maxima);
+  for (uint32_t w = 0; w < WAYS; w++) {
+    const idx *at[] = {idx_addi(kc, idx_of(kc, maxima->var), w), column};
+    best[w] = kir_op2(&body, OP_max, maxima->carry[w], kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0)));
+  }
+  kir_for_end(maxima, best);
+  kir_tile *top = maxima->result[0];
+  for (uint32_t w = 1; w < WAYS; w++) top = kir_op2(b, OP_max, top, maxima->result[w]);
+  for (uint32_t w = 0; w < PAIR; w++) sum[w] = kir_const(b, f32_of(0), 1, x->cols);
+  kir_stmt *keys = kir_for(b, "n", idx_int(kc, 0), whole, PAIR, 1, PAIR, sum);
+  body = kir_for_body(b, keys);
+  for (uint32_t w = 0; w < PAIR; w++) {
+    const idx *key = idx_addi(kc, idx_of(kc, keys->var), w), *at[] = {key, column};
+    kir_tile *t = kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0));
+    t = kir_op1(&body, OP_exp, kir_op2(&body, OP_sub, t, top));
+    sum[w] = kir_op2(&body, OP_add, keys->carry[w], t);
+    if (x->n.root[ROOT_columns]) {
+      splice s = *outer;
+      s.b = &body;
+      s.rows = 1;
+      s.cols = x->cols;
+      splice_bind(&s, x->a.key, idx_add(kc, x->kb, idx_min(kc, key, idx_addi(kc, n, -1))));
+      splice_bind(&s, x->row->s, idx_add(kc, x->m0, column));
+      s.col_tail = idx_addi(kc, idx_sub(kc, x->len, column), -1);
+      t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_columns]));
+    }
+    kir_store(&body, x->st, at, t, 1, x->cols, kir_always);
+  }
+  kir_for_end(keys, sum);
+  kir_tile *total = kir_op2(b, OP_add, keys->result[0], keys->result[1]);
+  kir_tile *scale = kir_op1(b, OP_exp, kir_op2(b, OP_sub, old, top));
+  stat_store(x, b, STAT_sum, column, kir_fma(b, stat_load(x, b, STAT_sum, column, 1, x->cols), scale, total));
+  stat_store(x, b, STAT_top, column, top);
+  stat_store(x, b, STAT_scale, column, scale);
+}
+
+// acc = acc · scale + st · v
+static void mix(flash *x, const splice *outer, kir_builder *b) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
+  kir_stmt *columns = open_loop(b, "e", idx_int(kc, x->width), x->out_cols);
+  kir_builder in_columns = kir_for_body(b, columns);
+  kir_stmt *tiles = open_loop(&in_columns, "i", x->len, x->rows);
+  kir_builder body = kir_for_body(&in_columns, tiles);
+  const idx *i = idx_of(kc, tiles->var), *e = idx_add(kc, idx_of(kc, columns->var), c);
+  const idx *query = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, x->len, -1)), *to[] = {idx_add(kc, i, r), e};
+  kir_tile *acc = kir_load(&body, x->acc, to, x->rows, x->out_cols, kir_always, f32_of(0));
+  acc = kir_op2(&body, OP_mul, acc, stat_load(x, &body, STAT_scale, query, x->rows, 1));
+  kir_stmt *keys = kir_for(&body, "n", x->kb, x->ke, 1, 2, 1, &acc);
+  kir_builder in_keys = kir_for_body(&body, keys);
+  const idx *key = idx_of(kc, keys->var), *row = idx_sub(kc, key, x->kb), *p_at[] = {row, query};
+  kir_tile *p = kir_load(&in_keys, x->st, p_at, x->rows, 1, kir_always, f32_of(0)), *v;
+  if (x->vs) {
+    const idx *v_at[] = {row, e};
+    v = kir_load(&in_keys, x->vs, v_at, 1, x->out_cols, kir_always, f32_of(0));
+  } else {
+    splice s = *outer;
+    s.b = &in_keys;
+    s.rows = 1;
+    s.cols = x->out_cols;
+    splice_bind(&s, x->a.key, key);
+    splice_bind(&s, x->col->s, e);
+    v = f32_tile(&s, x->n.root[ROOT_v]);
+  }
+  kir_tile *next = kir_dot(&in_keys, keys->carry[0], p, v, "fma");
+  kir_for_end(keys, &next);
+  kir_store(&body, x->acc, to, keys->result[0], x->rows, x->out_cols, kir_always);
+  kir_for_end(tiles, NULL);
+  kir_for_end(columns, NULL);
+}
+
+static void all_keys(flash *x, const splice *s, kir_builder *b) {
+  idx_ctx *kc = x->g->k->ix;
+  kir_stmt *blocks = kir_for(b, "kb", x->start, x->end, NB, 1, 0, NULL);
+  kir_builder body = kir_for_body(b, blocks);
+  x->kb = idx_of(kc, blocks->var);
+  x->ke = idx_min(kc, x->end, idx_addi(kc, x->kb, NB));
+  if (x->ks) stage_keys(x, s, &body, x->ks, x->n.root[ROOT_k], x->a.depth, x->depth, x->cols);
+  if (x->vs) stage_keys(x, s, &body, x->vs, x->n.root[ROOT_v], x->col->s, x->width, x->out_cols);
+  kir_stmt *columns = open_loop(&body, "j", x->len, x->cols);
+  kir_builder in_columns = kir_for_body(&body, columns);
+  scores(x, s, &in_columns, idx_of(kc, columns->var));
+  weights(x, s, &in_columns, idx_of(kc, columns->var));
+  kir_for_end(columns, NULL);
+  mix(x, s, &body);
+  kir_for_end(blocks, NULL);
+}
+
+// -- the end of a block --
+
+static void finish(flash *x, const splice *outer, kir_builder *b) {
+  lower_group *g = x->g;
+  idx_ctx *kc = g->k->ix;
+  const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
+  kir_stmt *tiles = open_loop(b, "i", x->len, x->rows);
+  kir_builder in_tiles = kir_for_body(b, tiles);
+  kir_stmt *columns = open_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
+  kir_builder body = kir_for_body(&in_tiles, columns);
+  const idx *i = idx_add(kc, idx_of(kc, tiles->var), r), *e = idx_add(kc, idx_of(kc, columns->var), c), *at[] = {i, e};
+  splice s = *outer;
+  s.b = &body;
+  s.rows = x->rows;
+  s.cols = x->out_cols;
+  splice_bind(&s, x->row->s, idx_add(kc, x->m0, i));
+  splice_bind(&s, x->col->s, e);
+  s.row_tail = idx_addi(kc, idx_sub(kc, x->len, i), -1);
+  s.col_tail = x->width % x->out_cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->width), e), -1) : NULL;
+  kir_tile *t = kir_load(&body, x->acc, at, x->rows, x->out_cols, kir_always, f32_of(0));
+  kir_tile *sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->rows, 1);
+  s.acc = map_new(g->c->a);
+  if (x->a.sum) {
+    map_put_ptr(s.acc, x->a.sum, kir_convert(&body, sum, x->a.sum->type.dt));
+  } else {
+    kir_tile *nothing = kir_op2(&body, OP_eq, sum, kir_const(&body, f32_of(0), 1, 1));
+    t = kir_op2(&body, OP_div, t, sum);
+    if (x->a.empty_is_zero)
+      t = kir_op(&body, OP_where, 3, (kir_tile *[]){nothing, kir_const(&body, f32_of(0), 1, 1), t});
+    if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_rows]));
+  }
+  map_put_ptr(s.acc, &x->a.mix->out[0], kir_convert(&body, t, x->a.mix->out[0].type.dt));
+  for (uint32_t y = x->first_yield; y < x->n.n_roots; y++)
+    splice_store(&s, g->region->yields[y - x->first_yield], x->n.store[y], splice_tile(&s, x->n.root[y]));
+  kir_for_end(columns, NULL);
+  kir_for_end(tiles, NULL);
+}
+
+void flash_block(flash *x, const splice *outer, kir_builder *b) {
+  stage_queries(x, outer, b);
+  clear(x, b);
+  all_keys(x, outer, b);
+  finish(x, outer, b);
+}
