@@ -57,6 +57,12 @@ nnc_status nnc_session_set_dim(nnc_session *s, const char *name, int64_t value) 
   return s && name ? status_of(rt_session_set_dim(s->rt, name, value, &s->error)) : NNC_E_ARGUMENT;
 }
 
+nnc_status nnc_session_reset(nnc_session *s) {
+  if (!s) return NNC_E_ARGUMENT;
+  rt_session_reset(s->rt);
+  return NNC_OK;
+}
+
 static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out,
                        size_t n_out) {
   const rt_program *g = s ? module_program(s->m, entry) : NULL;

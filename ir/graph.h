@@ -239,7 +239,8 @@ const void *ir_const_elems(ir_module *m, const ir_value *v);
 // into it. NULL after a diagnostic.
 ir_node *ir_copy_node(ir_builder *b, const ir_node *n, ir_value *const *in, map *values);
 // A new graph with the same name, parameters and outputs, into which `f` copies each node in order. f maps n's results
-// in `values`; the default (f returns false) is a plain copy.
+// in `values`; the default (f returns false) is a plain copy. Nodes in the regions of loops and branches meet `f` too,
+// those of groups do not.
 ir_graph *ir_rebuild(ir_graph *g, bool (*f)(void *user, ir_builder *b, const ir_node *n, map *values), void *user);
 
 // -- text --

@@ -187,42 +187,105 @@ static const sx *form_concat(form_ctx *f, const ir_node *n, const idx *const *at
   return concat_part(f, &(concat_form){n, axis, at, end}, 0, n->n_in);
 }
 
+// An integer as an index expression: a constant, an index, or an element read from memory. NULL: neither.
+static const idx *form_place(form_ctx *f, const ir_value *v, const idx *const *at) {
+  const sx *where = form_at(f, v, at);
+  if (!where) return NULL;
+  if (where->kind == SX_const) return idx_int(f->m->ix, where->imm.v.i);
+  if (where->kind == SX_index) return where->at;
+  if (where->kind != SX_load) return NULL;
+  const char *name = form_read_name(f->m, where->value);
+  map_put(f->reads, str_of(name), (void *)(uintptr_t)where->value);
+  return idx_read(f->m->ix, name, where->at);
+}
+
+typedef struct misses { // conditions (>= 0) under which an index was out of range
+  uint32_t n;
+  const idx *at[2 * IR_MAX_RANK];
+} misses;
+
+// Brings a place into 0..last, and notes when it was outside.
+static const idx *form_clamp(form_ctx *f, const idx *place, const idx *last, misses *m) {
+  idx_ctx *c = f->m->ix;
+  uint32_t before = m->n;
+  if (idx_nonneg(c, place) != TRI_yes) m->at[m->n++] = idx_addi(c, idx_scale(c, place, -1), -1);
+  if (idx_nonneg(c, idx_sub(c, last, place)) != TRI_yes) m->at[m->n++] = idx_addi(c, idx_sub(c, place, last), -1);
+  return m->n == before ? place : idx_min(c, idx_max(c, place, idx_int(c, 0)), last);
+}
+
+// Guards with two conditions each, for node `n`.
+static const sx *form_guard(form_ctx *f, const ir_node *n, const sx *e, const misses *m) {
+  for (uint32_t i = 0; e && i < m->n; i += 2) {
+    sx guard = {.kind = SX_guard, .dt = e->dt, .op = n->op, .n_in = 1, .in = {e}};
+    guard.n_guards = m->n - i < 2 ? 1 : 2;
+    guard.guards = arena_copy(f->a, m->at + i, guard.n_guards * sizeof *m->at);
+    guard.span = n->spans.n ? n->spans.at[0] : NO_SPAN;
+    e = make(f, guard);
+  }
+  return e;
+}
+
 // gather: the index operand must be an index expression, or stored in memory; a stored one is clamped, and a guard
 // records the misses.
 static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at) {
-  idx_ctx *c = f->m->ix;
   const ir_value *data = n->in[0], *index = n->in[1];
   uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0), batch = (uint32_t)ir_attr_int(n, "batch", 0);
   uint32_t index_rank = index->type.rank, k = 0;
   const idx *index_at[IR_MAX_RANK], *data_at[IR_MAX_RANK];
   for (uint32_t i = 0; i < batch; i++) index_at[k++] = at[i];
   for (uint32_t i = axis; k < index_rank; i++) index_at[k++] = at[i];
-  const sx *where = form_at(f, index, index_at);
-  if (!where) return NULL;
-  const idx *place, *guards[2];
-  uint32_t n_guards = 0;
-  if (where->kind == SX_const) place = idx_int(c, where->imm.v.i);
-  else if (where->kind == SX_index) place = where->at;
-  else if (where->kind == SX_load) {
-    const char *name = form_read_name(f->m, where->value);
-    map_put(f->reads, str_of(name), (void *)(uintptr_t)where->value);
-    place = idx_read(c, name, where->at);
-  } else return NULL;
-  const idx *last = idx_addi(c, data->type.dim[axis], -1);
-  if (idx_nonneg(c, place) != TRI_yes) guards[n_guards++] = idx_addi(c, idx_scale(c, place, -1), -1);
-  if (idx_nonneg(c, idx_sub(c, last, place)) != TRI_yes) guards[n_guards++] = idx_addi(c, idx_sub(c, place, last), -1);
-  if (n_guards) place = idx_min(c, idx_max(c, place, idx_int(c, 0)), last);
+  const idx *place = form_place(f, index, index_at);
+  if (!place) return NULL;
+  misses m = {0};
+  place = form_clamp(f, place, idx_addi(f->m->ix, data->type.dim[axis], -1), &m);
   uint32_t o = 0;
   for (uint32_t i = 0; i < axis; i++) data_at[i] = at[o++];
   data_at[axis] = place;
   o += index_rank - batch;
   for (uint32_t i = axis + 1; i < data->type.rank; i++) data_at[i] = at[o++];
-  const sx *e = form_at(f, data, data_at);
-  if (!e || !n_guards) return e;
-  sx guard = {.kind = SX_guard, .dt = e->dt, .n_in = 1, .in = {e}, .n_guards = n_guards};
-  guard.guards = arena_copy(f->a, guards, n_guards * sizeof *guards);
-  guard.span = n->spans.n ? n->spans.at[0] : NO_SPAN;
-  return make(f, guard);
+  return form_guard(f, n, form_at(f, data, data_at), &m);
+}
+
+// Where a run of `size` elements by `step` begins: `start` (an i32 scalar), clamped so that all of it lies in the axis.
+static const idx *form_start(form_ctx *f, const ir_value *start, const idx *size, int64_t step, const idx *dim,
+                             misses *m) {
+  idx_ctx *c = f->m->ix;
+  const idx *place = form_place(f, start, NULL);
+  const idx *run = idx_scale(c, idx_addi(c, size, -1), step);
+  return place ? form_clamp(f, place, idx_sub(c, idx_addi(c, dim, -1), run), m) : NULL;
+}
+
+// A slice from a computed start.
+static const sx *form_slice(form_ctx *f, const ir_node *n, const idx *const *at) {
+  idx_ctx *c = f->m->ix;
+  ir_type in = n->in[0]->type;
+  uint32_t axis = (uint32_t)ir_attr_int(n, "axis", 0);
+  int64_t step = ir_attr_int(n, "step", 1);
+  misses m = {0};
+  const idx *inner[IR_MAX_RANK];
+  const idx *start = form_start(f, n->in[1], n->out[0].type.dim[axis], step, in.dim[axis], &m);
+  if (!start) return NULL;
+  memcpy(inner, at, in.rank * sizeof *inner);
+  inner[axis] = idx_add(c, start, idx_scale(c, at[axis], step));
+  return form_guard(f, n, form_at(f, n->in[0], inner), &m);
+}
+
+const sx *form_update(form_ctx *f, const ir_node *n, const idx *const *at, const idx **store_at) {
+  idx_ctx *c = f->m->ix;
+  ir_type t = n->in[0]->type;
+  const int64_t *axes;
+  const idx *const *sizes;
+  size_t n_axes = ir_attr_ints(n, "axes", &axes);
+  int64_t step = ir_attr_int(n, "step", 1);
+  misses m = {0};
+  ir_attr_idxs(f->m, n, "sizes", &sizes);
+  memcpy(store_at, at, t.rank * sizeof *store_at);
+  for (size_t k = 0; k < n_axes; k++) {
+    const idx *start = form_start(f, n->in[2 + k], sizes[k], step, t.dim[axes[k]], &m);
+    if (!start) return NULL;
+    store_at[axes[k]] = idx_add(c, start, idx_scale(c, at[axes[k]], step));
+  }
+  return form_guard(f, n, form_at(f, n->in[1], at), &m);
 }
 
 static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at) {
@@ -240,6 +303,8 @@ static const sx *form_node(form_ctx *f, const ir_value *v, const idx *const *at)
   if (n->op == OP_pad) return form_pad(f, n, at);
   if (n->op == OP_concat) return form_concat(f, n, at);
   if (n->op == OP_gather) return form_gather(f, n, at);
+  if (n->op == OP_slice && n->n_in > 1) return form_slice(f, n, at);
+  if (n->op == OP_update) return n->n_in == 2 ? form_at(f, n->in[1], at) : NULL; // all of it: the value itself
   if (index_through(f->m, n, at, operand_at)) return form_at(f, n->in[0], operand_at);
   return NULL;
 }

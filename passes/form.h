@@ -18,15 +18,15 @@ struct sx {
   sx_kind kind;
   dtype dt;
   uint32_t id; // creation order in its form context: equal scalars are the same pointer
-  op_code op;  // SX_op
+  op_code op;  // SX_op; SX_guard: the operator whose index it is
   uint32_t n_in;
   const sx *in[3];       // SX_op; SX_pick: value if at >= 0, value otherwise
   const ir_value *value; // SX_load: what is read; SX_acc: which anchor
   const idx *at;         // SX_load: flat element index; SX_index: the index; SX_pick: the condition (>= 0)
   scalar imm;            // SX_const
-  uint32_t n_guards; // SX_guard (in[0] read through gather): conditions that hold when the raw index was out of range
+  uint32_t n_guards; // SX_guard (in[0] at a computed place): conditions that hold when the raw index was out of range
   const idx *const *guards;
-  diag_span span; // of the gather, for the data error
+  diag_span span; // of the operator, for the data error
 };
 
 typedef enum form_stop { FORM_OPEN, FORM_LOAD, FORM_ACC } form_stop;
@@ -43,6 +43,11 @@ const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at);
 // Scalars made by hand, folded and interned like those that walks make.
 const sx *form_const(form_ctx *f, scalar v);
 const sx *form_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const *in);
+
+// `update` as a store: the scalar that is written for element `at` of its value, guarded against starts that are out of
+// range, and where in the tensor it goes. NULL: a start has no index form.
+const sx *form_update(form_ctx *f, const ir_node *n, const idx *const *at, const idx **store_at);
+
 // An index expression as a scalar.
 const sx *form_index(form_ctx *f, const idx *at);
 

@@ -22,6 +22,7 @@ typedef struct region_build { // one group's region
   map *inner;                  // old value -> value in the region
   VEC(const ir_value *) outer; // old values that became parameters
   const fuse_group *group;
+  ir_value *target; // of an update: the parameter that it writes, which is read by nothing
 } region_build;
 
 static bool is_affine(const domain *d, const idx *const *at, uint32_t rank, ir_module *m) {
@@ -69,10 +70,12 @@ static void find_stored(rebuild *r) {
       for (uint32_t i = 0; i < n->n_in; i++) require(r, n->in[i], map_get_ptr(p->group_of, n));
   }
   for (uint32_t i = 0; i < g->body->n_yields; i++) require(r, g->body->yields[i], NULL);
+  for (const ir_node *n = g->body->first; n; n = n->next)
+    if (n->op == OP_update) require(r, &n->out[0], NULL); // a state's new version counts, read or not
   for (size_t i = 0; i < r->stored.n; i++) {
     const ir_value *v = r->stored.at[i];
     fuse_group *home = map_get_ptr(r->is_stored, v);
-    const ir_value *sunk = sink_store(p, home, v);
+    const ir_value *sunk = v->def->op == OP_update ? v : sink_store(p, home, v);
     if (sunk == v) continue;
     map_put_ptr(r->is_stored, v, NULL);
     map_put_ptr(r->is_stored, sunk, home);
@@ -97,7 +100,7 @@ static void find_parameters(region_build *rb, const ir_value *v, map *seen) {
   map_put_ptr(seen, v, rb);
   if (!is_inner(rb, v)) vec_push(rb->r->plan->a, &rb->outer, v);
   else
-    for (uint32_t i = 0; i < v->def->n_in; i++) find_parameters(rb, v->def->in[i], seen);
+    for (uint32_t i = fuse_is_store(v->def) ? 1 : 0; i < v->def->n_in; i++) find_parameters(rb, v->def->in[i], seen);
 }
 
 // The region's value for an old value.
@@ -105,13 +108,18 @@ static ir_value *inside(region_build *rb, const ir_value *v) {
   ir_value *known = map_get_ptr(rb->inner, v);
   if (known) return known;
   ir_value **in = ARENA_ARRAY(rb->r->plan->a, ir_value *, v->def->n_in);
-  for (uint32_t i = 0; i < v->def->n_in; i++) in[i] = inside(rb, v->def->in[i]);
+  for (uint32_t i = 0; i < v->def->n_in; i++)
+    in[i] = i == 0 && fuse_is_store(v->def) ? rb->target : inside(rb, v->def->in[i]);
   return &ir_copy_node(&rb->b, v->def, in, rb->inner)->out[0];
 }
 
 static const char *kind_name(fuse_kind k) {
-  static const char *const name[] = {"elem", "row", "contract", "attention"};
-  return name[k];
+  static const char *const names[] = {[FUSE_elem] = "elem",
+                                      [FUSE_row] = "row",
+                                      [FUSE_contract] = "contract",
+                                      [FUSE_attention] = "attention",
+                                      [FUSE_update] = "update"};
+  return names[k];
 }
 
 // The name of a kernel: what its operators do, in order, shortened.
@@ -126,6 +134,13 @@ static const char *group_name(arena *a, const fuse_group *g) {
 }
 
 static ir_value *outer_value(rebuild *r, const ir_value *v);
+static ir_value *copied_value(rebuild *r, const ir_value *v);
+
+// The tensor that an update writes: what is computed by its readers gets memory of its own.
+static ir_value *target_value(rebuild *r, const ir_value *v) {
+  bool computed = v->def && !map_get_ptr(r->is_stored, v) && fuse_is_free(r->plan, v->def);
+  return computed ? copied_value(r, v) : outer_value(r, v);
+}
 
 // Builds one group node; `yields` are old values.
 static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const ir_value *const *yields) {
@@ -135,9 +150,11 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   map *seen = map_new(a);
   for (size_t i = 0; g && i < g->nodes.n; i++) find_parameters(&rb, &g->nodes.at[i]->out[0], seen);
   for (size_t i = 0; i < n_yields; i++) find_parameters(&rb, yields[i], seen);
-  rb.region = ir_region_new(r->out, r->b.region, (uint32_t)rb.outer.n);
+  bool updates = g && g->kind == FUSE_update;
+  rb.region = ir_region_new(r->out, r->b.region, (uint32_t)rb.outer.n + updates);
   ir_builder_init(&rb.b, m, rb.region);
   rb.b.checks = r->b.checks; // what guards the old nodes guards their copies
+  if (updates) rb.target = ir_region_param(rb.region, g->root->in[0]->type);
   for (size_t i = 0; i < rb.outer.n; i++)
     map_put_ptr(rb.inner, rb.outer.at[i], ir_region_param(rb.region, rb.outer.at[i]->type));
   int64_t root = 0;
@@ -155,7 +172,8 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   }
   ir_region_yield(rb.region, (uint32_t)n_yields, inner);
   ir_value **in = ARENA_ARRAY(a, ir_value *, rb.outer.n + 1);
-  for (size_t i = 0; i < rb.outer.n; i++) in[i] = outer_value(r, rb.outer.at[i]);
+  if (updates) in[0] = target_value(r, g->root->in[0]);
+  for (size_t i = 0; i < rb.outer.n; i++) in[i + updates] = outer_value(r, rb.outer.at[i]);
   if (!g) root = (int64_t)rb.region->n_nodes;
   ir_attr attrs[] = {attr_str(m, "kind", g ? kind_name(g->kind) : "elem"), attr_str(m, "name", group_name(a, g)),
                      attr_int(m, "root", root)};
@@ -163,7 +181,7 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   r->b.scope = named ? named->scope : "";
   r->b.spans = named ? named->spans : (ir_spans){0, NULL};
   ir_region *regions[] = {rb.region};
-  ir_node *n = ir_build(&r->b, OP_group, (uint32_t)rb.outer.n, in, 3, attrs, (uint32_t)n_yields, types, 1, regions);
+  ir_node *n = ir_build(&r->b, OP_group, (uint32_t)rb.outer.n + updates, in, 3, attrs, (uint32_t)n_yields, types, 1, regions);
   for (size_t i = 0; i < n_yields; i++) map_put_ptr(r->values, yields[i], &n->out[i]);
 }
 
@@ -192,6 +210,16 @@ static ir_value *outer_value(rebuild *r, const ir_value *v) {
   return map_get_ptr(r->values, v);
 }
 
+// A group of its own that copies `v`, which keeps its place for other readers.
+static ir_value *copied_value(rebuild *r, const ir_value *v) {
+  const ir_value *copy[] = {v};
+  ir_value *before = map_get_ptr(r->values, v);
+  emit_region(r, NULL, 1, copy);
+  ir_value *made = map_get_ptr(r->values, v);
+  map_put_ptr(r->values, v, before);
+  return made;
+}
+
 static bool is_earlier_output(const ir_region *body, uint32_t output) {
   for (uint32_t i = 0; i < output; i++)
     if (body->yields[i] == body->yields[output]) return true;
@@ -202,15 +230,9 @@ static bool is_earlier_output(const ir_region *body, uint32_t output) {
 // copied by a group of its own: every output has memory of its own.
 static ir_value *output_value(rebuild *r, const ir_region *body, uint32_t output) {
   const ir_value *v = body->yields[output];
-  bool stored =
-      map_get_ptr(r->is_stored, v) || (v->def && !fuse_is_free(r->plan, v->def)); // or an operator that is not compiled
-  if (stored && !is_earlier_output(body, output)) return outer_value(r, v);
-  const ir_value *copy[] = {v};
-  ir_value *before = map_get_ptr(r->values, v);
-  emit_region(r, NULL, 1, copy);
-  ir_value *made = map_get_ptr(r->values, v);
-  if (before) map_put_ptr(r->values, v, before);
-  return made;
+  const fuse_group *home = map_get_ptr(r->is_stored, v);
+  bool stored = home && home->kind != FUSE_update; // an update's result lies where its operand does
+  return stored && !is_earlier_output(body, output) ? outer_value(r, v) : copied_value(r, v);
 }
 
 static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
@@ -240,7 +262,7 @@ static ir_graph *rebuild_graph(pass_context *c, ir_graph *g) {
 // A graph with an operator that has no schedule cannot run: it stays as it is, and lowering names what it lacks.
 static bool can_run(const ir_graph *g) {
   for (const ir_node *n = g->body->first; n; n = n->next)
-    if (n->op != OP_check && !fuse_has_schedule(g->module, n)) return false;
+    if (!fuse_is_step(n) && !fuse_has_schedule(g->module, n)) return false;
   return true;
 }
 

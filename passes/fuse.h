@@ -6,7 +6,7 @@
 #include "passes/pass.h"
 #include "passes/place.h"
 
-typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract, FUSE_attention } fuse_kind;
+typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract, FUSE_attention, FUSE_update } fuse_kind;
 
 typedef struct fuse_set fuse_set; // the ids of groups that a group needs, directly or not: a bit set
 
@@ -50,9 +50,13 @@ bool fuse_is_free(const fuse_plan *p, const ir_node *n);          // recomputed 
 bool fuse_reaches(const fuse_group *from, const fuse_group *to);  // must `from` run before `to`?
 uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v);
 
-// Can lowering make a kernel of the operator? Not of operators without OPF_COMPILED, of windows, nor of slices whose
-// start is a value.
+// Can lowering make a kernel of the operator? Not of operators without OPF_COMPILED, nor of windows.
 bool fuse_has_schedule(ir_module *m, const ir_node *n);
+
+// Is it lowered as it stands, without a kernel: states, guards, `bind`, control flow?
+bool fuse_is_step(const ir_node *n);
+// An update of a part of a tensor, which is written in place.
+bool fuse_is_store(const ir_node *n);
 
 // What fuse_attention.c asks of fuse_group.c.
 bool fuse_is_cheap(op_code op);

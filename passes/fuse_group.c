@@ -51,10 +51,15 @@ bool fuse_is_cheap(op_code op) {
   }
 }
 
+bool fuse_is_step(const ir_node *n) {
+  return n->op == OP_state || n->op == OP_check || n->op == OP_bind;
+}
+
+bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
+
 bool fuse_has_schedule(ir_module *m, const ir_node *n) {
-  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input)
+  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || fuse_is_step(n))
     return false; // canon turns inputs into parameters
-  if (n->op == OP_slice) return n->n_in == 1;
   if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
   const ir_map *labels = n->op == OP_contract ? ir_map_of(m, n) : NULL;
   for (uint32_t o = 0; labels && o < labels->n_operands; o++)
@@ -116,6 +121,7 @@ void fuse_make_free(fuse_plan *p, const ir_node *n) {
 
 static void find_free(fuse_plan *p, const ir_node *n) {
   op_class cls = op_get(n->op)->cls;
+  if (n->op == OP_slice && n->n_in > 1) return; // reads through its start, as a gather does
   if (fuse_has_schedule(p->m, n) && (cls == OPC_leaf || cls == OPC_movement || is_positional(p, n)))
     fuse_make_free(p, n);
 }
@@ -205,7 +211,7 @@ static void join_elementwise(fuse_plan *p, const ir_node *n) {
     membership member = {p, g};
     candidates others = {.n = 0};
     for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &others);
-    if (g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
+    if (g->kind != FUSE_update && g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
         place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
       add_node(p, g, n, at);
       return;
@@ -231,7 +237,9 @@ static void join_reduction(fuse_plan *p, const ir_node *n) {
   for (uint32_t i = 0; i < c.n; i++) {
     fuse_group *g = c.at[i];
     membership member = {p, g};
-    if (g->kind == FUSE_contract || g->kind == FUSE_attention || !stays_convex(&c, g) || !has_room(g)) continue;
+    if (g->kind == FUSE_contract || g->kind == FUSE_attention || g->kind == FUSE_update || !stays_convex(&c, g) ||
+        !has_room(g))
+      continue;
     if (!place_reduction(&p->place, &g->dom, n, is_member, &member, at, reduced)) continue;
     if (g->kind == FUSE_row && memcmp(reduced, g->dom.reduced, sizeof reduced) != 0) continue;
     g->kind = FUSE_row;
@@ -253,9 +261,8 @@ form_stop fuse_stops_at_memory(void *user, const ir_value *v) {
   return open ? FORM_OPEN : FORM_LOAD;
 }
 
-// A gather's index is an index expression (of iota), or is read from memory: any other one is stored first.
-static void pin_index(fuse_plan *p, const ir_node *gather) {
-  const ir_value *index = gather->in[1];
+// An index is an index expression (of iota), or is read from memory: any other one is stored first.
+static void pin_index(fuse_plan *p, const ir_value *index) {
   domain d;
   domain_init(p->m, &d, index->type.rank, index->type.dim);
   const sx *e = form_at(form_new(p->a, p->m, fuse_stops_at_memory, p), index, d.at);
@@ -263,11 +270,35 @@ static void pin_index(fuse_plan *p, const ir_node *gather) {
   if (!good && index->def && fuse_is_free(p, index->def)) map_put_ptr(p->pinned, index->def, p);
 }
 
+// Does `v`, seen through what is free, read `x`?
+static bool reads(const fuse_plan *p, const ir_value *v, const ir_value *x) {
+  if (v == x) return true;
+  if (!v->def || !fuse_is_free(p, v->def)) return false;
+  for (uint32_t i = 0; i < v->def->n_in; i++)
+    if (reads(p, v->def->in[i], x)) return true;
+  return false;
+}
+
+// Operands that are read through must lie in memory; so must a value that is moved from the tensor that it updates.
+static void pin_operands(fuse_plan *p, const ir_node *n) {
+  if (n->op == OP_gather || (n->op == OP_slice && n->n_in > 1)) pin_index(p, n->in[1]);
+  if (!fuse_is_store(n)) return;
+  for (uint32_t i = 2; i < n->n_in; i++) pin_index(p, n->in[i]);
+  const ir_node *value = n->in[1]->def;
+  if (value && value->n_in && reads(p, n->in[1], n->in[0])) map_put_ptr(p->pinned, value, p);
+}
+
 // A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an
 // elementwise group. So is movement that must be stored.
 static void open_copy(fuse_plan *p, const ir_node *n) {
   fuse_group *g = new_group(p, FUSE_elem, n);
   domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
+  add_node(p, g, n, g->dom.at);
+}
+
+static void open_update(fuse_plan *p, const ir_node *n) {
+  fuse_group *g = new_group(p, FUSE_update, n);
+  domain_init(p->m, &g->dom, n->in[1]->type.rank, n->in[1]->type.dim);
   add_node(p, g, n, g->dom.at);
 }
 
@@ -312,6 +343,14 @@ static fuse_group *only_reader(const fuse_plan *p, const fuse_group *g) {
   return reader;
 }
 
+// Does an elementwise group read the tensor that the other one updates?
+static bool reads_target(const fuse_plan *p, const fuse_group *g, const fuse_group *update) {
+  for (size_t i = 0; i < g->nodes.n; i++)
+    for (uint32_t k = 0; k < g->nodes.at[i]->n_in; k++)
+      if (reads(p, g->nodes.at[i]->in[k], update->root->in[0])) return true;
+  return false;
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
@@ -319,9 +358,9 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    if (!reader || (reader->kind != FUSE_contract && reader->kind != FUSE_attention) ||
-        g->nodes.n + reader->nodes.n > GROUP_MAX_NODES)
-      continue;
+    bool takes = reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention ||
+                            (reader->kind == FUSE_update && !reads_target(p, g, reader)));
+    if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
     for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);
@@ -361,7 +400,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   count_uses(p, g);
   for (const ir_node *n = g->body->first; n; n = n->next) find_free(p, n);
   for (const ir_node *n = g->body->first; n; n = n->next)
-    if (n->op == OP_gather) pin_index(p, n);
+    pin_operands(p, n);
   fuse_find_attention(p);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;
@@ -371,6 +410,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
     else if (op_is_elementwise(n->op)) join_elementwise(p, n);
     else if (cls == OPC_reduce) join_reduction(p, n);
     else if (n->op == OP_contract) open_contract(p, n);
+    else if (fuse_is_store(n)) open_update(p, n);
     else open_copy(p, n);
   }
   merge_prologues(p);

@@ -1,26 +1,8 @@
 // Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`;
 // equal kernels are kept once.
-#include "passes/fuse.h"
-#include "passes/program.h"
-#include "passes/schedule.h"
+#include "passes/lower.h"
 #include <stdio.h>
 #include <string.h>
-
-typedef struct lowering {
-  pass_context *c;
-  ir_module *m;
-  program_set *out;
-  map *kernel_by_text;   // fingerprint -> index + 1
-  map *constant_by_name; // weight name or pack recipe -> index + 1
-  program *p;            // the entry being lowered
-  const ir_graph *graph;
-  map *buffer_of;      // ir_value * -> buffer index + 1, of p
-  map *constant_of;    // ir_value * -> constant index + 1
-  map *prepare_buffer; // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
-} lowering;
-
-static void *as_pointer(size_t index) { return (void *)(uintptr_t)(index + 1); }
-static size_t as_index(const void *p) { return (size_t)(uintptr_t)p - 1; }
 
 static uint32_t add_constant(lowering *l, prog_constant k) {
   vec_push(l->c->a, &l->out->constants, k);
@@ -36,16 +18,16 @@ static bool constant_of(lowering *l, const ir_value *v, uint32_t *index) {
     if (!known) {
       prog_constant k = {
           .name = name, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .weight = ir_weight_find(l->m, name)};
-      known = as_pointer(add_constant(l, k));
+      known = lower_pointer(add_constant(l, k));
       map_put(l->constant_by_name, str_of(name), (void *)(uintptr_t)known);
     }
   } else if (!known && v->def && v->def->op == OP_const) {
     prog_constant k = {.name = "constant", .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .data = v};
-    known = as_pointer(add_constant(l, k));
+    known = lower_pointer(add_constant(l, k));
   }
   if (!known) return false;
   map_put_ptr(l->constant_of, v, (void *)(uintptr_t)known);
-  *index = (uint32_t)as_index(known);
+  *index = (uint32_t)lower_index(known);
   return true;
 }
 
@@ -56,8 +38,8 @@ static uint32_t add_buffer(lowering *l, program *p, prog_buffer b) {
 
 // The buffer of `prepare` that holds a constant: an input for plain ones, an output for computed ones.
 static uint32_t prepare_buffer(lowering *l, uint32_t constant) {
-  const void *known = map_get_ptr(l->prepare_buffer, as_pointer(constant));
-  if (known) return (uint32_t)as_index(known);
+  const void *known = map_get_ptr(l->prepare_buffer, lower_pointer(constant));
+  if (known) return (uint32_t)lower_index(known);
   const prog_constant *k = &l->out->constants.at[constant];
   prog_buffer b = {.cls = k->computed ? PROG_output : PROG_input, .index = constant, .dt = k->dt, .count = k->count};
   if (!k->computed) {
@@ -65,16 +47,15 @@ static uint32_t prepare_buffer(lowering *l, uint32_t constant) {
     vec_push(l->c->a, &l->out->sources, constant);
   }
   uint32_t index = add_buffer(l, &l->out->prepare, b);
-  map_put_ptr(l->prepare_buffer, as_pointer(constant), as_pointer(index));
+  map_put_ptr(l->prepare_buffer, lower_pointer(constant), lower_pointer(index));
   return index;
 }
 
-// The buffer of the entry that holds a value.
-static uint32_t entry_buffer(lowering *l, const ir_value *v) {
+uint32_t lower_buffer(lowering *l, const ir_value *v) {
   const void *known = map_get_ptr(l->buffer_of, v);
-  if (known) return (uint32_t)as_index(known);
+  if (known) return (uint32_t)lower_index(known);
   prog_buffer b = {
-      .cls = PROG_arena, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .first = (uint32_t)l->p->steps.n};
+      .cls = PROG_arena, .dt = v->type.dt, .count = lower_count(l, v->type), .first = (uint32_t)l->p->steps.n};
   uint32_t constant;
   if (constant_of(l, v, &constant)) b.cls = PROG_constant, b.index = constant;
   for (uint32_t i = 0; i < l->graph->body->n_params; i++)
@@ -82,11 +63,21 @@ static uint32_t entry_buffer(lowering *l, const ir_value *v) {
   for (uint32_t i = 0; i < l->graph->body->n_yields; i++)
     if (v == l->graph->body->yields[i]) b.cls = PROG_output, b.index = i;
   uint32_t index = add_buffer(l, l->p, b);
-  map_put_ptr(l->buffer_of, v, as_pointer(index));
+  map_put_ptr(l->buffer_of, v, lower_pointer(index));
   return index;
 }
 
-static void add_step(lowering *l, program *p, prog_step s) {
+const ir_value *lower_fresh(lowering *l, ir_type t, prog_class cls, uint32_t index) {
+  ir_value *v = ARENA_NEW(l->c->a, ir_value);
+  v->id = l->m->next_value_id++;
+  v->type = t;
+  prog_buffer b = {.cls = cls, .index = index, .dt = t.dt, .count = lower_count(l, t)};
+  if (cls == PROG_arena) b.first = b.last = (uint32_t)l->p->steps.n;
+  map_put_ptr(l->buffer_of, v, lower_pointer(add_buffer(l, l->p, b)));
+  return v;
+}
+
+void lower_add_step(lowering *l, program *p, prog_step s) {
   for (uint32_t i = 0; i < s.n_buffers; i++) p->buffers.at[s.buffers[i]].last = (uint32_t)p->steps.n;
   vec_push(l->c->a, &p->steps, s);
 }
@@ -94,12 +85,12 @@ static void add_step(lowering *l, program *p, prog_step s) {
 static uint32_t add_kernel(lowering *l, kir_kernel *k, const char *what) {
   str text = kir_fingerprint(k, l->c->a);
   const void *known = map_get(l->kernel_by_text, text);
-  if (known) return (uint32_t)as_index(known);
+  if (known) return (uint32_t)lower_index(known);
   char name[96];
   snprintf(name, sizeof name, "k%zu_%s", l->out->kernels.n, what);
   k->name = intern_z(k->names, name);
   vec_push(l->c->a, &l->out->kernels, k);
-  map_put(l->kernel_by_text, text, as_pointer(l->out->kernels.n - 1));
+  map_put(l->kernel_by_text, text, lower_pointer(l->out->kernels.n - 1));
   return (uint32_t)l->out->kernels.n - 1;
 }
 
@@ -142,25 +133,25 @@ static const ir_value *pack_constant(void *user, lower_group *g, const ir_value 
                        .dt = param->type.dt,
                        .count = count,
                        .computed = true};
-    known = as_pointer(add_constant(l, k));
+    known = lower_pointer(add_constant(l, k));
     map_put(l->constant_by_name, str_of(recipe), (void *)(uintptr_t)known);
     uint32_t *buffers = ARENA_ARRAY(l->c->a, uint32_t, 2);
     buffers[0] = prepare_buffer(l, from);
-    buffers[1] = prepare_buffer(l, (uint32_t)as_index(known));
+    buffers[1] = prepare_buffer(l, (uint32_t)lower_index(known));
     const idx **grid = ARENA_ARRAY(l->c->a, const idx *, pack->n_grid);
     for (uint32_t i = 0; i < pack->n_grid; i++) { // packing depends on constants alone
       int64_t n = 0;
       idx_is_const(pack->grid_extent[i], &n);
       grid[i] = idx_int(l->m->ix, n);
     }
-    prog_step s = {.kernel = kernel,
+    prog_step s = {.what = kernel,
                    .n_buffers = 2,
                    .n_grid = pack->n_grid,
                    .buffers = buffers,
                    .grid = grid,
                    .label = k.name,
                    .cost_ns = 1000};
-    add_step(l, &l->out->prepare, s);
+    lower_add_step(l, &l->out->prepare, s);
   }
   ir_value *v = ARENA_NEW(l->c->a, ir_value);
   v->id = l->m->next_value_id++;
@@ -169,24 +160,38 @@ static const ir_value *pack_constant(void *user, lower_group *g, const ir_value 
   return v;
 }
 
-static int64_t fault_site(void *user, diag_span at) {
+static const char *fault_text(op_code op) {
+  switch ((int)op) {
+  case OP_update: return "an update begins out of range: there is no room for it";
+  case OP_slice: return "a slice begins out of range";
+  default: return "index out of range";
+  }
+}
+
+static int64_t fault_site(void *user, op_code op, diag_span at) {
   group_user *u = user;
-  for (size_t i = 0; i < u->l->out->faults.n; i++)
-    if (u->l->out->faults.at[i].span.begin == at.begin && u->l->out->faults.at[i].span.file == at.file)
-      return (int64_t)i;
-  vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){"index out of range", at}));
+  const char *text = fault_text(op);
+  for (size_t i = 0; i < u->l->out->faults.n; i++) {
+    const prog_fault *f = &u->l->out->faults.at[i];
+    if (f->span.begin == at.begin && f->span.file == at.file && f->text == text) return (int64_t)i;
+  }
+  vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){text, at}));
   return (int64_t)u->l->out->faults.n - 1;
 }
 
 static form_stop classify(void *user, const ir_value *v) {
   const ir_region *r = user;
-  if (v->param_of == r) return FORM_LOAD;
+  if (v->param_of == r || !v->def) return FORM_LOAD; // a parameter, or memory that lowering made
   op_class cls = v->def ? op_get(v->def->op)->cls : OPC_leaf;
   return cls == OPC_reduce || cls == OPC_contract ? FORM_ACC : FORM_OPEN;
 }
 
-static bool run_schedule(lower_group *g) {
+static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, const ir_value *to) {
+  if (work == WORK_save) return schedule_save(g, to);
+  if (work == WORK_restore) return schedule_restore(g, from);
+  if (work == WORK_copy) return schedule_copy(g, from, to);
   const char *kind = ir_attr_str(g->node, "kind", "");
+  if (!strcmp(kind, "update")) return schedule_update(g);
   if (!places_of_group(&g->place, &g->dom, g->node)) return false;
   if (!strcmp(kind, "contract")) return schedule_contract(g);
   if (!strcmp(kind, "row")) return schedule_row(g);
@@ -222,14 +227,15 @@ static const idx *grid_over_dims(lower_group *g, const idx *e) {
   return sum;
 }
 
-// May the group run in `prepare`? All operands constant, no dims, and nothing of it is an output of the entry.
+// May the group run in `prepare`? All operands constant, no dims, and nothing of it is an output of the entry, or
+// written later.
 static bool is_prepared(lowering *l, const ir_node *n) {
   uint32_t constant;
   if (!n->n_in) return false;
   for (uint32_t i = 0; i < n->n_in; i++)
     if (!constant_of(l, n->in[i], &constant)) return false;
   for (uint32_t i = 0; i < n->n_out; i++) {
-    if (!idx_is_const(ir_type_count(l->m, n->out[i].type), NULL)) return false;
+    if (!idx_is_const(ir_type_count(l->m, n->out[i].type), NULL) || map_get_ptr(l->written, &n->out[i])) return false;
     for (uint32_t k = 0; k < l->graph->body->n_yields; k++)
       if (l->graph->body->yields[k] == &n->out[i]) return false;
   }
@@ -239,13 +245,14 @@ static bool is_prepared(lowering *l, const ir_node *n) {
   return true;
 }
 
-static bool lower_node(lowering *l, const ir_node *n) {
+bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
+                  prog_step *s) {
   arena *a = l->c->a;
   group_user u = {l, n, map_new(a)};
   lower_group g = {.c = l->c,
                    .m = l->m,
                    .node = n,
-                   .region = n->regions[0],
+                   .region = n ? n->regions[0] : NULL,
                    .place = places_new(a, l->m),
                    .known = map_new(a),
                    .fault_site = fault_site,
@@ -253,50 +260,97 @@ static bool lower_node(lowering *l, const ir_node *n) {
                    .is_constant = param_is_constant,
                    .pack = pack_constant,
                    .user = &u};
-  g.form = form_new(a, l->m, classify, n->regions[0]);
+  g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
   g.k = kir_kernel_new(a, l->c->diags, "k");
-  const char *name = ir_attr_str(n, "name", "group");
-  if (!run_schedule(&g)) {
-    diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, group_not_lowered, name);
+  const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : "copy";
+  diag_span span = n && n->spans.n ? n->spans.at[0] : NO_SPAN;
+  if (!run_schedule(&g, work, from, to)) {
+    diag_at(l->c->diags, span, group_not_lowered, name);
     return false;
   }
-  bool prepared = is_prepared(l, n);
+  bool prepared = work == WORK_group && is_prepared(l, n);
   if (prepared)
     for (uint32_t i = 0; i < n->n_out; i++) {
       prog_constant k = {
           .name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
-      map_put_ptr(l->constant_of, &n->out[i], as_pointer(add_constant(l, k)));
+      map_put_ptr(l->constant_of, &n->out[i], lower_pointer(add_constant(l, k)));
     }
   uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
   for (size_t i = 0; i < g.params.n; i++) {
-    const void *packed = map_get_ptr(u.packed, g.params.at[i].value);
-    const ir_value *v =
-        packed ? g.params.at[i].value : outer_value(&u, g.params.at[i].value, g.params.at[i].buf->space);
+    const ir_value *param = g.params.at[i].value;
+    const void *packed = map_get_ptr(u.packed, param);
+    const ir_value *v = packed || !n ? NULL : outer_value(&u, param, g.params.at[i].buf->space);
+    if (!v) v = param; // made by lowering
     if (packed) map_put_ptr(l->constant_of, v, (void *)(uintptr_t)packed);
     uint32_t constant;
     if (prepared && constant_of(l, v, &constant)) buffers[i] = prepare_buffer(l, constant);
-    else buffers[i] = entry_buffer(l, v);
+    else buffers[i] = lower_buffer(l, v);
   }
   const idx **symbols = ARENA_ARRAY(a, const idx *, g.symbols.n + 1), **grid = ARENA_ARRAY(a, const idx *, 3);
   for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = idx_of(l->m->ix, g.symbols.at[i]);
   for (uint32_t i = 0; i < g.k->n_grid; i++) grid[i] = grid_over_dims(&g, g.k->grid_extent[i]);
-  double cost = g.k->cost_ns;
-  prog_step s = {.n_buffers = (uint32_t)g.params.n,
-                 .n_symbols = (uint32_t)g.symbols.n,
-                 .n_grid = g.k->n_grid,
-                 .buffers = buffers,
-                 .symbols = symbols,
-                 .grid = grid,
-                 .span = n->spans.n ? n->spans.at[0] : NO_SPAN,
-                 .cost_ns = cost};
-  s.label = n->scope && *n->scope ? str_fmt(a, "%s %s", name, n->scope) : name;
+  *s = (prog_step){.n_buffers = (uint32_t)g.params.n,
+                   .n_symbols = (uint32_t)g.symbols.n,
+                   .n_grid = g.k->n_grid,
+                   .buffers = buffers,
+                   .symbols = symbols,
+                   .grid = grid,
+                   .span = span,
+                   .cost_ns = g.k->cost_ns};
+  s->label = n && n->scope && *n->scope ? str_fmt(a, "%s %s", name, n->scope) : name;
   if (!kir_verify(g.k, l->c->diags)) {
-    diag_at(l->c->diags, s.span, group_not_lowered, name);
+    diag_at(l->c->diags, span, group_not_lowered, name);
     return false;
   }
-  s.kernel = add_kernel(l, g.k, name);
-  add_step(l, prepared ? &l->out->prepare : l->p, s);
+  s->what = add_kernel(l, g.k, name);
   return true;
+}
+
+static bool lower_group_node(lowering *l, const ir_node *n) {
+  prog_step s;
+  lower_trace(l, n);
+  if (!strcmp(ir_attr_str(n, "kind", ""), "update")) return lower_update(l, n);
+  bool prepared = is_prepared(l, n);
+  if (!lower_kernel(l, n, WORK_group, NULL, NULL, &s)) return false;
+  lower_add_step(l, prepared ? &l->out->prepare : l->p, s);
+  return true;
+}
+
+// A check of dims that are known before the first step is made then, others where they stand.
+static void lower_check(lowering *l, const ir_node *n, bool nested) {
+  prog_check k = {ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
+                  n->spans.n ? n->spans.at[0] : NO_SPAN};
+  if (!nested && !lower_is_late(l, k.cond)) {
+    vec_push(l->c->a, &l->p->checks, k);
+    return;
+  }
+  vec_push(l->c->a, &l->p->guards, k);
+  prog_step s = {.kind = PROG_STEP_check, .what = (uint32_t)l->p->guards.n - 1, .label = "check", .span = k.span};
+  lower_add_step(l, l->p, s);
+}
+
+static void lower_bind(lowering *l, const ir_node *n) {
+  const sym *symbol = idx_is_symbol(ir_attr_idx(l->m, n, "dim", NULL));
+  uint32_t *buffer = ARENA_NEW(l->c->a, uint32_t), dim = 0;
+  *buffer = lower_buffer(l, n->in[0]);
+  while (l->m->dims.at[dim]->symbol != symbol) dim++;
+  prog_step s = {.kind = PROG_STEP_bind,
+                 .what = dim,
+                 .n_buffers = 1,
+                 .buffers = buffer,
+                 .label = str_fmt(l->c->a, "bind %s", symbol->name),
+                 .span = n->spans.n ? n->spans.at[0] : NO_SPAN};
+  lower_add_step(l, l->p, s);
+}
+
+bool lower_node(lowering *l, const ir_node *n, bool nested) {
+  switch ((int)n->op) {
+  case OP_group: return lower_group_node(l, n);
+  case OP_state: return lower_state(l, n, nested);
+  case OP_check: lower_check(l, n, nested); return true;
+  case OP_bind: lower_bind(l, n); return true;
+  default: return true; // leaves are constants
+  }
 }
 
 static bool lower_graph(lowering *l, const ir_graph *g) {
@@ -306,14 +360,9 @@ static bool lower_graph(lowering *l, const ir_graph *g) {
   l->p = p;
   l->graph = g;
   l->buffer_of = map_new(l->c->a);
-  bool ok = true;
-  for (const ir_node *n = g->body->first; n; n = n->next) {
-    if (n->op == OP_group) ok = lower_node(l, n) && ok;
-    else if (n->op == OP_check)
-      vec_push(l->c->a, &p->checks,
-               ((prog_check){ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
-                             n->spans.n ? n->spans.at[0] : NO_SPAN}));
-  }
+  bool ok = lower_states_begin(l);
+  for (const ir_node *n = g->body->first; n; n = n->next) ok = lower_node(l, n, false) && ok;
+  ok = ok && lower_states_end(l);
   vec_push(l->c->a, &l->out->entries, p);
   return ok;
 }
@@ -325,7 +374,7 @@ typedef struct uncompiled { // what keeps a module from being lowered
 
 static void find_uncompiled(uncompiled *u, const ir_region *r) {
   for (const ir_node *n = r->first; n; n = n->next) {
-    if (n->op == OP_group || n->op == OP_check || (op_get(n->op)->cls == OPC_leaf && fuse_has_schedule(u->l->m, n)))
+    if (n->op == OP_group || fuse_is_step(n) || (op_get(n->op)->cls == OPC_leaf && fuse_has_schedule(u->l->m, n)))
       continue;
     u->found = true; // compiled operators outside groups feed, or stand beside, the ones that are named
     if (!fuse_has_schedule(u->l->m, n) && !u->seen[n->op]) {

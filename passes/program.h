@@ -10,26 +10,38 @@ typedef enum prog_class {
   PROG_input,
   PROG_output,
   PROG_arena,
-  PROG_constant
+  PROG_constant,
+  PROG_state
 } prog_class; // the order of rt_buffer_class
 
 typedef struct prog_buffer {
   prog_class cls;
-  uint32_t index; // input or output of its program; constant: index into program_set.constants
+  uint32_t index; // input or output of its program; constant: index into program_set.constants; state: of the module
   dtype dt;
   const idx *count;     // elements
   uint32_t first, last; // arena: first and last step that touches it
 } prog_buffer;
 
+typedef enum prog_step_kind {
+  PROG_STEP_kernel,
+  PROG_STEP_bind,
+  PROG_STEP_check,
+  PROG_STEP_if,
+  PROG_STEP_loop,
+  PROG_STEP_while
+} prog_step_kind; // the order of rt_step_kind
+
 typedef struct prog_step {
-  uint32_t kernel; // index into program_set.kernels
+  prog_step_kind kind;
+  uint32_t what; // kernel: index into program_set.kernels; bind: the module's dim; check: index into `guards`
   uint32_t n_buffers, n_symbols, n_grid;
   const uint32_t *buffers;   // [n_buffers] into the program's buffers
-  const idx *const *symbols; // [n_symbols] over the module's dims
+  const idx *const *symbols; // [n_symbols] over the module's dims; while: the most turns
   const idx *const *grid;    // [n_grid]
   const char *label;         // "contract_add encoder.0.fc1"
   diag_span span;
-  double cost_ns; // of one grid point, for chunking
+  uint32_t body[2]; // control: numbers of steps that follow; undo: body[0] is the step that it takes back
+  double cost_ns;   // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {
@@ -43,7 +55,10 @@ typedef struct program {
   const ir_graph *graph; // NULL for `prepare`
   VEC(prog_buffer) buffers;
   VEC(prog_step) steps;
-  VEC(prog_check) checks;
+  VEC(prog_step) undo;    // kernels, in order: what a run that fails takes back
+  VEC(prog_step) commit;  // kernels: what a run that succeeds does last
+  VEC(prog_check) checks; // on dims that are known before the first step
+  VEC(prog_check) guards; // of `check` steps
 } program;
 
 // A tensor that does not depend on inputs: a weight or array constant as it is, or something `prepare` computes.

@@ -25,7 +25,7 @@ typedef struct lower_group {
   VEC(lower_param) params;  // in kernel parameter order
   VEC(const sym *) symbols; // the module symbol behind each fact of the kernel
   map *known;               // module index expression -> kernel index expression, for label-free ones
-  int64_t (*fault_site)(void *user, diag_span at); // registers a data-error site
+  int64_t (*fault_site)(void *user, op_code op, diag_span at); // registers a data-error site
   void *fault_user;
   // Weights for the contraction schedule: is this parameter constant, and if so take a packed copy instead.
   bool (*is_constant)(void *user, const ir_value *param);
@@ -39,6 +39,14 @@ bool schedule_elem(lower_group *g);
 bool schedule_row(lower_group *g);
 bool schedule_contract(lower_group *g);
 bool schedule_attention(lower_group *g);
+// One store of the value of an `update` into the tensor, in place.
+bool schedule_update(lower_group *g);
+
+// Copies of memory that lowering asks for: all of a tensor; the elements that an update overwrites, put aside in `aside`
+// or put back from it. The kernel's parameters are named by `from` and `to`, values without a definition or the group's.
+bool schedule_copy(lower_group *g, const ir_value *from, const ir_value *to);
+bool schedule_save(lower_group *g, const ir_value *aside);
+bool schedule_restore(lower_group *g, const ir_value *aside);
 
 // -- parameters and index translation --
 kir_buffer *lower_in(lower_group *g, const ir_value *v);  // finds or adds an `in` parameter, flat
@@ -64,7 +72,11 @@ typedef struct nest {
   uint32_t n_roots;
   const sx *root[NEST_MAX_ROOTS];   // scalars to compute
   const idx *store[NEST_MAX_ROOTS]; // flat address over labels, or NULL
+  const ir_value *stored[NEST_MAX_ROOTS]; // where the elementwise schedule stores: a yield
 } nest;
+
+// The elementwise schedule of a nest whose roots are all stored.
+bool schedule_stores(nest *n);
 
 // Joins neighbouring labels wherever every address treats them as one contiguous run: fewer loops, longer vectors.
 void nest_merge(nest *n);

@@ -131,7 +131,7 @@ static kir_tile *splice_guard(splice *s, const sx *e) {
     const idx *miss[] = {splice_index(s, e->guards[i])};
     bool over_r = any_mentions(miss[0], s->n_conds, s->cond, k->r),
          over_c = any_mentions(miss[0], s->n_conds, s->cond, k->c);
-    kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->span), over_r ? s->rows : 1, over_c ? s->cols : 1,
+    kir_fault(s->b, s->g->fault_site(s->g->fault_user, e->op, e->span), over_r ? s->rows : 1, over_c ? s->cols : 1,
               kir_both(k, conditions(s, over_r, over_c), kir_conds(k, 1, miss)));
   }
   return splice_tile(s, e->in[0]);

@@ -35,6 +35,9 @@ RT_AOT_API void nnc_aot_close(rt_aot_session *s);
 // Runs entry `entry` (0 = the first): dims[i] is the value of the i-th dim of the model, or -1 if the entry does not
 // use it; args are the inputs' data, then the outputs' data. An optional input may be NULL.
 RT_AOT_API int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *const *args);
+// States: initial values again, dims free again; the size of a dim that no input has.
+RT_AOT_API void nnc_aot_reset(rt_aot_session *s);
+RT_AOT_API int nnc_aot_set_dim(rt_aot_session *s, const char *name, int64_t value);
 RT_AOT_API const char *nnc_aot_error(const rt_aot_session *s); // of the last failed call; borrowed until the next
 
 #endif

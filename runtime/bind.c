@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum { ALIGN = 64, CHUNK_NS = 20000, INLINE_NS = 8000 };
-static const uint64_t MOST_BYTES = UINT64_C(1) << 46;
 
 rt_status rt_fail(rt_error *err, rt_status s, const char *fmt, ...) {
   if (err) {
@@ -88,17 +87,29 @@ static void shape_text(char *out, size_t size, const rt_tensor *t) {
   if (n < size) snprintf(out + n, size - n, "]");
 }
 
-static rt_status bind_dim(rt_session *s, const char *input, uint32_t d, int64_t value, rt_error *err) {
+rt_status rt_dim_in_range(const rt_session *s, const char *what, uint32_t d, int64_t value, rt_error *err) {
+  const rt_dim *dim = RT_ARRAY(s->m->plan, rt_dim, dims) + d;
+  if (value >= dim->lo && value <= dim->hi && value % dim->step == 0) return RT_OK;
+  return rt_fail(err, RT_E_INVALID, "%s: `%s` is %lld; it must lie in %lld..%lld step %lld", what,
+                 rt_string(s->m->plan, dim->name), (long long)value, (long long)dim->lo, (long long)dim->hi,
+                 (long long)dim->step);
+}
+
+static rt_status bind_dim(rt_session *s, const program_state *g, const char *input, uint32_t d, int64_t value,
+                          rt_error *err) {
   const rt_dim *dim = RT_ARRAY(s->m->plan, rt_dim, dims) + d;
   const char *name = rt_string(s->m->plan, dim->name);
+  if (g->uses_states && s->fixed[d] != INT64_MIN && s->fixed[d] != value)
+    return rt_fail(err, RT_E_DATA, "input `%s`: `%s` is %lld, and %lld in the session's state, until it is reset",
+                   input, name, (long long)value, (long long)s->fixed[d]);
   if (s->next[d] != INT64_MIN && s->next[d] != value)
     return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld here and %lld elsewhere", input, name, (long long)value,
                    (long long)s->next[d]);
-  if (value < dim->lo || value > dim->hi || value % dim->step != 0)
-    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld; it must lie in %lld..%lld step %lld", input, name,
-                   (long long)value, (long long)dim->lo, (long long)dim->hi, (long long)dim->step);
-  s->next[d] = value;
-  return RT_OK;
+  char what[128];
+  snprintf(what, sizeof what, "input `%s`", input);
+  rt_status st = rt_dim_in_range(s, what, d, value, err);
+  if (!st) s->next[d] = value;
+  return st;
 }
 
 rt_status rt_bind_inputs(rt_session *s, uint32_t program, const rt_tensor *in, rt_error *err) {
@@ -128,10 +139,11 @@ rt_status rt_bind_inputs(rt_session *s, uint32_t program, const rt_tensor *in, r
       if (in[i].dim[d] % factor)
         return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld, not a multiple of %lld", name, d,
                        (long long)in[i].dim[d], (long long)factor);
-      rt_status st = bind_dim(s, name, dim, in[i].dim[d] / factor, err);
+      rt_status st = bind_dim(s, &s->programs[program], name, dim, in[i].dim[d] / factor, err);
       if (st) return st;
     }
   }
+  if (s->programs[program].uses_states) rt_states_bind(s, &s->programs[program]);
   const rt_dim *dims = RT_ARRAY(p, rt_dim, dims);
   for (uint64_t d = 0; d < p->dims.count; d++)
     if (s->next[d] == INT64_MIN)
@@ -179,7 +191,7 @@ static bool place_buffers(program_state *st, const rt_buffer *b, uint32_t n_buff
       }
     }
     st->offset[i] = at;
-    if (at + st->size[i] < at || at + st->size[i] > MOST_BYTES) return false;
+    if (at + st->size[i] < at || at + st->size[i] > RT_MOST_BYTES) return false;
     if (at + st->size[i] > st->arena_bytes) st->arena_bytes = at + st->size[i];
   }
   return true;
@@ -209,12 +221,12 @@ static rt_status bind_defaults(rt_session *s, const rt_program *g, program_state
       int64_t d;
       for (uint32_t k = 0; k < info[i].rank; k++)
         if (!rt_eval(p, words[info[i].dims + k], s->next, &d) || d < 0 ||
-            __builtin_mul_overflow(bytes, (uint64_t)d, &bytes) || bytes > MOST_BYTES)
+            __builtin_mul_overflow(bytes, (uint64_t)d, &bytes) || bytes > RT_MOST_BYTES)
           return rt_fail(err, RT_E_INVALID, "input `%s`: its shape overflows", rt_string(p, info[i].name));
       st->default_offset[i] = at;
       for (uint64_t b = 0; fill && b < bytes; b += size) memcpy(st->defaults + at + b, &info[i].dflt, size);
       at = (at + bytes + ALIGN - 1) / ALIGN * ALIGN;
-      if (at > (s->max_arena_bytes ? s->max_arena_bytes : MOST_BYTES))
+      if (at > (s->max_arena_bytes ? s->max_arena_bytes : RT_MOST_BYTES))
         return rt_fail(err, RT_E_MEMORY, "these sizes need too much memory for default inputs");
     }
     if (!fill && !grow(&st->defaults, &st->defaults_bytes, at))
@@ -223,14 +235,16 @@ static rt_status bind_defaults(rt_session *s, const rt_program *g, program_state
   return RT_OK;
 }
 
-static bool bind_step(const rt_plan *p, const rt_step *step, const int64_t *dims, bound_step *b) {
-  const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + step->kernel;
+bool rt_bind_step(rt_session *s, const rt_step *step, bound_step *b) {
+  const rt_plan *p = s->m->plan;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   b->total = 1;
+  if (step->kind != RT_STEP_kernel) return true;
+  const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + step->what;
   for (uint32_t i = 0; i < k->n_symbols; i++)
-    if (!rt_eval(p, words[step->symbols + i], dims, &b->symbols[i])) return false;
+    if (!rt_eval(p, words[step->symbols + i], s->next, &b->symbols[i])) return false;
   for (uint32_t i = 0; i < k->n_grid; i++)
-    if (!rt_eval(p, words[step->grid + i], dims, &b->grid[i]) || b->grid[i] < 0 ||
+    if (!rt_eval(p, words[step->grid + i], s->next, &b->grid[i]) || b->grid[i] < 0 ||
         __builtin_mul_overflow(b->total, b->grid[i], &b->total))
       return false;
   // Chunks of some twenty microseconds, so that a thread put aside delays nobody for long; what is shorter than waking
@@ -239,6 +253,7 @@ static bool bind_step(const rt_plan *p, const rt_step *step, const int64_t *dims
   double points = CHUNK_NS / cost;
   b->chunk = points < 1 ? 1 : points > 1e9 ? INT64_C(1000000000) : (int64_t)points;
   if ((double)b->total * cost < INLINE_NS) b->chunk = b->total > 0 ? b->total : 1;
+  b->bound_at = s->binds;
   return true;
 }
 
@@ -268,11 +283,13 @@ rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err) {
   if (status) return status;
   const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    if (!bind_step(p, &steps[i], s->next, &st->steps[i])) return rt_fail(err, RT_E_INVALID, "these sizes overflow");
-    const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + steps[i].kernel;
-    for (uint32_t q = 0; q < k->n_buffers; q++) {
+  for (uint32_t i = 0; i < rt_all_steps(g); i++) {
+    if (!st->steps[i].late && !rt_bind_step(s, &steps[i], &st->steps[i]))
+      return rt_fail(err, RT_E_INVALID, "these sizes overflow");
+    for (uint32_t q = 0; q < rt_step_buffers(p, &steps[i]); q++) {
       const rt_buffer *buf = &b[words[steps[i].buffers + q] - g->first_buffer];
+      if (buf->cls == RT_BUF_arena && steps[i].kind != RT_STEP_kernel && st->size[buf - b] < sizeof(int32_t))
+        return rt_fail(err, RT_E_INVALID, "these sizes leave no room for a scalar");
       if (buf->cls == RT_BUF_arena) st->steps[i].buffers[q] = s->arena + st->offset[buf - b];
       else if (buf->cls == RT_BUF_constant) st->steps[i].buffers[q] = (void *)(uintptr_t)s->m->constants[buf->index];
     }

@@ -1,43 +1,81 @@
-// The executor: sessions, and the loop over a program's steps.
+// The executor: sessions and calls. What runs the steps is control.c.
 #include "runtime/session.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+uint32_t rt_step_buffers(const rt_plan *p, const rt_step *s) {
+  switch ((rt_step_kind)s->kind) {
+  case RT_STEP_kernel: return (RT_ARRAY(p, rt_kernel_info, kernels) + s->what)->n_buffers;
+  case RT_STEP_loop: return 2;
+  case RT_STEP_check: return 0;
+  case RT_STEP_bind:
+  case RT_STEP_if:
+  case RT_STEP_while:
+  case RT_STEP_KINDS:
+  default: return 1;
+  }
+}
+
+static const rt_kernel_info *kernel_of(const rt_plan *p, const rt_step *s) {
+  static const rt_kernel_info none;
+  return s->kind == RT_STEP_kernel ? RT_ARRAY(p, rt_kernel_info, kernels) + s->what : &none;
+}
+
+static bool mentions_late(const rt_plan *p, uint32_t expr, const bool *late) {
+  for (const int64_t *c = RT_ARRAY(p, int64_t, code) + expr; c[0] != RT_END; c += 2)
+    if (c[0] == RT_DIM && late[c[1]]) return true;
+  return false;
+}
+
+static bool is_late(const rt_plan *p, const rt_step *s, const bool *late) {
+  const uint32_t *words = RT_ARRAY(p, uint32_t, words);
+  const rt_kernel_info *k = kernel_of(p, s);
+  for (uint32_t i = 0; i < k->n_symbols; i++)
+    if (mentions_late(p, words[s->symbols + i], late)) return true;
+  for (uint32_t i = 0; i < k->n_grid; i++)
+    if (mentions_late(p, words[s->grid + i], late)) return true;
+  return false;
+}
+
+static void find_late(const rt_plan *p, const rt_program *g, program_state *st) {
+  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
+  const rt_buffer *b = RT_ARRAY(p, rt_buffer, buffers) + g->first_buffer;
+  for (uint32_t i = 0; i < g->n_steps; i++)
+    if (steps[i].kind == RT_STEP_bind) st->late[steps[i].what] = true;
+  for (uint32_t i = 0; i < rt_all_steps(g); i++) st->steps[i].late = is_late(p, &steps[i], st->late);
+  for (uint32_t i = 0; i < g->n_buffers; i++) st->uses_states = st->uses_states || b[i].cls == RT_BUF_state;
 }
 
 // One block for everything a program keeps: cut into arrays in two rounds, the first to learn the size.
 static bool make_program(const rt_module *m, const rt_program *g, program_state *st) {
   const rt_plan *p = m->plan;
   const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
-  const rt_kernel_info *kernels = RT_ARRAY(p, rt_kernel_info, kernels);
-  size_t words = p->dims.count + 2 * (size_t)g->n_buffers + g->n_inputs;
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    const rt_kernel_info *k = &kernels[steps[i].kernel];
-    words += (size_t)k->n_buffers + k->n_symbols + k->n_grid;
+  size_t n_steps = rt_all_steps(g), words = p->dims.count + 2 * (size_t)g->n_buffers + g->n_inputs;
+  for (size_t i = 0; i < n_steps; i++) {
+    const rt_kernel_info *k = kernel_of(p, &steps[i]);
+    words += (size_t)rt_step_buffers(p, &steps[i]) + k->n_symbols + k->n_grid;
   }
-  char *at = calloc(1, g->n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + 16);
+  char *at =
+      calloc(1, n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + p->dims.count + 16);
   if (!at) return false;
   st->memory = at;
   st->steps = (bound_step *)(void *)at;
-  int64_t *w = (int64_t *)(void *)(at + g->n_steps * sizeof(bound_step));
+  int64_t *w = (int64_t *)(void *)(at + n_steps * sizeof(bound_step));
   st->dims = w, w += p->dims.count;
   st->offset = (uint64_t *)w, w += g->n_buffers;
   st->size = (uint64_t *)w, w += g->n_buffers;
   st->default_offset = (uint64_t *)w, w += g->n_inputs;
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    const rt_kernel_info *k = &kernels[steps[i].kernel];
+  for (size_t i = 0; i < n_steps; i++) {
+    const rt_kernel_info *k = kernel_of(p, &steps[i]);
     bound_step *b = &st->steps[i];
-    b->kernel = m->kernels[steps[i].kernel];
-    b->buffers = (void **)(void *)w, w += k->n_buffers;
+    b->kernel = steps[i].kind == RT_STEP_kernel ? m->kernels[steps[i].what] : NULL;
+    b->buffers = (void **)(void *)w, w += rt_step_buffers(p, &steps[i]);
     b->symbols = w, w += k->n_symbols;
     b->grid = w, w += k->n_grid;
   }
   st->order = (uint32_t *)(void *)w;
+  st->late = (bool *)(st->order + g->n_buffers);
+  find_late(p, g, st);
   return true;
 }
 
@@ -54,7 +92,7 @@ rt_status rt_session_new(rt_session **out, const rt_module *m, rt_pool *pool, ui
   s->given = calloc(p->dims.count + 1, sizeof *s->given);
   s->next = calloc(p->dims.count + 1, sizeof *s->next);
   s->programs = calloc(p->programs.count, sizeof *s->programs);
-  bool ok = s->given && s->next && s->programs;
+  bool ok = s->given && s->next && s->programs && rt_states_init(s);
   if (ok && s->scratch_stride)
     ok = (s->scratch = aligned_alloc(4096, s->scratch_stride * rt_pool_threads(pool))) != NULL;
   for (uint64_t i = 0; ok && i < p->dims.count; i++) s->given[i] = INT64_MIN;
@@ -74,6 +112,7 @@ void rt_session_free(rt_session *s) {
     free(s->programs[i].memory);
     free(s->programs[i].defaults);
   }
+  rt_states_fini(s);
   free(s->programs);
   free(s->given);
   free(s->next);
@@ -129,31 +168,21 @@ rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_ten
   return st ? st : output_shapes(s, RT_ARRAY(s->m->plan, rt_program, programs) + program, out, true, err);
 }
 
-typedef struct step_call {
-  rt_session *s;
-  const bound_step *b;
-} step_call;
-
-static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
-  step_call *c = user;
-  char *scratch = c->s->scratch ? c->s->scratch + worker * c->s->scratch_stride : NULL;
-  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, scratch, &c->s->fault);
-}
-
 // Puts the caller's pointers where the steps expect them.
 static void patch(rt_session *s, const rt_program *g, program_state *st, const rt_tensor *in, const rt_tensor *out) {
   const rt_plan *p = s->m->plan;
   const rt_buffer *b = RT_ARRAY(p, rt_buffer, buffers);
   const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    uint32_t n = RT_ARRAY(p, rt_kernel_info, kernels)[steps[i].kernel].n_buffers;
+  for (uint32_t i = 0; i < rt_all_steps(g); i++) {
+    uint32_t n = rt_step_buffers(p, &steps[i]);
     for (uint32_t q = 0; q < n; q++) {
       const rt_buffer *buf = &b[words[steps[i].buffers + q]];
+      void **at = &st->steps[i].buffers[q];
       if (buf->cls == RT_BUF_input)
-        st->steps[i].buffers[q] =
-            in[buf->index].data ? in[buf->index].data : st->defaults + st->default_offset[buf->index];
-      else if (buf->cls == RT_BUF_output) st->steps[i].buffers[q] = out[buf->index].data;
+        *at = in[buf->index].data ? in[buf->index].data : st->defaults + st->default_offset[buf->index];
+      else if (buf->cls == RT_BUF_output) *at = out[buf->index].data;
+      else if (buf->cls == RT_BUF_state) *at = s->states[buf->index].data;
     }
   }
 }
@@ -163,25 +192,17 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
   rt_status status = bad_program(s, program, err);
   if (!status) status = rt_bind_inputs(s, program, in, err);
   if (!status) status = rt_bind_steps(s, program, err);
-  const rt_plan *p = s->m->plan;
-  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
-  if (!status) status = output_shapes(s, g, out, false, err);
   if (status) return status;
+  const rt_program *g = RT_ARRAY(s->m->plan, rt_program, programs) + program;
+  status = output_shapes(s, g, out, false, err);
   program_state *st = &s->programs[program];
+  bool fixes = st->uses_states && !s->states[0].data; // the first run that uses states
+  if (!status && fixes) status = rt_states_open(s, err);
+  if (status) return status;
   patch(s, g, st, in, out);
-  s->fault = 0;
-  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    step_call c = {s, &st->steps[i]};
-    int64_t start = s->trace ? now_ns() : 0;
-    rt_pool_run(s->pool, c.b->total, c.b->chunk, run_chunk, &c);
-    if (s->trace) s->trace(s->trace_user, i, rt_string(p, steps[i].label), steps[i].line, start, now_ns());
-  }
-  if (s->fault > 0 && (uint64_t)s->fault <= p->faults.count) {
-    const rt_fault_site *f = RT_ARRAY(p, rt_fault_site, faults) + (s->fault - 1);
-    return rt_fail(err, RT_E_DATA, "line %u: %s", f->line, rt_string(p, f->text));
-  }
-  return RT_OK;
+  status = rt_run_program(s, program, err);
+  if (status && fixes) rt_session_reset(s);
+  return status;
 }
 
 rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,

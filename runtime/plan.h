@@ -6,14 +6,14 @@
 //
 // A *program* is a list of steps with inputs and outputs: program 0 is `prepare` (inputs: raw weights, outputs:
 // constants), the others are the model's entries, in order. All sizes are 64-bit expressions over the dims, in postfix
-// code.
+// code. *States* are tensors that the session keeps between runs.
 #ifndef NNC_RUNTIME_PLAN_H
 #define NNC_RUNTIME_PLAN_H
 
 #include <stdint.h>
 
 #define RT_PLAN_MAGIC 0x31306e616c706e6eULL                         // "nnplan01"
-enum { RT_PLAN_VERSION = 1, RT_MAX_RANK = 12, RT_MAX_STACK = 640 }; // the stack of one expression
+enum { RT_PLAN_VERSION = 2, RT_MAX_RANK = 12, RT_MAX_STACK = 640 }; // the stack of one expression
 
 // Element types, in the order of ir/dtype.def (checked there by a static assertion).
 typedef enum rt_dtype { RT_f32, RT_f16, RT_bf16, RT_f64, RT_i8, RT_u8, RT_i32, RT_i64, RT_bool, RT_DTYPES } rt_dtype;
@@ -44,6 +44,7 @@ typedef struct rt_plan {
   rt_range programs;        // rt_program
   rt_range faults;          // rt_fault_site
   rt_range checks;          // rt_check
+  uint32_t first_state, n_states; // tensors; `dflt` is the initial value
 } rt_plan;
 
 typedef struct rt_dim {
@@ -74,16 +75,23 @@ typedef struct rt_tensor_info {
   uint32_t dims;  // words[dims .. dims+rank): expressions
   uint32_t flags; // RT_OPTIONAL
   uint32_t pad;
-  uint64_t dflt; // of an optional input that was not given: the bytes of each of its elements
+  uint64_t dflt; // of an optional input that was not given, of a state before its first run: the bytes of each element
 } rt_tensor_info;
 enum { RT_OPTIONAL = 1 };
 
-typedef enum rt_buffer_class { RT_BUF_input, RT_BUF_output, RT_BUF_arena, RT_BUF_constant } rt_buffer_class;
+typedef enum rt_buffer_class {
+  RT_BUF_input,
+  RT_BUF_output,
+  RT_BUF_arena,
+  RT_BUF_constant,
+  RT_BUF_state,
+  RT_BUF_CLASSES
+} rt_buffer_class;
 
 typedef struct rt_buffer {
   uint32_t cls;         // rt_buffer_class
-  uint32_t index;       // input or output number of its program; constant: tensor number of program 0's output
-  uint32_t size;        // expression: bytes
+  uint32_t index;       // input, output or state number; constant: tensor number of program 0's output
+  uint32_t size;        // expression: bytes, at most; over dims that are known before the first step
   uint32_t first, last; // arena: steps of its program [first, last] in which it is live
   uint32_t pad;
   uint64_t offset; // constant: byte offset in the constants block
@@ -94,23 +102,41 @@ typedef struct rt_kernel_info {
   uint32_t n_buffers, n_symbols, n_grid;
 } rt_kernel_info;
 
+// Steps run in order. The bodies of control steps follow them: a step's own number, then body[0] steps, then body[1].
+typedef enum rt_step_kind {
+  RT_STEP_kernel,
+  RT_STEP_bind,  // the dim has the value of the i32 scalar in its buffer from here on
+  RT_STEP_check, // a condition over dims that are bound by a step, or that counts in one branch only
+  RT_STEP_if,    // by the bool in its buffer: the first body, or the second
+  RT_STEP_loop,  // buffers: i32 number of turns; i32 that is given the turn. One body
+  RT_STEP_while, // the first body makes the bool in its buffer; while it holds, the second body
+  RT_STEP_KINDS
+} rt_step_kind;
+
+enum { RT_MAX_NESTING = 64 }; // bodies inside each other
+
 typedef struct rt_step {
-  uint32_t kernel;
-  uint32_t buffers; // words[buffers .. +n_buffers): buffer numbers
-  uint32_t symbols; // words[symbols .. +n_symbols): expressions
+  uint32_t kind;    // rt_step_kind
+  uint32_t what;    // kernel: its number; bind: the dim; check: its number
+  uint32_t buffers; // words[buffers .. +rt_step_buffers): buffer numbers
+  uint32_t symbols; // words[symbols .. +n_symbols): expressions; while: one, the most turns
   uint32_t grid;    // words[grid .. +n_grid): expressions
   uint32_t label;   // string: what it computes, for profiles ("contract encoder.0.fc1")
   uint32_t line;    // YAML line, 0 if none
-  double cost_ns;   // estimate for one grid point
+  uint32_t body[2]; // control: numbers of steps; an undo step: body[0] is the step that it takes back
+  uint32_t pad;
+  double cost_ns; // estimate for one grid point
 } rt_step;
 
 typedef struct rt_program {
   uint32_t name; // string; "prepare" or the entry's name
-  uint32_t first_step, n_steps;
+  uint32_t first_step, n_steps; // then n_undo steps, then n_commit steps, all kernels
+  uint32_t n_undo;              // what a run that fails takes back, in order
+  uint32_t n_commit;            // what a run that succeeds does last: new versions of states go where states live
   uint32_t first_buffer, n_buffers; // its own buffers are contiguous
   uint32_t first_input, n_inputs;   // tensors
   uint32_t first_output, n_outputs; // tensors
-  uint32_t first_check, n_checks;
+  uint32_t first_check, n_checks; // before the first step
   uint32_t pad;
 } rt_program;
 

@@ -106,47 +106,115 @@ static rt_status check_tensors(const checker *c) {
   const rt_tensor_info *t = array(c, c->p->tensors);
   for (uint64_t i = 0; i < c->p->tensors.count; i++)
     if (!string_fits(c, t[i].name) || t[i].dtype >= RT_DTYPES || t[i].rank > RT_MAX_RANK ||
-        !exprs_fit(c, t[i].dims, t[i].rank) || (t[i].dtype == RT_bool && (t[i].flags & RT_OPTIONAL) && t[i].dflt > 1))
+        !exprs_fit(c, t[i].dims, t[i].rank) || (t[i].dtype == RT_bool && t[i].dflt > 1))
       return refuse(c->err, "plan: tensor %u is broken", (unsigned)i);
+  if ((uint64_t)c->p->first_state + c->p->n_states > c->p->tensors.count)
+    return refuse(c->err, "plan: the states are broken");
   return RT_OK;
 }
 
-static rt_status check_step(const checker *c, const rt_program *g, uint64_t i) {
-  const rt_step *s = (const rt_step *)array(c, c->p->steps) + i;
-  const rt_kernel_info *kernels = array(c, c->p->kernels),
-                       *k = s->kernel < c->p->kernels.count ? &kernels[s->kernel] : NULL;
-  if (!k || !string_fits(c, s->label) || k->n_grid > 3 || !words_fit(c, s->buffers, k->n_buffers) ||
-      !exprs_fit(c, s->symbols, k->n_symbols) || !exprs_fit(c, s->grid, k->n_grid))
-    return refuse(c->err, "plan: step %u is broken", (unsigned)i);
+// The one element that the executor itself reads or writes: in the arena, or a scalar of this type.
+static bool is_scalar(const checker *c, const rt_program *g, uint32_t buffer, rt_dtype dtype, bool written) {
+  const rt_buffer *b = (const rt_buffer *)array(c, c->p->buffers) + buffer;
+  if (written || b->cls == RT_BUF_arena) return b->cls == RT_BUF_arena;
+  if (b->cls == RT_BUF_constant) return false;
+  const rt_tensor_info *t = (const rt_tensor_info *)array(c, c->p->tensors) + b->index;
+  t += b->cls == RT_BUF_input ? g->first_input : b->cls == RT_BUF_output ? g->first_output : c->p->first_state;
+  return t->dtype == dtype && t->rank == 0;
+}
+
+static bool operands_fit(const checker *c, const rt_program *g, const rt_step *s, uint32_t n) {
+  if (!words_fit(c, s->buffers, n)) return false;
   const uint32_t *words = array(c, c->p->words);
-  for (uint32_t b = 0; b < k->n_buffers; b++)
+  for (uint32_t b = 0; b < n; b++)
     if (words[s->buffers + b] < g->first_buffer || words[s->buffers + b] - g->first_buffer >= g->n_buffers)
-      return refuse(c->err, "plan: step %u uses a buffer of another program", (unsigned)i);
-  return RT_OK;
+      return false;
+  return true;
+}
+
+static bool kernel_fits(const checker *c, const rt_program *g, const rt_step *s) {
+  if (s->what >= c->p->kernels.count) return false;
+  const rt_kernel_info *k = (const rt_kernel_info *)array(c, c->p->kernels) + s->what;
+  return k->n_grid <= 3 && operands_fit(c, g, s, k->n_buffers) && exprs_fit(c, s->symbols, k->n_symbols) &&
+         exprs_fit(c, s->grid, k->n_grid);
+}
+
+static bool control_fits(const checker *c, const rt_program *g, const rt_step *s) {
+  uint32_t n = s->kind == RT_STEP_check ? 0 : s->kind == RT_STEP_loop ? 2 : 1;
+  if (!operands_fit(c, g, s, n)) return false;
+  const uint32_t *b = (const uint32_t *)array(c, c->p->words) + s->buffers;
+  switch (s->kind) {
+  case RT_STEP_bind: return s->what < c->p->dims.count && is_scalar(c, g, b[0], RT_i32, false);
+  case RT_STEP_check: return s->what < c->p->checks.count;
+  case RT_STEP_if: return is_scalar(c, g, b[0], RT_bool, false);
+  case RT_STEP_loop: return is_scalar(c, g, b[0], RT_i32, false) && is_scalar(c, g, b[1], RT_i32, true);
+  default: return is_scalar(c, g, b[0], RT_bool, false) && exprs_fit(c, s->symbols, 1);
+  }
+}
+
+// Steps first .. first+n of the program, and their bodies.
+static bool steps_fit(const checker *c, const rt_program *g, uint32_t first, uint32_t n, uint32_t depth,
+                      uint32_t *broken) {
+  const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
+  if (depth > RT_MAX_NESTING) return *broken = first, false;
+  for (uint32_t i = first, end = first + n; i < end; i++) {
+    const rt_step *s = &steps[i];
+    bool kernel = s->kind == RT_STEP_kernel, bodies = s->kind >= RT_STEP_if;
+    uint64_t inside = bodies ? (uint64_t)s->body[0] + s->body[1] : 0;
+    *broken = i;
+    if (s->kind >= RT_STEP_KINDS || !string_fits(c, s->label) || inside >= end - i ||
+        !(kernel ? kernel_fits : control_fits)(c, g, s))
+      return false;
+    if (!bodies) continue;
+    if (!steps_fit(c, g, i + 1, s->body[0], depth + 1, broken) ||
+        !steps_fit(c, g, i + 1 + s->body[0], s->body[1], depth + 1, broken))
+      return false;
+    i += (uint32_t)inside;
+  }
+  return true;
+}
+
+// What comes after a run: kernels, each undo naming a step of the run.
+static bool closing_steps_fit(const checker *c, const rt_program *g, uint32_t *broken) {
+  const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
+  for (uint32_t i = g->n_steps; i < g->n_steps + g->n_undo + g->n_commit; i++) {
+    *broken = i;
+    if (steps[i].kind != RT_STEP_kernel || !string_fits(c, steps[i].label) || !kernel_fits(c, g, &steps[i]) ||
+        (i < g->n_steps + g->n_undo && steps[i].body[0] >= g->n_steps))
+      return false;
+  }
+  return true;
+}
+
+static bool buffer_fits(const checker *c, const rt_program *g, const rt_buffer *b, bool prepares) {
+  const rt_program *prepare = array(c, c->p->programs);
+  if (!expr_fits(c, b->size) || b->first > b->last || (g->n_steps && b->last >= g->n_steps)) return false;
+  switch (b->cls) {
+  case RT_BUF_input: return b->index < g->n_inputs;
+  case RT_BUF_output: return b->index < g->n_outputs;
+  case RT_BUF_constant:
+    return !prepares && b->index < prepare->n_outputs && b->offset <= c->p->constants_bytes;
+  case RT_BUF_state: return !prepares && b->index < c->p->n_states;
+  default: return b->cls == RT_BUF_arena;
+  }
 }
 
 static rt_status check_program(const checker *c, uint32_t index) {
-  const rt_program *g = (const rt_program *)array(c, c->p->programs) + index, *prepare = array(c, c->p->programs);
-  if (!string_fits(c, g->name) || (uint64_t)g->first_step + g->n_steps > c->p->steps.count ||
+  const rt_program *g = (const rt_program *)array(c, c->p->programs) + index;
+  uint64_t n_steps = (uint64_t)g->n_steps + g->n_undo + g->n_commit;
+  if (!string_fits(c, g->name) || g->first_step + n_steps > c->p->steps.count || n_steps > UINT32_MAX ||
       (uint64_t)g->first_buffer + g->n_buffers > c->p->buffers.count ||
       (uint64_t)g->first_input + g->n_inputs > c->p->tensors.count ||
       (uint64_t)g->first_output + g->n_outputs > c->p->tensors.count ||
       (uint64_t)g->first_check + g->n_checks > c->p->checks.count)
     return refuse(c->err, "plan: program %u is broken", index);
   const rt_buffer *b = (const rt_buffer *)array(c, c->p->buffers) + g->first_buffer;
-  for (uint32_t i = 0; i < g->n_buffers; i++) {
-    bool ok = expr_fits(c, b[i].size) && b[i].first <= b[i].last && (g->n_steps == 0 || b[i].last < g->n_steps);
-    if (b[i].cls == RT_BUF_input) ok = ok && b[i].index < g->n_inputs;
-    else if (b[i].cls == RT_BUF_output) ok = ok && b[i].index < g->n_outputs;
-    else if (b[i].cls == RT_BUF_constant)
-      ok = ok && index > 0 && b[i].index < prepare->n_outputs && b[i].offset <= c->p->constants_bytes;
-    else ok = ok && b[i].cls == RT_BUF_arena;
-    if (!ok) return refuse(c->err, "plan: buffer %u of program %u is broken", i, index);
-  }
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    rt_status s = check_step(c, g, g->first_step + i);
-    if (s) return s;
-  }
+  for (uint32_t i = 0; i < g->n_buffers; i++)
+    if (!buffer_fits(c, g, &b[i], index == 0))
+      return refuse(c->err, "plan: buffer %u of program %u is broken", i, index);
+  uint32_t broken;
+  if (!steps_fit(c, g, 0, g->n_steps, 0, &broken) || !closing_steps_fit(c, g, &broken))
+    return refuse(c->err, "plan: step %u of program %u is broken", broken, index);
   return RT_OK;
 }
 

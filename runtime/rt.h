@@ -61,13 +61,17 @@ void rt_session_free(rt_session *s);
 // The value of a named dim for programs whose inputs do not bind it.
 rt_status rt_session_set_dim(rt_session *s, const char *name, int64_t value, rt_error *err);
 
+// Gives every state its initial value again, and frees the dims that states have fixed.
+void rt_session_reset(rt_session *s);
+
 // Binds dims from the inputs' shapes, checks every input, and fills the shapes of outputs (dtype, rank, dim; data is
 // left alone).
 rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
 // Runs a program. `in[n_inputs]`; `out[n_outputs]`: data points to room for the shape that rt_shapes gives; outputs may
 // not overlap inputs or each other. No allocation once a set of dims has been run. RT_E_DATA: a kernel recorded a
-// fault; outputs are then unspecified.
+// fault, or a step found a dim, a condition or a number of turns wrong; outputs are then unspecified. A run that fails
+// leaves states as they were.
 rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
 // The same with shapes given by dims: dims[i] is the value of the plan's i-th dim, or -1 where the program does not use

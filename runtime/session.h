@@ -5,17 +5,21 @@
 #include "runtime/rt.h"
 
 typedef struct bound_step { // a step with its dims filled in
-  rt_kernel kernel;
-  void **buffers; // [n_buffers], patched where they are inputs or outputs
+  rt_kernel kernel;         // NULL for control steps
+  void **buffers;           // [n_buffers], patched where they are inputs, outputs or states
   int64_t *symbols, *grid;
   int64_t total, chunk; // grid points, and how many one claim takes
+  bool late;            // over dims that another step binds: filled in anew after each bind
+  uint64_t bound_at;    // rt_session.binds when it was
 } bound_step;
 
 typedef struct program_state {
   void *memory;  // one block for the arrays below
   int64_t *dims; // [plan dims]: what the steps are bound to
   bool bound;
-  bound_step *steps;       // [n_steps]
+  bool *late;              // [plan dims]: bound by a step of the program
+  bool uses_states;
+  bound_step *steps;       // [n_steps + n_undo + n_commit]
   uint64_t *offset, *size; // [n_buffers]: arena offset, bytes
   uint32_t *order;         // [n_buffers]: scratch for placing
   uint64_t arena_bytes;
@@ -23,6 +27,11 @@ typedef struct program_state {
   uint64_t defaults_bytes;
   uint64_t *default_offset; // [n_inputs]: place in `defaults`
 } program_state;
+
+typedef struct state_memory {
+  void *data; // NULL before the first run and after a reset: the initial value, with dims that are not yet fixed
+  uint64_t bytes;
+} state_memory;
 
 struct rt_session {
   const rt_module *m;
@@ -35,10 +44,19 @@ struct rt_session {
   char *scratch; // one slice a worker
   uint64_t scratch_stride;
   program_state *programs; // [plan programs]
+  state_memory *states;    // [plan n_states]
+  bool *state_dims;        // [dims]: sizes of states, fixed by the first run that uses states until a reset
+  int64_t *fixed;          // [dims]: their values, or INT64_MIN
+  uint64_t binds;          // bind steps run so far
   void (*trace)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns);
   void *trace_user;
   int64_t fault;
 };
+
+static inline uint32_t rt_all_steps(const rt_program *g) { return g->n_steps + g->n_undo + g->n_commit; }
+uint32_t rt_step_buffers(const rt_plan *p, const rt_step *s); // how many it has
+
+#define RT_MOST_BYTES (UINT64_C(1) << 46) // of an arena, of a state
 
 #define RT_ARRAY(plan, T, range) ((const T *)(const void *)((const char *)(plan) + (plan)->range.offset))
 
@@ -52,5 +70,24 @@ rt_status rt_bind_inputs(rt_session *s, uint32_t program, const rt_tensor *in, r
 
 // Makes the program's steps ready for s->next: sizes, arena offsets, grids. Does nothing when they already are.
 rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err);
+
+// One step's symbols and grid for s->next; false when they overflow.
+bool rt_bind_step(rt_session *s, const rt_step *step, bound_step *b);
+
+// A dim's value from a step, from an input or from a state: RT_OK when it lies in the declared range.
+rt_status rt_dim_in_range(const rt_session *s, const char *what, uint32_t dim, int64_t value, rt_error *err);
+
+// -- state.c --
+// Which dims belong to states; memory for the arrays.
+bool rt_states_init(rt_session *s);
+void rt_states_fini(rt_session *s);
+// Dims of states that no input gives: the fixed value, or the top of the range.
+void rt_states_bind(rt_session *s, const program_state *st);
+// Memory and initial values for every state, with the dims of s->next, which are fixed from here on.
+rt_status rt_states_open(rt_session *s, rt_error *err);
+
+// -- control.c --
+// Runs the bound program: its steps, then what takes them back or commits them.
+rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err);
 
 #endif

@@ -61,7 +61,24 @@ static void entry(strbuf *b, const ir_module *m, const ir_graph *g, size_t index
   sb_fmt(b, "};\n  return %s_call(session, %zu, dims, args);\n}\n\n", prefix, index);
 }
 
+// What a session keeps, and what can be done about it.
+static void states(strbuf *b, const ir_module *m, const char *prefix) {
+  sb_z(b, "/* A session keeps this state from call to call; a call that fails leaves it as it was:\n");
+  for (size_t i = 0; i < m->states.n; i++) {
+    sb_fmt(b, " *   %s: ", m->states.at[i]->name);
+    ir_type_print(b, m->states.at[i]->type);
+    sb_char(b, '\n');
+  }
+  sb_fmt(b,
+         " * The first call makes its memory and fixes the dims in its types. _reset gives initial values again and frees "
+         "the dims;\n * _set_dim sets one that no input has (default: the top of its range) before the first call. */\n"
+         "void %s_reset(%s_session *session);\n"
+         "int %s_set_dim(%s_session *session, const char *name, int64_t value);\n\n",
+         prefix, prefix, prefix, prefix);
+}
+
 void aot_header_entries(strbuf *b, const ir_module *m, const char *prefix) {
+  if (m->states.n) states(b, m, prefix);
   for (size_t i = 0; i < m->graphs.n; i++) entry(b, m, m->graphs.at[i], i, prefix);
 }
 

@@ -76,7 +76,9 @@ static const struct {
                  {"open_file", "nnc_aot_open_file", NULL},
                  {"close", "nnc_aot_close", "nnc_aot_close"},
                  {"call", "nnc_aot_call", "nnc_aot_call"},
-                 {"error", "nnc_aot_error", "nnc_aot_error"}};
+                 {"error", "nnc_aot_error", "nnc_aot_error"},
+                 {"reset", "nnc_aot_reset", "nnc_aot_reset"},
+                 {"set_dim", "nnc_aot_set_dim", "nnc_aot_set_dim"}};
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
 static const char *runtime_name(const aot_library *lib, size_t i) {

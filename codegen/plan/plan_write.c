@@ -6,8 +6,10 @@
 
 _Static_assert((int)RT_f32 == (int)DT_f32 && (int)RT_bool == (int)DT_bool && (int)RT_DTYPES == (int)DT_COUNT,
                "rt_dtype follows ir/dtype.def");
-_Static_assert((int)RT_BUF_constant == (int)PROG_constant && (int)RT_BUF_input == (int)PROG_input,
+_Static_assert((int)RT_BUF_constant == (int)PROG_constant && (int)RT_BUF_state == (int)PROG_state,
                "rt_buffer_class follows prog_class");
+_Static_assert((int)RT_STEP_kernel == (int)PROG_STEP_kernel && (int)RT_STEP_while == (int)PROG_STEP_while,
+               "rt_step_kind follows prog_step_kind");
 
 typedef struct writer {
   arena *a;
@@ -118,6 +120,7 @@ static uint32_t line_of(const writer *w, diag_span span) {
   return line;
 }
 
+// `dflt`: of an optional input, or a state's initial value.
 static void add_tensor(writer *w, const char *name, ir_type t, const scalar *dflt) {
   rt_tensor_info info = {
       .name = string_of(w, name), .dtype = (uint32_t)t.dt, .rank = t.rank, .dims = exprs_of(w, t.rank, t.dim)};
@@ -130,6 +133,25 @@ static void add_tensor(writer *w, const char *name, ir_type t, const scalar *dfl
 
 static void add_constant_tensor(writer *w, const prog_constant *k) {
   add_tensor(w, k->name, (ir_type){k->dt, 1, &k->count}, NULL);
+}
+
+static void add_check(writer *w, const prog_check *k) {
+  vec_push(w->a, &w->checks, ((rt_check){expr_of(w, k->cond), string_of(w, k->text), line_of(w, k->span), 0}));
+}
+
+// `first_guard`: where the checks of check steps begin.
+static void add_step(writer *w, const prog_step *s, uint32_t first_buffer, uint32_t first_guard) {
+  rt_step step = {.kind = (uint32_t)s->kind,
+                  .what = s->kind == PROG_STEP_check ? first_guard + s->what : s->what,
+                  .label = string_of(w, s->label),
+                  .line = line_of(w, s->span),
+                  .body = {s->body[0], s->body[1]},
+                  .cost_ns = s->cost_ns};
+  step.buffers = (uint32_t)w->words.n;
+  for (uint32_t k = 0; k < s->n_buffers; k++) vec_push(w->a, &w->words, first_buffer + s->buffers[k]);
+  step.symbols = exprs_of(w, s->n_symbols, s->symbols);
+  step.grid = exprs_of(w, s->n_grid, s->grid);
+  vec_push(w->a, &w->steps, step);
 }
 
 static void add_program(writer *w, const program *p, const uint64_t *offsets) {
@@ -162,22 +184,16 @@ static void add_program(writer *w, const program *p, const uint64_t *offsets) {
     if (b->cls == PROG_constant) buffer.offset = offsets[b->index];
     vec_push(w->a, &w->buffers, buffer);
   }
-  for (size_t i = 0; i < p->steps.n; i++) {
-    const prog_step *s = &p->steps.at[i];
-    rt_step step = {
-        .kernel = s->kernel, .label = string_of(w, s->label), .line = line_of(w, s->span), .cost_ns = s->cost_ns};
-    step.buffers = (uint32_t)w->words.n;
-    for (uint32_t k = 0; k < s->n_buffers; k++) vec_push(w->a, &w->words, out.first_buffer + s->buffers[k]);
-    step.symbols = exprs_of(w, s->n_symbols, s->symbols);
-    step.grid = exprs_of(w, s->n_grid, s->grid);
-    vec_push(w->a, &w->steps, step);
-  }
   out.first_check = (uint32_t)w->checks.n;
   out.n_checks = (uint32_t)p->checks.n;
-  for (size_t i = 0; i < p->checks.n; i++)
-    vec_push(w->a, &w->checks,
-             ((rt_check){expr_of(w, p->checks.at[i].cond), string_of(w, p->checks.at[i].text),
-                         line_of(w, p->checks.at[i].span), 0}));
+  for (size_t i = 0; i < p->checks.n; i++) add_check(w, &p->checks.at[i]);
+  uint32_t first_guard = (uint32_t)w->checks.n;
+  for (size_t i = 0; i < p->guards.n; i++) add_check(w, &p->guards.at[i]);
+  for (size_t i = 0; i < p->steps.n; i++) add_step(w, &p->steps.at[i], out.first_buffer, first_guard);
+  for (size_t i = 0; i < p->undo.n; i++) add_step(w, &p->undo.at[i], out.first_buffer, first_guard);
+  for (size_t i = 0; i < p->commit.n; i++) add_step(w, &p->commit.at[i], out.first_buffer, first_guard);
+  out.n_undo = (uint32_t)p->undo.n;
+  out.n_commit = (uint32_t)p->commit.n;
   vec_push(w->a, &w->programs, out);
 }
 
@@ -241,6 +257,12 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
     vec_push(a, &w.kernels,
              ((rt_kernel_info){string_of(&w, k->name), (uint32_t)k->params.n, (uint32_t)k->facts.n, k->n_grid}));
   }
+  uint32_t first_state = (uint32_t)w.tensors.n;
+  for (size_t i = 0; i < set->m->states.n; i++) {
+    const ir_state *state = set->m->states.at[i];
+    scalar init = scalar_cast(state->init, state->type.dt);
+    add_tensor(&w, state->name, state->type, &init);
+  }
   add_program(&w, &set->prepare, offsets);
   for (size_t i = 0; i < set->entries.n; i++) add_program(&w, set->entries.at[i], offsets);
   for (size_t i = 0; i < set->faults.n; i++)
@@ -250,7 +272,9 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
   rt_plan head = {.magic = RT_PLAN_MAGIC,
                   .version = RT_PLAN_VERSION,
                   .cpu_level = (uint32_t)set->target->level,
-                  .scratch_bytes = scratch_bytes};
+                  .scratch_bytes = scratch_bytes,
+                  .first_state = first_state,
+                  .n_states = (uint32_t)set->m->states.n};
   head.name = string_of(&w, set->m->name ? set->m->name : "model");
   head.weights_key = weights_key(set, offsets);
   head.constants_bytes = out->constants_bytes;

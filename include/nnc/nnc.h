@@ -177,6 +177,10 @@ NNC_API nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const
 NNC_API void nnc_session_free(nnc_session *s);
 NNC_API nnc_status nnc_session_set_dim(nnc_session *s, const char *name,
                                        int64_t value); /* for dims that no input binds */
+/* State of the model (caches, counters) lives in the session: the first run that uses it makes its memory and fixes the
+ * dims in its type, and each run that succeeds leaves its new value; a run that fails leaves it as it was. Reset gives
+ * the initial value and frees the dims. */
+NNC_API nnc_status nnc_session_reset(nnc_session *s);
 
 /* Fills outputs' dtype, rank and dim for the given inputs (their data is not read). */
 NNC_API nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs,

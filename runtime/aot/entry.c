@@ -52,4 +52,12 @@ int nnc_aot_call(rt_aot_session *s, unsigned entry, const int64_t *dims, void *c
   return (int)st;
 }
 
+void nnc_aot_reset(rt_aot_session *s) {
+  if (s->session) rt_session_reset(s->session);
+}
+
+int nnc_aot_set_dim(rt_aot_session *s, const char *name, int64_t value) {
+  return s->session ? (int)rt_session_set_dim(s->session, name, value, &s->error) : RT_E_INVALID;
+}
+
 const char *nnc_aot_error(const rt_aot_session *s) { return s ? s->error.text : "no session"; }

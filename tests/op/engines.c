@@ -77,7 +77,7 @@ static bool run_program(engines *e, arena *a, const program *p, dim_env *env, vo
     int64_t *symbols = ARENA_ARRAY(a, int64_t, s->n_symbols + 1), fault = 0;
     for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = memory[s->buffers[k]];
     for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], env);
-    if (!kir_run(a, set->kernels.at[s->kernel], &e->job.diags, buffers, symbols, &fault)) return false;
+    if (!kir_run(a, set->kernels.at[s->what], &e->job.diags, buffers, symbols, &fault)) return false;
   }
   return true;
 }
@@ -116,6 +116,7 @@ bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_te
     case PROG_input: memory[i] = in[b->index]->data; break;
     case PROG_output: memory[i] = out[b->index]->data; break;
     case PROG_constant: memory[i] = constants[b->index]; break;
+    case PROG_state: // one call: nothing is kept
     case PROG_arena:
     default: memory[i] = arena_alloc(a, (size_t)value_of(b->count, &env) * dtype_size(b->dt) + 64);
     }

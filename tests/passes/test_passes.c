@@ -111,7 +111,7 @@ static void print_program(strbuf *b, const program_set *set, const program *p) {
   sb_fmt(b, "program %s\n", p->name);
   for (size_t i = 0; i < p->steps.n; i++) {
     const prog_step *s = &p->steps.at[i];
-    sb_fmt(b, "  %s(", set->kernels.at[s->kernel]->name);
+    sb_fmt(b, "  %s(", set->kernels.at[s->what]->name);
     print_buffers(b, set, p, s);
     sb_z(b, ") grid ");
     for (uint32_t k = 0; k < s->n_grid; k++) {

@@ -58,12 +58,11 @@ static double region_flops(const signature *s, const ir_region *r) {
 static double bytes_moved(const compiled_run *r, const rt_plan *p) {
   const rt_program *g = RT_ARRAY(p, rt_program, programs) + r->program;
   const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
-  const rt_kernel_info *kernels = RT_ARRAY(p, rt_kernel_info, kernels);
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   double bytes = 0;
   for (uint32_t i = 0; i < g->n_steps; i++) {
     const uint32_t *buffers = words + steps[i].buffers;
-    for (uint32_t q = 0; q < kernels[steps[i].kernel].n_buffers; q++) {
+    for (uint32_t q = 0; q < rt_step_buffers(p, &steps[i]); q++) {
       bool again = false;
       for (uint32_t k = 0; k < q; k++) again = again || buffers[k] == buffers[q];
       if (!again) bytes += (double)r->session->programs[r->program].size[buffers[q] - g->first_buffer];

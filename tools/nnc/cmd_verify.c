@@ -3,6 +3,7 @@
 #include "tools/nnc/source.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct verdict {
   const signature *s;
@@ -11,6 +12,7 @@ typedef struct verdict {
   divergence where;
   const char *pass; // --bisect
   unsigned threads;
+  call_history history; // of the last call that was compared
 } verdict;
 
 static const char *where_text(cli *c, const divergence *d) {
@@ -44,8 +46,10 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
   printf("entry %s", v->s->entry);
   for (size_t i = 0; i < v->s->dims.n; i++)
     printf(", %s = %lld", v->s->dims.at[i].symbol->name, (long long)v->s->dims.at[i].value);
-  printf("; compiled for %s, %u thread%s, against the interpreter\n\n", j->target->name, v->threads,
+  printf("; compiled for %s, %u thread%s, against the interpreter", j->target->name, v->threads,
          v->threads == 1 ? "" : "s");
+  if (j->m->states.n) printf(", call %lld", (long long)v->history.calls + 1);
+  printf("\n\n");
   printf("  %-24s%12s%12s%12s\n", "output", "max error", "relative", "cosine");
   for (size_t i = 0; i < v->s->outputs.n; i++) {
     const comparison *by = &v->by[i];
@@ -69,16 +73,25 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
 static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *in, ir_tensor **want, verdict *v) {
   rt_module *m = ARENA_NEW(c->a, rt_module); // the session keeps it until the arena goes
   compiled_run r;
-  if (!interpret(c, s, j->m->graphs.at[s->index], in, want, NULL, NULL)) return false;
+  ir_graph *plain = j->m->graphs.at[s->index];
+  size_t n_states = j->m->states.n;
+  int64_t calls = c->opt.calls ? c->opt.calls : n_states ? 3 : 1;
   if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, m, NULL)) return false;
-  if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r) || !run_once(c, &r)) return false;
+  if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
-  for (size_t i = 0; i < s->outputs.n; i++) {
-    v->by[i] = tensors_compare(want[i], r.results[i]->data, c->opt.bound);
-    v->ok = v->ok && v->by[i].ok;
+  ir_tensor **states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
+  v->history.states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
+  for (int64_t call = 0; call < calls && v->ok; call++) {
+    v->history.calls = call;
+    memcpy(v->history.states, states, n_states * sizeof *states);
+    if (!interpret(c, s, plain, in, want, states, NULL, NULL) || !run_once(c, &r)) return false;
+    for (size_t i = 0; i < s->outputs.n; i++) {
+      v->by[i] = tensors_compare(want[i], r.results[i]->data, c->opt.bound);
+      v->ok = v->ok && v->by[i].ok;
+    }
   }
-  return v->ok || find_divergence(c, j, s, &r, in, &v->where);
+  return v->ok || find_divergence(c, j, s, &r, in, &v->history, &v->where);
 }
 
 exit_status cmd_verify(cli *c) {
@@ -102,6 +115,6 @@ exit_status cmd_verify(cli *c) {
     return failure_status(diag_failed(&j->diags) ? &j->diags : &c->diags);
   }
   job_report(c, j);
-  if (c->opt.bisect && !find_pass(c, s, given, want, &v.pass, &status)) return status;
+  if (c->opt.bisect && !find_pass(c, s, given, &v.history, want, &v.pass, &status)) return status;
   return c->opt.json ? print_as_json(c, j, &v) : print_as_text(c, j, &v);
 }

@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-bool interpret(cli *c, const signature *s, ir_graph *g, const ir_tensor *const *in, ir_tensor **out,
+bool interpret(cli *c, const signature *s, ir_graph *g, const ir_tensor *const *in, ir_tensor **out, ir_tensor **states,
                void (*watch)(void *user, const ir_value *v, const ir_tensor *t), void *user) {
   const char **names = ARENA_ARRAY(c->a, const char *, s->dims.n + 1);
   int64_t *values = ARENA_ARRAY(c->a, int64_t, s->dims.n + 1);
   for (size_t i = 0; i < s->dims.n; i++) names[i] = s->dims.at[i].symbol->name, values[i] = s->dims.at[i].value;
   interp_options options = {
-      .watch = watch, .user = user, .n_dims = s->dims.n, .dim_names = names, .dim_values = values};
+      .watch = watch, .user = user, .n_dims = s->dims.n, .dim_names = names, .dim_values = values, .states = states};
   return interp_run(c->a, g, in, out, &options);
 }
 
@@ -75,9 +75,9 @@ static bool compare_stored(const step_search *f, const ir_node *n, dtype dt, uin
 static void after_step(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns) {
   (void)line, (void)start_ns, (void)end_ns;
   step_search *f = user;
-  if (f->out->found || !f->group[step]) return;
   const prog_step *s = &f->p->steps.at[step];
-  const kir_kernel *k = f->j->set->kernels.at[s->kernel];
+  if (f->out->found || !f->group[step] || s->kind != PROG_STEP_kernel) return;
+  const kir_kernel *k = f->j->set->kernels.at[s->what];
   const program_state *st = &f->session->programs[f->program];
   for (uint32_t q = 0; q < s->n_buffers; q++) {
     const kir_buffer *param = k->params.at[q];
@@ -92,8 +92,15 @@ static void after_step(void *user, uint32_t step, const char *label, uint32_t li
   }
 }
 
+// A copy: a run replaces the values.
+static ir_tensor **states_of(cli *c, const ir_module *m, const call_history *h) {
+  ir_tensor **states = ARENA_ARRAY(c->a, ir_tensor *, m->states.n + 1);
+  for (size_t i = 0; i < m->states.n; i++) states[i] = h->states[i];
+  return states;
+}
+
 bool find_divergence(cli *c, compile_job *j, const signature *s, compiled_run *r, const ir_tensor *const *in,
-                     divergence *out) {
+                     const call_history *h, divergence *out) {
   *out = (divergence){0};
   step_search f = {.j = j,
                    .p = j->set->entries.at[s->index],
@@ -105,7 +112,11 @@ bool find_divergence(cli *c, compile_job *j, const signature *s, compiled_run *r
                    .out = out};
   match_groups(&f);
   ir_tensor **ignored = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
-  if (!interpret(c, s, j->m->graphs.at[s->index], in, ignored, keep_group_values, &f)) return false;
+  if (!interpret(c, s, j->m->graphs.at[s->index], in, ignored, states_of(c, j->m, h), keep_group_values, &f))
+    return false;
+  rt_session_reset(r->session);
+  for (int64_t i = 0; i < h->calls; i++)
+    if (!run_once(c, r)) return false;
   rt_session_trace(r->session, after_step, &f);
   bool ok = run_once(c, r);
   rt_session_trace(r->session, NULL, NULL);
@@ -114,8 +125,8 @@ bool find_divergence(cli *c, compile_job *j, const signature *s, compiled_run *r
 
 // -- pass by pass --
 
-bool find_pass(cli *c, const signature *s, const ir_tensor *const *in, ir_tensor *const *want, const char **pass,
-               exit_status *status) {
+bool find_pass(cli *c, const signature *s, const ir_tensor *const *in, const call_history *h, ir_tensor *const *want,
+               const char **pass, exit_status *status) {
   *pass = NULL;
   for (size_t k = 1; k <= pass_count(); k++) {
     compile_job *j = job_begin(c, status);
@@ -124,7 +135,7 @@ bool find_pass(cli *c, const signature *s, const ir_tensor *const *in, ir_tensor
     j->passes.n_print_after = 0;
     ir_tensor **got = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
     if (!compile_frontend(j) || !compile_weights(j) || !compile_passes(j) ||
-        !interpret(c, s, j->m->graphs.at[s->index], in, got, NULL, NULL)) {
+        !interpret(c, s, j->m->graphs.at[s->index], in, got, states_of(c, j->m, h), NULL, NULL)) {
       *status = job_fail(c, j);
       return false;
     }

@@ -65,6 +65,8 @@ static const option_row rows[] = {
     {"warmup", 0, KIND_count, FIELD(warmup), ON_bench, "N", NULL, "runs before them; default 3"},
     {"bound", 0, KIND_real, FIELD(bound), ON_verify, "B", NULL,
      "largest error allowed, relative to the largest magnitude of the output; default 1e-5"},
+    {"calls", 0, KIND_count, FIELD(calls), ON_verify, "N", NULL,
+     "calls one after another, each with the state that the last one left; default 1, of a model with state 3"},
     {"bisect", 0, KIND_flag, FIELD(bisect), ON_verify, NULL, NULL,
      "name the pass after which the interpreted graph gives other values"},
     {"config", 0, KIND_list, FIELD(configs), ON_MODEL, "FILE", NULL,

@@ -83,6 +83,22 @@ static sig_tensor of_type(const char *name, ir_type type, bool optional) {
   return t;
 }
 
+static bool mentions(ir_type t, const sym *dim) {
+  for (uint32_t i = 0; i < t.rank; i++)
+    if (idx_mentions(t.dim[i], dim)) return true;
+  return false;
+}
+
+static void find_state_dims(signature *s, const ir_graph *g) {
+  const ir_module *m = g->module;
+  for (size_t i = 0; i < s->dims.n; i++) {
+    sig_dim *d = &s->dims.at[i];
+    for (size_t k = 0; k < m->states.n; k++) d->of_state = d->of_state || mentions(m->states.at[k]->type, d->symbol);
+    for (uint32_t k = 0; k < g->body->n_params; k++)
+      d->of_state = d->of_state && !mentions(g->body->params[k].type, d->symbol);
+  }
+}
+
 signature *signature_of_graph(cli *c, const ir_graph *g, size_t index) {
   signature *s = ARENA_NEW(c->a, signature);
   const ir_module *m = g->module;
@@ -93,6 +109,7 @@ signature *signature_of_graph(cli *c, const ir_graph *g, size_t index) {
     const ir_dim *d = m->dims.at[i];
     vec_push(c->a, &s->dims, ((sig_dim){.symbol = d->symbol, .lo = d->lo, .hi = d->hi, .step = d->step}));
   }
+  find_state_dims(s, g);
   const ir_region *body = g->body;
   for (uint32_t i = 0; i < body->n_params; i++)
     vec_push(c->a, &s->inputs, of_type(g->param_names[i], body->params[i].type, g->param_defaults[i] != NULL));
@@ -194,6 +211,6 @@ void sig_bind_rest(signature *s) {
   for (size_t i = 0; i < s->dims.n; i++) {
     sig_dim *d = &s->dims.at[i];
     int64_t least = d->lo % d->step == 0 ? d->lo : d->lo + d->step - d->lo % d->step;
-    if (!d->bound) d->value = least;
+    if (!d->bound) d->value = d->of_state ? d->hi / d->step * d->step : least;
   }
 }

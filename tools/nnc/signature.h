@@ -18,6 +18,7 @@ typedef struct sig_dim {
   const sym *symbol;
   int64_t lo, hi, step;
   int64_t value;
+  bool of_state;        // a size of a state: the top of its range unless it is bound
   bool bound;           // has its value from a file or --dim
   const char *bound_by; // "input `image`", "--dim"
 } sig_dim;
@@ -41,6 +42,6 @@ bool sig_shape(const signature *s, const sig_tensor *t, int64_t *dim); // with t
 bool sig_bind_options(cli *c, signature *s, bool strict);
 // Binds the dims that the tensor's shape tells; false when it clashes with a value bound before (*clash names the dim).
 bool sig_bind_shape(signature *s, const sig_tensor *t, const int64_t *dim, const char *by, const sig_dim **clash);
-void sig_bind_rest(signature *s); // the low end of their ranges
+void sig_bind_rest(signature *s); // the low end of their ranges; of states' sizes that no input has, the top
 
 #endif

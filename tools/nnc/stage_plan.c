@@ -35,13 +35,15 @@ static void print_exprs(strbuf *b, const rt_plan *p, const char *name, uint32_t 
 
 static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
   static const char *const classes[] = {
-      [RT_BUF_input] = "input", [RT_BUF_output] = "output", [RT_BUF_arena] = "arena", [RT_BUF_constant] = "constant"};
+      [RT_BUF_input] = "input",       [RT_BUF_output] = "output", [RT_BUF_arena] = "arena",
+      [RT_BUF_constant] = "constant", [RT_BUF_state] = "state"};
   const rt_buffer *buf = RT_ARRAY(p, rt_buffer, buffers) + g->first_buffer + i;
   const rt_tensor_info *t = RT_ARRAY(p, rt_tensor_info, tensors);
   const rt_program *prepare = RT_ARRAY(p, rt_program, programs);
   sb_fmt(b, "  buffer b%u %s", i, classes[buf->cls]);
   if (buf->cls == RT_BUF_input) sb_fmt(b, " %s", rt_string(p, t[g->first_input + buf->index].name));
   if (buf->cls == RT_BUF_output) sb_fmt(b, " %s", rt_string(p, t[g->first_output + buf->index].name));
+  if (buf->cls == RT_BUF_state) sb_fmt(b, " %s", rt_string(p, t[p->first_state + buf->index].name));
   if (buf->cls == RT_BUF_constant)
     sb_fmt(b, " %s at %" PRIu64, rt_string(p, t[prepare->first_output + buf->index].name), buf->offset);
   if (buf->cls == RT_BUF_arena) sb_fmt(b, " live %u..%u", buf->first, buf->last);
@@ -49,15 +51,25 @@ static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint3
 }
 
 static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
+  static const char *const kinds[] = {[RT_STEP_bind] = "bind", [RT_STEP_check] = "check", [RT_STEP_if] = "if",
+                                      [RT_STEP_loop] = "loop", [RT_STEP_while] = "while"};
   const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
-  const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + s->kernel;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
-  sb_fmt(b, "  step %u %s(", i, rt_string(p, k->name));
-  for (uint32_t q = 0; q < k->n_buffers; q++)
+  bool kernel = s->kind == RT_STEP_kernel;
+  const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + (kernel ? s->what : 0);
+  const char *when = i < g->n_steps ? "step" : i < g->n_steps + g->n_undo ? "undo" : "commit";
+  sb_fmt(b, "  %s %u %s", when, i, kernel ? rt_string(p, k->name) : kinds[s->kind]);
+  if (s->kind == RT_STEP_bind) sb_fmt(b, " %s", rt_string(p, (RT_ARRAY(p, rt_dim, dims) + s->what)->name));
+  sb_char(b, '(');
+  for (uint32_t q = 0; q < rt_step_buffers(p, s); q++)
     sb_fmt(b, "%sb%u", q ? ", " : "", words[s->buffers + q] - g->first_buffer);
   sb_char(b, ')');
-  print_exprs(b, p, "grid", s->grid, k->n_grid);
-  print_exprs(b, p, "symbols", s->symbols, k->n_symbols);
+  if (kernel) print_exprs(b, p, "grid", s->grid, k->n_grid);
+  if (kernel) print_exprs(b, p, "symbols", s->symbols, k->n_symbols);
+  if (s->kind == RT_STEP_check)
+    sb_fmt(b, " %s >= 0", plan_expr_text(b->a, p, (RT_ARRAY(p, rt_check, checks) + s->what)->expr));
+  if (s->kind == RT_STEP_while) print_exprs(b, p, "at most", s->symbols, 1);
+  if (s->kind >= RT_STEP_if) sb_fmt(b, " steps %u, %u", s->body[0], s->body[1]);
   sb_fmt(b, "  // %s", rt_string(p, s->label));
   if (s->line) sb_fmt(b, ", line %u", s->line);
   sb_char(b, '\n');
@@ -74,7 +86,7 @@ static void print_program(strbuf *b, const rt_plan *p, const rt_program *g) {
     sb_fmt(b, "  check %s >= 0  // %s, line %u\n", plan_expr_text(b->a, p, checks[i].expr),
            rt_string(p, checks[i].text), checks[i].line);
   for (uint32_t i = 0; i < g->n_buffers; i++) print_buffer(b, p, g, i);
-  for (uint32_t i = 0; i < g->n_steps; i++) print_step(b, p, g, i);
+  for (uint32_t i = 0; i < rt_all_steps(g); i++) print_step(b, p, g, i);
 }
 
 void stage_plan(strbuf *b, const rt_plan *p) {
@@ -84,6 +96,11 @@ void stage_plan(strbuf *b, const rt_plan *p) {
   for (uint64_t i = 0; i < p->dims.count; i++)
     sb_fmt(b, "dim %s in %" PRId64 "..%" PRId64 " step %" PRId64 "\n", rt_string(p, dims[i].name), dims[i].lo,
            dims[i].hi, dims[i].step);
+  for (uint32_t i = 0; i < p->n_states; i++) {
+    sb_z(b, "state ");
+    print_tensors(b, p, p->first_state + i, 1);
+    sb_char(b, '\n');
+  }
   for (uint64_t i = 0; i < p->programs.count; i++) print_program(b, p, RT_ARRAY(p, rt_program, programs) + i);
 }
 

@@ -1,0 +1,167 @@
+// Running a bound program: its steps, branches and loops, then the steps that close the run.
+//
+// A run commits last. Kernels write new versions of states in place, after the rows that they overwrite were put aside;
+// a run that fails puts them back (undo steps). Versions that could not be written in place are copied to where the
+// state lives after everything else succeeded (commit steps). Nothing here allocates.
+#include "runtime/session.h"
+#include <string.h>
+#include <time.h>
+
+typedef struct program_run {
+  rt_session *s;
+  const rt_program *g;
+  program_state *st;
+  const rt_step *steps;
+  rt_error *err;
+} program_run;
+
+typedef struct step_call {
+  rt_session *s;
+  const bound_step *b;
+} step_call;
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
+  step_call *c = user;
+  char *scratch = c->s->scratch ? c->s->scratch + worker * c->s->scratch_stride : NULL;
+  c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, scratch, &c->s->fault);
+}
+
+static rt_status overflow(const program_run *r, uint32_t step) {
+  return rt_fail(r->err, RT_E_INVALID, "line %u: these sizes overflow", r->steps[step].line);
+}
+
+static rt_status run_kernel(program_run *r, uint32_t i) {
+  rt_session *s = r->s;
+  bound_step *b = &r->st->steps[i];
+  if (b->late && b->bound_at != s->binds && !rt_bind_step(s, &r->steps[i], b)) return overflow(r, i);
+  step_call c = {s, b};
+  int64_t start = s->trace ? now_ns() : 0;
+  rt_pool_run(s->pool, b->total, b->chunk, run_chunk, &c);
+  if (s->trace)
+    s->trace(s->trace_user, i, rt_string(s->m->plan, r->steps[i].label), r->steps[i].line, start, now_ns());
+  return RT_OK;
+}
+
+// A data error that a kernel recorded. What depends on its values does not run.
+static rt_status fault_of(const program_run *r) {
+  const rt_plan *p = r->s->m->plan;
+  if (r->s->fault <= 0 || (uint64_t)r->s->fault > p->faults.count) return RT_OK;
+  const rt_fault_site *f = RT_ARRAY(p, rt_fault_site, faults) + (r->s->fault - 1);
+  return rt_fail(r->err, RT_E_DATA, "line %u: %s", f->line, rt_string(p, f->text));
+}
+
+static int32_t read_i32(const void *p) {
+  int32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+static rt_status run_bind(program_run *r, uint32_t i) {
+  const rt_step *step = &r->steps[i];
+  int32_t v = read_i32(r->st->steps[i].buffers[0]);
+  rt_error ignored;
+  if (rt_dim_in_range(r->s, "", step->what, v, &ignored)) {
+    const rt_dim *d = RT_ARRAY(r->s->m->plan, rt_dim, dims) + step->what;
+    return rt_fail(r->err, RT_E_DATA, "line %u: `%s` is %d; it must lie in %lld..%lld step %lld", step->line,
+                   rt_string(r->s->m->plan, d->name), v, (long long)d->lo, (long long)d->hi, (long long)d->step);
+  }
+  r->s->next[step->what] = v;
+  r->s->binds++;
+  return RT_OK;
+}
+
+static rt_status run_check(program_run *r, uint32_t i) {
+  const rt_plan *p = r->s->m->plan;
+  const rt_check *c = RT_ARRAY(p, rt_check, checks) + r->steps[i].what;
+  int64_t v;
+  if (rt_eval(p, c->expr, r->s->next, &v) && v >= 0) return RT_OK;
+  return rt_fail(r->err, RT_E_DATA, "line %u: %s", c->line, rt_string(p, c->text));
+}
+
+// Steps first .. first+n with their bodies; *stopped is the step at which it failed, else untouched.
+static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t *stopped);
+
+static rt_status run_loop(program_run *r, uint32_t i, uint32_t *stopped) {
+  void **buffers = r->st->steps[i].buffers;
+  rt_status status = RT_OK;
+  for (int32_t turn = 0, turns = read_i32(buffers[0]); turn < turns && !status; turn++) {
+    memcpy(buffers[1], &turn, sizeof turn);
+    status = run_steps(r, i + 1, r->steps[i].body[0], stopped);
+    if (!status) status = fault_of(r);
+  }
+  return status;
+}
+
+static rt_status run_while(program_run *r, uint32_t i, uint32_t *stopped) {
+  const rt_step *step = &r->steps[i];
+  const rt_plan *p = r->s->m->plan;
+  int64_t most;
+  if (!rt_eval(p, *(RT_ARRAY(p, uint32_t, words) + step->symbols), r->s->next, &most)) return overflow(r, i);
+  for (int64_t turn = 0;; turn++) {
+    rt_status status = run_steps(r, i + 1, step->body[0], stopped);
+    if (!status) status = fault_of(r);
+    if (status || !*(const uint8_t *)r->st->steps[i].buffers[0]) return status;
+    if (turn >= most)
+      return rt_fail(r->err, RT_E_DATA, "line %u: the condition still holds after %lld turns", step->line,
+                     (long long)most);
+    status = run_steps(r, i + 1 + step->body[0], step->body[1], stopped);
+    if (status) return status;
+  }
+}
+
+static rt_status run_control(program_run *r, uint32_t i, uint32_t *stopped) {
+  const rt_step *step = &r->steps[i];
+  rt_status status = fault_of(r);
+  if (status) return status;
+  switch ((rt_step_kind)step->kind) {
+  case RT_STEP_bind: return run_bind(r, i);
+  case RT_STEP_check: return run_check(r, i);
+  case RT_STEP_if:
+    return *(const uint8_t *)r->st->steps[i].buffers[0]
+               ? run_steps(r, i + 1, step->body[0], stopped)
+               : run_steps(r, i + 1 + step->body[0], step->body[1], stopped);
+  case RT_STEP_loop: return run_loop(r, i, stopped);
+  case RT_STEP_while: return run_while(r, i, stopped);
+  case RT_STEP_kernel:
+  case RT_STEP_KINDS:
+  default: return run_kernel(r, i);
+  }
+}
+
+static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t *stopped) {
+  for (uint32_t i = first; i < first + n; i++) {
+    const rt_step *step = &r->steps[i];
+    rt_status status = step->kind == RT_STEP_kernel ? run_kernel(r, i) : run_control(r, i, stopped);
+    if (status) {
+      *stopped = i; // the outermost one stays
+      return status;
+    }
+    if (step->kind >= RT_STEP_if) i += step->body[0] + step->body[1];
+  }
+  return RT_OK;
+}
+
+rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
+  const rt_plan *p = s->m->plan;
+  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
+  program_run r = {s, g, &s->programs[program], RT_ARRAY(p, rt_step, steps) + g->first_step, err};
+  uint32_t stopped = g->n_steps, i = g->n_steps;
+  s->fault = 0;
+  rt_status status = run_steps(&r, 0, g->n_steps, &stopped);
+  if (!status) status = fault_of(&r);
+  void (*trace)(void *, uint32_t, const char *, uint32_t, int64_t, int64_t) = s->trace;
+  s->trace = NULL; // profiles are of the run itself
+  rt_error ignored;
+  r.err = &ignored;
+  for (; i < g->n_steps + g->n_undo; i++)
+    if (status && r.steps[i].body[0] < stopped) run_kernel(&r, i);
+  for (; i < rt_all_steps(g) && !status; i++) run_kernel(&r, i);
+  s->trace = trace;
+  return status;
+}
