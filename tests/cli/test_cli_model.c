@@ -77,7 +77,7 @@ static void compile_writes_a_library(void **state) {
   str header;
   assert_true(file_read(w->a, &w->l, in_folder(w, "digits.h"), 1 << 20, &header));
   assert_has(header.p, "digits_forward(");
-  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 1,");
+  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 2,");
   json_t *o = parse_json(w, expect_status(w, 0, "compile %s -o other.so --json", DIGITS).out);
   assert_string_equal(json_string_value(json_object_get(o, "output")), "other.so");
   assert_int_equal(number(o, "parameters"), 69066);
