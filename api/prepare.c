@@ -166,7 +166,7 @@ static void after_step(void *user, uint32_t step, const char *label, uint32_t li
   const rt_plan *plan = image_plan(im);
   const rt_step *s = RT_ARRAY(plan, rt_step, steps) + RT_ARRAY(plan, rt_program, programs)->first_step + step;
   const uint32_t *buffers = RT_ARRAY(plan, uint32_t, words) + s->buffers;
-  for (uint32_t i = 0; i < RT_ARRAY(plan, rt_kernel_info, kernels)[s->kernel].n_buffers; i++) {
+  for (uint32_t i = 0; i < rt_step_buffers(plan, s); i++) {
     const rt_buffer *b = RT_ARRAY(plan, rt_buffer, buffers) + buffers[i];
     uint32_t c = b->cls == RT_BUF_input ? im->sources[b->index] : 0;
     if (b->cls == RT_BUF_input) drop_pages(p->weights[c], p->constants[c], im->constants[c].bytes);

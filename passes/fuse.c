@@ -181,7 +181,8 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   r->b.scope = named ? named->scope : "";
   r->b.spans = named ? named->spans : (ir_spans){0, NULL};
   ir_region *regions[] = {rb.region};
-  ir_node *n = ir_build(&r->b, OP_group, (uint32_t)rb.outer.n + updates, in, 3, attrs, (uint32_t)n_yields, types, 1, regions);
+  ir_node *n =
+      ir_build(&r->b, OP_group, (uint32_t)rb.outer.n + updates, in, 3, attrs, (uint32_t)n_yields, types, 1, regions);
   for (size_t i = 0; i < n_yields; i++) map_put_ptr(r->values, yields[i], &n->out[i]);
 }
 

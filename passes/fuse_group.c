@@ -51,9 +51,7 @@ bool fuse_is_cheap(op_code op) {
   }
 }
 
-bool fuse_is_step(const ir_node *n) {
-  return n->op == OP_state || n->op == OP_check || n->op == OP_bind;
-}
+bool fuse_is_step(const ir_node *n) { return n->op == OP_state || n->op == OP_check || n->op == OP_bind; }
 
 bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
 
@@ -399,8 +397,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->place.stored = p->pinned;
   count_uses(p, g);
   for (const ir_node *n = g->body->first; n; n = n->next) find_free(p, n);
-  for (const ir_node *n = g->body->first; n; n = n->next)
-    pin_operands(p, n);
+  for (const ir_node *n = g->body->first; n; n = n->next) pin_operands(p, n);
   fuse_find_attention(p);
   for (const ir_node *n = g->body->first; n; n = n->next) {
     op_class cls = op_get(n->op)->cls;

@@ -14,12 +14,12 @@ typedef struct lowering {
   map *constant_by_name; // weight name or pack recipe -> index + 1
   program *p;            // the entry being lowered
   const ir_graph *graph;
-  map *buffer_of;      // ir_value * -> buffer index + 1, of p
-  map *constant_of;    // ir_value * -> constant index + 1
-  map *prepare_buffer; // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
-  map *written;        // ir_value * that an update writes in place -> anything
-  map *late;           // sym * of dims that a step of the entry binds -> anything
-  map *state_of;       // ir_value * -> state index + 1 of which it is a version
+  map *buffer_of;          // ir_value * -> buffer index + 1, of p
+  map *constant_of;        // ir_value * -> constant index + 1
+  map *prepare_buffer;     // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
+  map *written;            // ir_value * that an update writes in place -> anything
+  map *late;               // sym * of dims that a step of the entry binds -> anything
+  map *state_of;           // ir_value * -> state index + 1 of which it is a version
   const ir_value **newest; // [states]: the newest version, once there is one
   const ir_value **home;   // [states]: stands for the state's own memory, once it is used
 } lowering;
@@ -30,19 +30,19 @@ static inline size_t lower_index(const void *p) { return (size_t)(uintptr_t)p - 
 // What a kernel of a group's node does.
 typedef enum lower_work { WORK_group, WORK_save, WORK_restore, WORK_copy } lower_work;
 
-// Schedules `n` and makes a step of the kernel; `from` and `to` are values of lowering's own: `from` of WORK_restore and
-// WORK_copy, `to` of WORK_save and WORK_copy. n may be NULL for WORK_copy. false after a diagnostic.
+// Schedules `n` and makes a step of the kernel; `from` and `to` are values of lowering's own: `from` of WORK_restore
+// and WORK_copy, `to` of WORK_save and WORK_copy. n may be NULL for WORK_copy. false after a diagnostic.
 bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
                   prog_step *s);
 void lower_add_step(lowering *l, program *p, prog_step s);
-uint32_t lower_buffer(lowering *l, const ir_value *v);                  // the buffer of the entry that holds a value
+uint32_t lower_buffer(lowering *l, const ir_value *v); // the buffer of the entry that holds a value
 const ir_value *lower_fresh(lowering *l, ir_type t, prog_class cls, uint32_t index); // a value with a buffer of its own
-bool lower_node(lowering *l, const ir_node *n, bool nested);            // any node of a fused graph
+bool lower_node(lowering *l, const ir_node *n, bool nested);                         // any node of a fused graph
 
 // -- lower_state.c --
 // Notes states, updates and bound dims before the entry is lowered; false after diagnostics.
 bool lower_states_begin(lowering *l);
-bool lower_state(lowering *l, const ir_node *n, bool nested);  // a `state` node
+bool lower_state(lowering *l, const ir_node *n, bool nested); // a `state` node
 bool lower_update(lowering *l, const ir_node *n); // an update group: a store in place, with what takes it back
 void lower_trace(lowering *l, const ir_node *n);  // which results of a group are versions of states
 bool lower_states_end(lowering *l);               // commits new versions that are not where the state lives

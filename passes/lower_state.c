@@ -1,9 +1,10 @@
 // Lowering of states: where versions live, what a failed run takes back, and what a successful one commits.
 //
-// Versions of a state that are made by updates in the graph's own body, each the last use of the one before, are written
-// where the state lives (an append to a cache moves its new rows and nothing else). Before such an update the elements
-// that it overwrites are put aside; if the run fails, undo steps put them back, last first. Any other newest version (a
-// whole new value, one made in a loop or a branch) lies in the arena, and a commit step copies it when all else is done.
+// Versions of a state that are made by updates in the graph's own body, each the last use of the one before, are
+// written where the state lives (an append to a cache moves its new rows and nothing else). Before such an update the
+// elements that it overwrites are put aside; if the run fails, undo steps put them back, last first. Any other newest
+// version (a whole new value, one made in a loop or a branch) lies in the arena, and a commit step copies it when all
+// else is done.
 #include "passes/lower.h"
 #include <string.h>
 
@@ -150,7 +151,7 @@ bool lower_update(lowering *l, const ir_node *n) {
   lower_add_step(l, l->p, step);
   if (!undone) return true;
   if (!lower_kernel(l, n, WORK_restore, aside, NULL, &restore)) return false;
-  restore.body[0] = (uint32_t)l->p->steps.n - 1;
+  restore.undoes = (uint32_t)l->p->steps.n - 1;
   vec_push(l->c->a, &l->p->undo, restore);
   return true;
 }

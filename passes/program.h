@@ -25,10 +25,7 @@ typedef struct prog_buffer {
 typedef enum prog_step_kind {
   PROG_STEP_kernel,
   PROG_STEP_bind,
-  PROG_STEP_check,
-  PROG_STEP_if,
-  PROG_STEP_loop,
-  PROG_STEP_while
+  PROG_STEP_check
 } prog_step_kind; // the order of rt_step_kind
 
 typedef struct prog_step {
@@ -36,12 +33,12 @@ typedef struct prog_step {
   uint32_t what; // kernel: index into program_set.kernels; bind: the module's dim; check: index into `guards`
   uint32_t n_buffers, n_symbols, n_grid;
   const uint32_t *buffers;   // [n_buffers] into the program's buffers
-  const idx *const *symbols; // [n_symbols] over the module's dims; while: the most turns
+  const idx *const *symbols; // [n_symbols] over the module's dims
   const idx *const *grid;    // [n_grid]
   const char *label;         // "contract_add encoder.0.fc1"
   diag_span span;
-  uint32_t body[2]; // control: numbers of steps that follow; undo: body[0] is the step that it takes back
-  double cost_ns;   // of one grid point, for chunking
+  uint32_t undoes; // of an undo step: the step that it takes back
+  double cost_ns;  // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {

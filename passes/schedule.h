@@ -42,8 +42,9 @@ bool schedule_attention(lower_group *g);
 // One store of the value of an `update` into the tensor, in place.
 bool schedule_update(lower_group *g);
 
-// Copies of memory that lowering asks for: all of a tensor; the elements that an update overwrites, put aside in `aside`
-// or put back from it. The kernel's parameters are named by `from` and `to`, values without a definition or the group's.
+// Copies of memory that lowering asks for: all of a tensor; the elements that an update overwrites, put aside in
+// `aside` or put back from it. The kernel's parameters are named by `from` and `to`, values without a definition or the
+// group's.
 bool schedule_copy(lower_group *g, const ir_value *from, const ir_value *to);
 bool schedule_save(lower_group *g, const ir_value *aside);
 bool schedule_restore(lower_group *g, const ir_value *aside);
@@ -70,8 +71,8 @@ typedef struct nest {
   uint32_t n_labels;
   nest_label label[IR_MAX_RANK * 2];
   uint32_t n_roots;
-  const sx *root[NEST_MAX_ROOTS];   // scalars to compute
-  const idx *store[NEST_MAX_ROOTS]; // flat address over labels, or NULL
+  const sx *root[NEST_MAX_ROOTS];         // scalars to compute
+  const idx *store[NEST_MAX_ROOTS];       // flat address over labels, or NULL
   const ir_value *stored[NEST_MAX_ROOTS]; // where the elementwise schedule stores: a yield
 } nest;
 

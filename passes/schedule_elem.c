@@ -19,8 +19,7 @@ static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec
   s.done = NULL;
   if (vec < n->n_labels) splice_bind(&s, n->label[vec].s, at);
   s.col_tail = masked ? idx_addi(c, idx_sub(c, end, at), -1) : NULL;
-  for (uint32_t i = 0; i < n->n_roots; i++)
-    splice_store(&s, n->stored[i], n->store[i], splice_tile(&s, n->root[i]));
+  for (uint32_t i = 0; i < n->n_roots; i++) splice_store(&s, n->stored[i], n->store[i], splice_tile(&s, n->root[i]));
 }
 
 // The vector loop over [lo, hi): whole tiles, then a masked one.

@@ -1,4 +1,4 @@
-// The executor: sessions and calls. What runs the steps is control.c.
+// The executor: sessions and calls. What runs the steps is run.c.
 #include "runtime/session.h"
 #include <stdlib.h>
 #include <string.h>
@@ -6,13 +6,10 @@
 uint32_t rt_step_buffers(const rt_plan *p, const rt_step *s) {
   switch ((rt_step_kind)s->kind) {
   case RT_STEP_kernel: return (RT_ARRAY(p, rt_kernel_info, kernels) + s->what)->n_buffers;
-  case RT_STEP_loop: return 2;
-  case RT_STEP_check: return 0;
-  case RT_STEP_bind:
-  case RT_STEP_if:
-  case RT_STEP_while:
+  case RT_STEP_bind: return 1;
+  case RT_STEP_check:
   case RT_STEP_KINDS:
-  default: return 1;
+  default: return 0;
   }
 }
 
@@ -55,8 +52,7 @@ static bool make_program(const rt_module *m, const rt_program *g, program_state 
     const rt_kernel_info *k = kernel_of(p, &steps[i]);
     words += (size_t)rt_step_buffers(p, &steps[i]) + k->n_symbols + k->n_grid;
   }
-  char *at =
-      calloc(1, n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + p->dims.count + 16);
+  char *at = calloc(1, n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + p->dims.count + 16);
   if (!at) return false;
   st->memory = at;
   st->steps = (bound_step *)(void *)at;

@@ -26,24 +26,24 @@ typedef struct rt_range { // an array in the blob
 typedef struct rt_plan {
   uint64_t magic;
   uint32_t version;
-  uint32_t cpu_level;       // enum cpu_level of ir/target.h: refused at load on a lesser CPU
-  uint64_t size_bytes;      // of the whole blob
-  uint64_t checksum;        // rt_checksum of the blob with this field 0
-  uint64_t weights_key;     // hash of weight names, shapes and the layout of the constants block
-  uint64_t constants_bytes; // size of the constants block (multiple of 4096)
-  uint32_t name;            // string
-  uint32_t scratch_bytes;   // a worker's scratch, the largest of all kernels
-  rt_range strings;         // bytes; a string is an offset into them, NUL-terminated
-  rt_range dims;            // rt_dim
-  rt_range code;            // int64_t: all expressions
-  rt_range tensors;         // rt_tensor_info: inputs, outputs, weights, constants
-  rt_range buffers;         // rt_buffer
-  rt_range kernels;         // rt_kernel_info
-  rt_range steps;           // rt_step
-  rt_range words;           // uint32_t: operand lists, dim lists
-  rt_range programs;        // rt_program
-  rt_range faults;          // rt_fault_site
-  rt_range checks;          // rt_check
+  uint32_t cpu_level;             // enum cpu_level of ir/target.h: refused at load on a lesser CPU
+  uint64_t size_bytes;            // of the whole blob
+  uint64_t checksum;              // rt_checksum of the blob with this field 0
+  uint64_t weights_key;           // hash of weight names, shapes and the layout of the constants block
+  uint64_t constants_bytes;       // size of the constants block (multiple of 4096)
+  uint32_t name;                  // string
+  uint32_t scratch_bytes;         // a worker's scratch, the largest of all kernels
+  rt_range strings;               // bytes; a string is an offset into them, NUL-terminated
+  rt_range dims;                  // rt_dim
+  rt_range code;                  // int64_t: all expressions
+  rt_range tensors;               // rt_tensor_info: inputs, outputs, weights, constants
+  rt_range buffers;               // rt_buffer
+  rt_range kernels;               // rt_kernel_info
+  rt_range steps;                 // rt_step
+  rt_range words;                 // uint32_t: operand lists, dim lists
+  rt_range programs;              // rt_program
+  rt_range faults;                // rt_fault_site
+  rt_range checks;                // rt_check
   uint32_t first_state, n_states; // tensors; `dflt` is the initial value
 } rt_plan;
 
@@ -102,41 +102,35 @@ typedef struct rt_kernel_info {
   uint32_t n_buffers, n_symbols, n_grid;
 } rt_kernel_info;
 
-// Steps run in order. The bodies of control steps follow them: a step's own number, then body[0] steps, then body[1].
+// Steps run in order.
 typedef enum rt_step_kind {
   RT_STEP_kernel,
   RT_STEP_bind,  // the dim has the value of the i32 scalar in its buffer from here on
-  RT_STEP_check, // a condition over dims that are bound by a step, or that counts in one branch only
-  RT_STEP_if,    // by the bool in its buffer: the first body, or the second
-  RT_STEP_loop,  // buffers: i32 number of turns; i32 that is given the turn. One body
-  RT_STEP_while, // the first body makes the bool in its buffer; while it holds, the second body
+  RT_STEP_check, // a condition over dims that are bound by a step
   RT_STEP_KINDS
 } rt_step_kind;
-
-enum { RT_MAX_NESTING = 64 }; // bodies inside each other
 
 typedef struct rt_step {
   uint32_t kind;    // rt_step_kind
   uint32_t what;    // kernel: its number; bind: the dim; check: its number
   uint32_t buffers; // words[buffers .. +rt_step_buffers): buffer numbers
-  uint32_t symbols; // words[symbols .. +n_symbols): expressions; while: one, the most turns
+  uint32_t symbols; // words[symbols .. +n_symbols): expressions
   uint32_t grid;    // words[grid .. +n_grid): expressions
   uint32_t label;   // string: what it computes, for profiles ("contract encoder.0.fc1")
   uint32_t line;    // YAML line, 0 if none
-  uint32_t body[2]; // control: numbers of steps; an undo step: body[0] is the step that it takes back
-  uint32_t pad;
-  double cost_ns; // estimate for one grid point
+  uint32_t undoes;  // of an undo step: the step that it takes back
+  double cost_ns;   // estimate for one grid point
 } rt_step;
 
 typedef struct rt_program {
-  uint32_t name; // string; "prepare" or the entry's name
-  uint32_t first_step, n_steps; // then n_undo steps, then n_commit steps, all kernels
-  uint32_t n_undo;              // what a run that fails takes back, in order
-  uint32_t n_commit;            // what a run that succeeds does last: new versions of states go where states live
+  uint32_t name;                    // string; "prepare" or the entry's name
+  uint32_t first_step, n_steps;     // then n_undo steps, then n_commit steps, all kernels
+  uint32_t n_undo;                  // what a run that fails takes back, in order
+  uint32_t n_commit;                // what a run that succeeds does last: new versions of states go where states live
   uint32_t first_buffer, n_buffers; // its own buffers are contiguous
   uint32_t first_input, n_inputs;   // tensors
   uint32_t first_output, n_outputs; // tensors
-  uint32_t first_check, n_checks; // before the first step
+  uint32_t first_check, n_checks;   // before the first step
   uint32_t pad;
 } rt_program;
 

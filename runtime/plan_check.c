@@ -113,14 +113,13 @@ static rt_status check_tensors(const checker *c) {
   return RT_OK;
 }
 
-// The one element that the executor itself reads or writes: in the arena, or a scalar of this type.
-static bool is_scalar(const checker *c, const rt_program *g, uint32_t buffer, rt_dtype dtype, bool written) {
+// The one i32 that the executor itself reads: in the arena, or a scalar.
+static bool is_scalar(const checker *c, const rt_program *g, uint32_t buffer) {
   const rt_buffer *b = (const rt_buffer *)array(c, c->p->buffers) + buffer;
-  if (written || b->cls == RT_BUF_arena) return b->cls == RT_BUF_arena;
-  if (b->cls == RT_BUF_constant) return false;
+  if (b->cls == RT_BUF_arena || b->cls == RT_BUF_constant) return b->cls == RT_BUF_arena;
   const rt_tensor_info *t = (const rt_tensor_info *)array(c, c->p->tensors) + b->index;
   t += b->cls == RT_BUF_input ? g->first_input : b->cls == RT_BUF_output ? g->first_output : c->p->first_state;
-  return t->dtype == dtype && t->rank == 0;
+  return t->dtype == RT_i32 && t->rank == 0;
 }
 
 static bool operands_fit(const checker *c, const rt_program *g, const rt_step *s, uint32_t n) {
@@ -139,48 +138,26 @@ static bool kernel_fits(const checker *c, const rt_program *g, const rt_step *s)
          exprs_fit(c, s->grid, k->n_grid);
 }
 
-static bool control_fits(const checker *c, const rt_program *g, const rt_step *s) {
-  uint32_t n = s->kind == RT_STEP_check ? 0 : s->kind == RT_STEP_loop ? 2 : 1;
-  if (!operands_fit(c, g, s, n)) return false;
-  const uint32_t *b = (const uint32_t *)array(c, c->p->words) + s->buffers;
+static bool step_fits(const checker *c, const rt_program *g, const rt_step *s) {
+  const uint32_t *words = array(c, c->p->words);
+  if (!string_fits(c, s->label)) return false;
   switch (s->kind) {
-  case RT_STEP_bind: return s->what < c->p->dims.count && is_scalar(c, g, b[0], RT_i32, false);
+  case RT_STEP_kernel: return kernel_fits(c, g, s);
+  case RT_STEP_bind:
+    return s->what < c->p->dims.count && operands_fit(c, g, s, 1) && is_scalar(c, g, words[s->buffers]);
   case RT_STEP_check: return s->what < c->p->checks.count;
-  case RT_STEP_if: return is_scalar(c, g, b[0], RT_bool, false);
-  case RT_STEP_loop: return is_scalar(c, g, b[0], RT_i32, false) && is_scalar(c, g, b[1], RT_i32, true);
-  default: return is_scalar(c, g, b[0], RT_bool, false) && exprs_fit(c, s->symbols, 1);
+  default: return false;
   }
 }
 
-// Steps first .. first+n of the program, and their bodies.
-static bool steps_fit(const checker *c, const rt_program *g, uint32_t first, uint32_t n, uint32_t depth,
-                      uint32_t *broken) {
+// The run's steps; then, kernels all, the undo steps, each naming a step of the run, and the commit steps.
+static bool steps_fit(const checker *c, const rt_program *g, uint32_t *broken) {
   const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
-  if (depth > RT_MAX_NESTING) return *broken = first, false;
-  for (uint32_t i = first, end = first + n; i < end; i++) {
-    const rt_step *s = &steps[i];
-    bool kernel = s->kind == RT_STEP_kernel, bodies = s->kind >= RT_STEP_if;
-    uint64_t inside = bodies ? (uint64_t)s->body[0] + s->body[1] : 0;
+  for (uint32_t i = 0; i < g->n_steps + g->n_undo + g->n_commit; i++) {
     *broken = i;
-    if (s->kind >= RT_STEP_KINDS || !string_fits(c, s->label) || inside >= end - i ||
-        !(kernel ? kernel_fits : control_fits)(c, g, s))
-      return false;
-    if (!bodies) continue;
-    if (!steps_fit(c, g, i + 1, s->body[0], depth + 1, broken) ||
-        !steps_fit(c, g, i + 1 + s->body[0], s->body[1], depth + 1, broken))
-      return false;
-    i += (uint32_t)inside;
-  }
-  return true;
-}
-
-// What comes after a run: kernels, each undo naming a step of the run.
-static bool closing_steps_fit(const checker *c, const rt_program *g, uint32_t *broken) {
-  const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
-  for (uint32_t i = g->n_steps; i < g->n_steps + g->n_undo + g->n_commit; i++) {
-    *broken = i;
-    if (steps[i].kind != RT_STEP_kernel || !string_fits(c, steps[i].label) || !kernel_fits(c, g, &steps[i]) ||
-        (i < g->n_steps + g->n_undo && steps[i].body[0] >= g->n_steps))
+    bool undo = i >= g->n_steps && i < g->n_steps + g->n_undo;
+    if (!step_fits(c, g, &steps[i]) || (i >= g->n_steps && steps[i].kind != RT_STEP_kernel) ||
+        (undo && steps[i].undoes >= g->n_steps))
       return false;
   }
   return true;
@@ -192,8 +169,7 @@ static bool buffer_fits(const checker *c, const rt_program *g, const rt_buffer *
   switch (b->cls) {
   case RT_BUF_input: return b->index < g->n_inputs;
   case RT_BUF_output: return b->index < g->n_outputs;
-  case RT_BUF_constant:
-    return !prepares && b->index < prepare->n_outputs && b->offset <= c->p->constants_bytes;
+  case RT_BUF_constant: return !prepares && b->index < prepare->n_outputs && b->offset <= c->p->constants_bytes;
   case RT_BUF_state: return !prepares && b->index < c->p->n_states;
   default: return b->cls == RT_BUF_arena;
   }
@@ -213,8 +189,7 @@ static rt_status check_program(const checker *c, uint32_t index) {
     if (!buffer_fits(c, g, &b[i], index == 0))
       return refuse(c->err, "plan: buffer %u of program %u is broken", i, index);
   uint32_t broken;
-  if (!steps_fit(c, g, 0, g->n_steps, 0, &broken) || !closing_steps_fit(c, g, &broken))
-    return refuse(c->err, "plan: step %u of program %u is broken", broken, index);
+  if (!steps_fit(c, g, &broken)) return refuse(c->err, "plan: step %u of program %u is broken", broken, index);
   return RT_OK;
 }
 

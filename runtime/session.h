@@ -5,7 +5,7 @@
 #include "runtime/rt.h"
 
 typedef struct bound_step { // a step with its dims filled in
-  rt_kernel kernel;         // NULL for control steps
+  rt_kernel kernel;         // NULL where it is none
   void **buffers;           // [n_buffers], patched where they are inputs, outputs or states
   int64_t *symbols, *grid;
   int64_t total, chunk; // grid points, and how many one claim takes
@@ -17,7 +17,7 @@ typedef struct program_state {
   void *memory;  // one block for the arrays below
   int64_t *dims; // [plan dims]: what the steps are bound to
   bool bound;
-  bool *late;              // [plan dims]: bound by a step of the program
+  bool *late; // [plan dims]: bound by a step of the program
   bool uses_states;
   bound_step *steps;       // [n_steps + n_undo + n_commit]
   uint64_t *offset, *size; // [n_buffers]: arena offset, bytes
@@ -86,7 +86,7 @@ void rt_states_bind(rt_session *s, const program_state *st);
 // Memory and initial values for every state, with the dims of s->next, which are fixed from here on.
 rt_status rt_states_open(rt_session *s, rt_error *err);
 
-// -- control.c --
+// -- run.c --
 // Runs the bound program: its steps, then what takes them back or commits them.
 rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err);
 

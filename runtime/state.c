@@ -65,8 +65,8 @@ static rt_status open_state(rt_session *s, uint32_t i, rt_error *err) {
   uint64_t size = rt_dtype_size((rt_dtype)t->dtype), bytes = size;
   for (uint32_t k = 0; k < t->rank; k++) {
     int64_t d;
-    if (!rt_eval(p, words[t->dims + k], s->next, &d) || d < 0 ||
-        __builtin_mul_overflow(bytes, (uint64_t)d, &bytes) || bytes > RT_MOST_BYTES)
+    if (!rt_eval(p, words[t->dims + k], s->next, &d) || d < 0 || __builtin_mul_overflow(bytes, (uint64_t)d, &bytes) ||
+        bytes > RT_MOST_BYTES)
       return rt_fail(err, RT_E_INVALID, "state `%s`: its shape overflows", rt_string(p, t->name));
   }
   state_memory *m = &s->states[i];

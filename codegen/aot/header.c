@@ -69,12 +69,13 @@ static void states(strbuf *b, const ir_module *m, const char *prefix) {
     ir_type_print(b, m->states.at[i]->type);
     sb_char(b, '\n');
   }
-  sb_fmt(b,
-         " * The first call makes its memory and fixes the dims in its types. _reset gives initial values again and frees "
-         "the dims;\n * _set_dim sets one that no input has (default: the top of its range) before the first call. */\n"
-         "void %s_reset(%s_session *session);\n"
-         "int %s_set_dim(%s_session *session, const char *name, int64_t value);\n\n",
-         prefix, prefix, prefix, prefix);
+  sb_fmt(
+      b,
+      " * The first call makes its memory and fixes the dims in its types. _reset gives initial values again and frees "
+      "the dims;\n * _set_dim sets one that no input has (default: the top of its range) before the first call. */\n"
+      "void %s_reset(%s_session *session);\n"
+      "int %s_set_dim(%s_session *session, const char *name, int64_t value);\n\n",
+      prefix, prefix, prefix, prefix);
 }
 
 void aot_header_entries(strbuf *b, const ir_module *m, const char *prefix) {

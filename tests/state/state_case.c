@@ -37,9 +37,7 @@ nnc_session *state_session(const nnc_module *m, unsigned threads) {
   return s;
 }
 
-nnc_tensor ints(const int32_t *at, int64_t n) {
-  return nnc_tensor_of(NNC_I32, (void *)(uintptr_t)at, 1, &n);
-}
+nnc_tensor ints(const int32_t *at, int64_t n) { return nnc_tensor_of(NNC_I32, (void *)(uintptr_t)at, 1, &n); }
 
 nnc_tensor floats(const float *at, uint32_t rank, int64_t rows, int64_t columns) {
   const int64_t dim[] = {rows, columns};

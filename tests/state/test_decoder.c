@@ -147,8 +147,10 @@ static void serves_a_c_program(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equals_the_whole_sequence),     cmocka_unit_test(does_not_depend_on_threads),
-      cmocka_unit_test(a_failed_call_changes_nothing), cmocka_unit_test(a_full_cache_is_a_data_error),
+      cmocka_unit_test(equals_the_whole_sequence),
+      cmocka_unit_test(does_not_depend_on_threads),
+      cmocka_unit_test(a_failed_call_changes_nothing),
+      cmocka_unit_test(a_full_cache_is_a_data_error),
       cmocka_unit_test(serves_a_c_program),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

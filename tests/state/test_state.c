@@ -159,6 +159,19 @@ static void a_step_binds_a_dim(void **state) {
   nnc_module_free(m);
 }
 
+// Callers give memory for outputs before a run: a size that only the run knows is refused, by name.
+static void sizes_of_outputs_are_known_before(void **state) {
+  (void)state;
+  const char *text =
+      "nnc: 1\nname: late\ndims:\n  k: 0..6\ninputs:\n  n: i32\nsteps:\n- k: n\noutputs:\n  y: zeros(k)\n";
+  nnc_module *m;
+  nnc_diagnostics *d;
+  assert_int_equal(nnc_module_compile(&m, text, strlen(text), "late.yaml", NULL, &d), NNC_E_MODEL);
+  assert_int_equal(nnc_diagnostics_count(d), 1);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "output_size_late");
+  nnc_diagnostics_free(d);
+}
+
 static int setup(void **state) {
   *state = state_module(table_text, "table.yaml");
   return 0;
@@ -176,6 +189,7 @@ int main(void) {
       cmocka_unit_test(sizes_are_fixed_until_a_reset),
       cmocka_unit_test(a_shared_dim_is_fixed_by_the_first_call),
       cmocka_unit_test(a_step_binds_a_dim),
+      cmocka_unit_test(sizes_of_outputs_are_known_before),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

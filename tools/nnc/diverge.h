@@ -20,9 +20,9 @@ typedef struct call_history {
   ir_tensor **states; // [states]: as they left them
 } call_history;
 
-// Runs the compiled entry once more, after as many calls as `h` says, and compares what each step stores with the interpreter's value of the same group.
-// A step reads what compiled steps before it stored, so the first one found is where the difference enters. false after
-// diagnostics in j->diags or c->diags.
+// Runs the compiled entry once more, after as many calls as `h` says, and compares what each step stores with the
+// interpreter's value of the same group. A step reads what compiled steps before it stored, so the first one found is
+// where the difference enters. false after diagnostics in j->diags or c->diags.
 bool find_divergence(cli *c, compile_job *j, const signature *s, compiled_run *r, const ir_tensor *const *in,
                      const call_history *h, divergence *out);
 

@@ -34,9 +34,11 @@ static void print_exprs(strbuf *b, const rt_plan *p, const char *name, uint32_t 
 }
 
 static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
-  static const char *const classes[] = {
-      [RT_BUF_input] = "input",       [RT_BUF_output] = "output", [RT_BUF_arena] = "arena",
-      [RT_BUF_constant] = "constant", [RT_BUF_state] = "state"};
+  static const char *const classes[] = {[RT_BUF_input] = "input",
+                                        [RT_BUF_output] = "output",
+                                        [RT_BUF_arena] = "arena",
+                                        [RT_BUF_constant] = "constant",
+                                        [RT_BUF_state] = "state"};
   const rt_buffer *buf = RT_ARRAY(p, rt_buffer, buffers) + g->first_buffer + i;
   const rt_tensor_info *t = RT_ARRAY(p, rt_tensor_info, tensors);
   const rt_program *prepare = RT_ARRAY(p, rt_program, programs);
@@ -51,8 +53,7 @@ static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint3
 }
 
 static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
-  static const char *const kinds[] = {[RT_STEP_bind] = "bind", [RT_STEP_check] = "check", [RT_STEP_if] = "if",
-                                      [RT_STEP_loop] = "loop", [RT_STEP_while] = "while"};
+  static const char *const kinds[] = {[RT_STEP_bind] = "bind", [RT_STEP_check] = "check"};
   const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   bool kernel = s->kind == RT_STEP_kernel;
@@ -68,8 +69,6 @@ static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_
   if (kernel) print_exprs(b, p, "symbols", s->symbols, k->n_symbols);
   if (s->kind == RT_STEP_check)
     sb_fmt(b, " %s >= 0", plan_expr_text(b->a, p, (RT_ARRAY(p, rt_check, checks) + s->what)->expr));
-  if (s->kind == RT_STEP_while) print_exprs(b, p, "at most", s->symbols, 1);
-  if (s->kind >= RT_STEP_if) sb_fmt(b, " steps %u, %u", s->body[0], s->body[1]);
   sb_fmt(b, "  // %s", rt_string(p, s->label));
   if (s->line) sb_fmt(b, ", line %u", s->line);
   sb_char(b, '\n');
