@@ -72,12 +72,9 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
 // The functions that a library offers under the model's name, and what they are called in the runtime.
 static const struct {
   const char *name, *with_file, *without_file; // NULL: not offered
-} functions[] = {{"open", "nnc_aot_open_beside", "nnc_aot_open"},
-                 {"open_file", "nnc_aot_open_file", NULL},
-                 {"close", "nnc_aot_close", "nnc_aot_close"},
-                 {"call", "nnc_aot_call", "nnc_aot_call"},
-                 {"error", "nnc_aot_error", "nnc_aot_error"},
-                 {"reset", "nnc_aot_reset", "nnc_aot_reset"},
+} functions[] = {{"open", "nnc_aot_open_beside", "nnc_aot_open"},  {"open_file", "nnc_aot_open_file", NULL},
+                 {"close", "nnc_aot_close", "nnc_aot_close"},      {"call", "nnc_aot_call", "nnc_aot_call"},
+                 {"error", "nnc_aot_error", "nnc_aot_error"},      {"reset", "nnc_aot_reset", "nnc_aot_reset"},
                  {"set_dim", "nnc_aot_set_dim", "nnc_aot_set_dim"}};
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
