@@ -36,6 +36,11 @@ def engine_nnc(a, ins):
   return nnc(a, ins, str(a.folder / "model.so"))
 
 
+def engine_nnc_pinned(a, ins):
+  """The library compiled for these sizes alone."""
+  return nnc(a, ins, str(a.folder / "pinned.so"))
+
+
 def engine_nnc_jit(a, ins):
   """The model compiled in this process."""
   return nnc(a, ins, a.model, config=str(a.folder / "config.json"), weights=str(a.folder / "model.safetensors"))
