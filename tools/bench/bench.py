@@ -163,14 +163,16 @@ def machine_peak(folder, a, threads):
 
 
 def report(a, results, peak):
+  peaks = ", ".join(f"{v:.0f} GFLOP/s with {t} thread{'s' * (t > 1)}" for t, v in peak.items() if t != "level")
   lines = [f"""# Benchmarks
 
 Written by `tools/bench/run`, which anyone can run; `tools/bench/bench.py` says how it measures. Every engine has the same
 weights and inputs, f32 arithmetic, and a process of its own; batch {a.batch}, sequence {a.seq}, both open in all engines'
-models. Times are of a machine that others may use at the same time: trust the ratios, which are taken inside each round.
+models. Rounds: {a.rounds}, runs in each: {a.runs}; load average {a.load:.1f} before. Times
+are of a machine that others may use at the same time: trust the ratios, which are taken inside each round.
 
-Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["level"]}. Its multiply-add peak in f32, as `nnc bench` measures it: {peak[1]:.0f} GFLOP/s with one thread,
-{peak[2]:.0f} with two.
+Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["level"]}. Its multiply-add peak in f32, as `nnc bench` measures it:
+{peaks}.
 """]
   for name, r in results.items():
     lines.append(f"""## {name}
@@ -183,16 +185,21 @@ Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["l
         rate = r["gflop"] / row["ms"] * 1e3
         lines.append(f"| {row['name']} | {threads} | {row['ms']:.1f} | {row['cpu_ms']:.1f} | {rate:.0f} | "
                      f"{100 * rate / peak[threads]:.0f}% | {row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f} |")
-    lines.append("""
+    if r["start"]:
+      lines.append("""
 | engine | session made in ms | first run ms | peak resident MiB | model file MiB |
 |---|---|---|---|---|""")
+    rows = next(iter(r["runs"].values()))
     for e, (create, first, memory) in r["start"].items():
-      label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache", "nnc_jit": "nnc, compiled in the process"}.get(e) or r["runs"][1][e]["name"]
-      size = {"nnc": f"{r['size']['nnc']:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)", "nnc_cache": "(the same)",
-              "torch": "(safetensors)"}.get(e) or f"{r['size']['onnx']:.1f} (.onnx, without the engine)"
+      label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache",
+               "nnc_jit": "nnc, compiled in the process"}.get(e) or rows[e]["name"]
+      size = {"nnc": f"{r['size']['nnc']:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)",
+              "nnc_cache": "(the same)", "torch": "(safetensors)"}.get(e)
+      size = size or f"{r['size']['onnx']:.1f} (.onnx, without the engine)"
       lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {size} |")
     lines.append("")
-  lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 40 MiB in every row.")
+  if a.starts:
+    lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 40 MiB in every row.")
   return "\n".join(lines) + "\n"
 
 
@@ -210,7 +217,7 @@ def main():
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   p.add_argument("--output", type=Path, help="where the report goes; by default it is only printed")
   a = p.parse_args()
-  a.folder = a.build / "bench-models"
+  a.folder, a.load = a.build / "bench-models", os.getloadavg()[0]
   wanted = a.engines.split(",")
   torch = torch_python(a) if "torch" in wanted else None
   engines = [(e, torch if e == "torch" else sys.executable) for e in wanted if e != "torch" or torch]
@@ -230,10 +237,9 @@ def main():
     own = [(e, sys.executable) for e in ("nnc_cache", "nnc_jit")]
     r["start"] = measure_start(folder, c, a, [*engines, *own]) if a.starts else {}
     results[name] = r
-  text = report(a, results, peak)
-  if a.output:
-    a.output.write_text(text)
-  print(text)
+    if a.output:  # after each model: an interrupted run keeps what it has
+      a.output.write_text(report(a, results, peak))
+  print(report(a, results, peak))
 
 
 if __name__ == "__main__":
