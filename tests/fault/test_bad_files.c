@@ -195,6 +195,49 @@ static void inputs_of_the_wrong_kind(void **state) {
   check_input(s, 2, "0.5", "is no source of a tensor");
 }
 
+// Headers that promise what no file has, and files of 100 MB that hold nothing.
+static void inputs_that_lie(void **state) {
+  scratch *s = *state;
+  scratch_file(s, "x.yaml", STR(model_of_input));
+  static const char *const headers[] = {
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3, 4), }",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 3, 4), }", // more than is there
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3, 4), }",
+      "{'descr': '<f4', 'shape': (1, 3, 4), }",
+      "{'descr': '<f4'",
+      "",
+  };
+  for (size_t i = 0; i < N_OF(headers); i++) {
+    const size_t n = strlen(headers[i]);
+    char bytes[256] = "\x93NUMPY\x01"; // then 0, and the length of the header in two bytes
+    bytes[8] = (char)(n + 1);
+    memcpy(bytes + 10, headers[i], n);
+    bytes[10 + n] = '\n';
+    scratch_file(s, "lie.npy", (str){bytes, 11 + n});
+    check_input(s, 1, "lie.npy", "error: lie.npy: byte ");
+  }
+  static const char *const names[] = {"large.npy", "large.npz", "large.png", "large.safetensors"};
+  for (size_t i = 0; i < N_OF(names); i++) {
+    scratch_file(s, names[i], STR(""));
+    assert_int_equal(truncate(scratch_path(s, names[i]), 100 << 20), 0);
+    check_input(s, 1, names[i], str_fmt(s->a, "error: %s: byte ", names[i]));
+  }
+}
+
+// In range of the dtype, not of the table: known only while running, with the line that reads them; no output is left.
+static void tokens_beyond_the_vocabulary(void **state) {
+  scratch *s = *state;
+  scratch_file(s, "x.yaml",
+               STR("nnc: 1\ninputs:\n  x: i32[3]\nsteps:\n- y@e: embedding(x, 10, 4)\noutputs:\n  y: y\n"));
+  static const char *const tokens[] = {"x=10", "x=-11", "x=2147483647", "x=-2147483648"};
+  for (size_t i = 0; i < N_OF(tokens); i++) {
+    child_expect(s, 1, "line 5: index out of range",
+                 NNC("run", "x.yaml", "--weights", "random", "--in", tokens[i], "--out", "y=y.npy"));
+    assert_int_not_equal(access(scratch_path(s, "y.npy"), F_OK), 0);
+  }
+  child_expect(s, 0, "", NNC("run", "x.yaml", "--weights", "random", "--in", "x=9", "--out", "y=y.npy"));
+}
+
 static void images(void **state) {
   scratch *s = *state;
   str all = read_whole(s, IMAGE);
@@ -235,9 +278,14 @@ static void libraries_that_are_damaged(void **state) {
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
   const struct CMUnitTest tests[] = {
-      CASE(weights_cut_at_every_hundredth), CASE(weights_that_lie),
-      CASE(weights_that_are_no_files),      CASE(inputs_cut_short),
-      CASE(inputs_of_the_wrong_kind),       CASE(images),
+      CASE(weights_cut_at_every_hundredth),
+      CASE(weights_that_lie),
+      CASE(weights_that_are_no_files),
+      CASE(inputs_cut_short),
+      CASE(inputs_of_the_wrong_kind),
+      CASE(images),
+      CASE(inputs_that_lie),
+      CASE(tokens_beyond_the_vocabulary),
       CASE(libraries_that_are_damaged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

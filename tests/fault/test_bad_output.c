@@ -158,7 +158,7 @@ static void kills_at_random_moments(void **state) {
   const uint32_t whole_us = (uint32_t)(r.cpu_s * 1.5e6) + 20000;
   uint32_t seed = 1;
   int killed = 0;
-  for (int i = 0; i < 30; i++) {
+  for (int i = 0; i < 50; i++) {
     unlink(scratch_path(s, "m.so"));
     unlink(scratch_path(s, "m.h"));
     seed = seed * 1664525 + 1013904223;
@@ -168,7 +168,7 @@ static void kills_at_random_moments(void **state) {
     assert_true(r.status == -9 || r.status == 0);
     assert_true(same_file(s, "m.so", library) && same_file(s, "m.h", header));
   }
-  assert_true(killed > 0);
+  assert_true(killed > 10); // the others had ended: the moments reach beyond the end of a compile
 }
 
 int main(void) {
