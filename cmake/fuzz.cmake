@@ -14,6 +14,9 @@ foreach(name test_bad_input test_bad_files test_bad_output test_alloc test_cache
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/scratch.c ${CMAKE_SOURCE_DIR}/tests/unit/counting_source.c)
   endif()
 endforeach()
+if(TARGET test_alloc)
+  target_link_options(test_alloc PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc,--wrap=pthread_create)
+endif()
 
 # `cmake --preset fuzz`: one libFuzzer program for each target of tests/fuzz/targets.h (clang, with compiler-rt). Not part of any other build.
 option(NNC_FUZZ "Build the libFuzzer programs, everything instrumented (needs clang)" OFF)
@@ -25,6 +28,12 @@ if(NNC_FUZZ)
   target_compile_options(nnc_flags INTERFACE -fsanitize=fuzzer-no-link,${checks} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(nnc_flags INTERFACE -fsanitize=${checks})
   file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/target_*.c ${CMAKE_SOURCE_DIR}/tests/fuzz/support.c)
+  add_executable(fuzz_seeds ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_seeds.c ${CMAKE_SOURCE_DIR}/tests/fuzz/seeds.c
+                 ${CMAKE_SOURCE_DIR}/tests/fuzz/support.c)
+  target_include_directories(fuzz_seeds PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(fuzz_seeds PRIVATE NNC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(fuzz_seeds PRIVATE nnc_all)
+  set_target_properties(fuzz_seeds PROPERTIES OUTPUT_NAME seeds RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   add_library(nnc_fuzz_targets OBJECT ${fuzz_sources})
   target_link_libraries(nnc_fuzz_targets PUBLIC nnc_flags)
   target_include_directories(nnc_fuzz_targets PUBLIC ${CMAKE_SOURCE_DIR}/tests)
