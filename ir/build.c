@@ -14,6 +14,12 @@ void ir_builder_init(ir_builder *b, ir_module *m, ir_region *r) {
       (ir_builder){.m = m, .region = r, .scope = intern_z(m->names, ""), .cse = map_new(m->a), .checks = map_new(m->a)};
 }
 
+void ir_builder_init_inner(ir_builder *b, const ir_builder *outer, ir_region *r) {
+  ir_builder_init(b, outer->m, r);
+  if (outer->cse == NULL) b->cse = NULL;
+  for (size_t i = 0; i < map_count(outer->checks); i++) map_put_ptr(b->checks, map_key_ptr(outer->checks, i), b);
+}
+
 // -- spans --
 
 static uint32_t capacity(uint32_t n) {

@@ -184,6 +184,8 @@ ir_value *ir_graph_param(ir_graph *g, const char *name, ir_type type, const scal
 void ir_graph_output(ir_graph *g, const char *name, ir_value *v);
 void ir_region_yield(ir_region *r, uint32_t n, ir_value *const *v);
 void ir_builder_init(ir_builder *b, ir_module *m, ir_region *r);
+// For a region inside what `outer` has built so far: what that has checked need not be checked again.
+void ir_builder_init_inner(ir_builder *b, const ir_builder *outer, ir_region *r);
 
 // Infers result types by the operator's shape rule and appends, or returns the equal node. `attrs` need not be sorted;
 // they are copied. NULL: the operands do not fit; a diagnostic at b->spans was added. `declared` gives result types

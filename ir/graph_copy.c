@@ -21,12 +21,10 @@ static bool copy_in(const copier *c, ir_builder *b, const ir_node *n, map *value
   return copy_with(c, b, n, in, values) != NULL;
 }
 
-static ir_region *copy_region(const copier *c, ir_builder *b, const ir_node *owner, const ir_region *r, map *values) {
+static ir_region *copy_region(const copier *c, ir_builder *b, const ir_region *r, map *values) {
   ir_region *to = ir_region_new(b->region->graph, b->region, r->n_params);
   ir_builder inner;
-  ir_builder_init(&inner, b->m, to);
-  if (b->cse == NULL) inner.cse = NULL;
-  if (owner->op == OP_group) inner.checks = b->checks; // a group's nodes are counted: none is added
+  ir_builder_init_inner(&inner, b, to); // a group's nodes are counted: no check is added
   for (uint32_t i = 0; i < r->n_params; i++) map_put_ptr(values, &r->params[i], ir_region_param(to, r->params[i].type));
   for (const ir_node *n = r->first; n != NULL; n = n->next)
     if (!copy_in(c, &inner, n, values)) return NULL;
@@ -43,7 +41,7 @@ static ir_node *copy_with(const copier *c, ir_builder *b, const ir_node *n, ir_v
   const copier whole = {NULL, NULL};
   if (n->op == OP_group) c = &whole; // passes take a group as one operator
   for (uint32_t i = 0; i < n->n_regions; i++) {
-    regions[i] = copy_region(c, b, n, n->regions[i], values);
+    regions[i] = copy_region(c, b, n->regions[i], values);
     if (regions[i] == NULL) return NULL;
   }
   for (uint32_t i = 0; i < n->n_out; i++) types[i] = n->out[i].type;

@@ -318,12 +318,17 @@ static bool build_node(graph_reader *r, graph_scope *s, ir_builder *b, const nod
 }
 
 bool graph_parse_nodes(graph_reader *r, graph_scope *s, ir_region *region, const char *stop) {
+  const ir_builder *outer = r->builder;
   ir_builder b;
-  ir_builder_init(&b, r->m, region);
+  if (outer) ir_builder_init_inner(&b, outer, region);
+  else ir_builder_init(&b, r->m, region);
   b.cse = NULL; // node by node as written
-  while (!graph_take_word(r, stop)) {
+  r->builder = &b;
+  bool ok = true;
+  while (ok && !graph_take_word(r, stop)) {
     node_text t = {.scope = intern_z(r->m->names, "")};
-    if (!parse_node(r, s, region, &t) || !build_node(r, s, &b, &t)) return false;
+    ok = parse_node(r, s, region, &t) && build_node(r, s, &b, &t);
   }
-  return true;
+  r->builder = outer;
+  return ok;
 }

@@ -18,7 +18,8 @@ typedef struct graph_reader {
   uint32_t file;
   const char *begin, *p, *end;
   ir_module *m;
-  int depth; // of regions
+  int depth;                 // of regions
+  const ir_builder *builder; // of the innermost region being read; NULL outside
 } graph_reader;
 
 diag_span graph_span(const graph_reader *r, const char *from, const char *to);

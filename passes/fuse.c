@@ -152,8 +152,7 @@ static void emit_region(rebuild *r, const fuse_group *g, size_t n_yields, const 
   for (size_t i = 0; i < n_yields; i++) find_parameters(&rb, yields[i], seen);
   bool updates = g && g->kind == FUSE_update;
   rb.region = ir_region_new(r->out, r->b.region, (uint32_t)rb.outer.n + updates);
-  ir_builder_init(&rb.b, m, rb.region);
-  rb.b.checks = r->b.checks; // what guards the old nodes guards their copies
+  ir_builder_init_inner(&rb.b, &r->b, rb.region); // what guards the old nodes guards their copies
   if (updates) rb.target = ir_region_param(rb.region, g->root->in[0]->type);
   for (size_t i = 0; i < rb.outer.n; i++)
     map_put_ptr(rb.inner, rb.outer.at[i], ir_region_param(rb.region, rb.outer.at[i]->type));
