@@ -122,7 +122,7 @@ static void compile_without_memory(void **state) {
   scratch *s = *state;
   compile_case c = {
       .path = scratch_file(s, "m.yaml", STR(model)), .library = scratch_path(s, "m.so"), .weights = random_weights[0]};
-  for (c.shift = 0; c.shift < 60000; c.shift += 7001) {
+  for (c.shift = 0; c.shift < 60000; c.shift += 20011) {
     size_t n_calls = compile_once(&c, 0);
     assert_true(n_calls > 3);
     for (size_t i = 1; i <= n_calls; i++) {
