@@ -131,9 +131,7 @@ def torch_python(a):
   test = "import torch; assert torch.__version__ >= '2'"
   if subprocess.run([python, "-c", test], stderr=subprocess.DEVNULL).returncode == 0:
     return python
-  print("PyTorch is left out: it is not in requirements.txt, because its packages with the libraries they need take "
-        "several GB.\n  To have it measured, name an interpreter that has torch 2, numpy and safetensors: "
-        "tools/bench/run --torch-python PYTHON")
+  print(f"PyTorch is left out: {python} has no torch 2; name another with --torch-python PYTHON")
   return None
 
 
