@@ -196,7 +196,17 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
   }
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
   kir_builder body = kir_for_body(b, rows);
-  emit_tile(x, s, &body, blk, idx_of(kc, rows->var), lo, hi, k_end);
+  const idx *i = idx_of(kc, rows->var);
+  if (idx_is_const(x->m, NULL) || x->rows == 1) {
+    emit_tile(x, s, &body, blk, i, lo, hi, k_end);
+  } else { // a single row is common (one sequence, one token), and clamped it would be computed x->rows times
+    kir_stmt *several = kir_if(&body, idx_addi(kc, idx_sub(kc, blk->me, i), -2));
+    kir_builder then = kir_then(&body, several), single = kir_else(&body, several);
+    contract one = *x;
+    one.rows = 1;
+    emit_tile(x, s, &then, blk, i, lo, hi, k_end);
+    emit_tile(&one, s, &single, blk, i, lo, hi, k_end);
+  }
   kir_for_end(rows, NULL);
 }
 
