@@ -197,7 +197,7 @@ Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["l
       lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {size} |")
     lines.append("")
   if a.starts:
-    lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 40 MiB in every row.")
+    lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 30 MiB in every row.")
   return "\n".join(lines) + "\n"
 
 
