@@ -24,7 +24,8 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
 
-`make_refs.py bert` writes the checkpoints of tests/bert instead, and needs torch and transformers: gen/bert.py.
+`make_refs.py bert` and `make_refs.py zoo` write the checkpoints of tests/bert and tests/zoo instead, and need torch and
+transformers: gen/bert.py, gen/zoo.py.
 """
 import sys
 from pathlib import Path
@@ -38,6 +39,10 @@ def main():
     from gen import bert
 
     return bert.write_all()
+  if sys.argv[1:] == ["zoo"]:
+    from gen import zoo
+
+    return zoo.write_all()
   from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
 
   families = {}

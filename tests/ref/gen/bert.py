@@ -21,6 +21,8 @@ import torch
 from safetensors.numpy import save_file
 from transformers import BertConfig, BertForPreTraining, BertModel
 
+from gen.masks import mask_of
+
 OUT = Path(__file__).resolve().parents[2] / "bert"
 MAX_BYTES = 100_000
 
@@ -60,21 +62,6 @@ CHECKPOINTS = {
     [(1, 9, "full"), (2, 18, "left")],
   ),
 }
-
-
-def mask_of(kind, batch, seq, rng):
-  """1 sees a token: all; some from the left or the right; any of them; or, in the last row, none."""
-  lengths = rng.integers(1, seq + 1, (batch, 1))
-  mask = {
-    "full": np.ones((batch, seq)),
-    "right": np.arange(seq) < lengths,
-    "left": np.arange(seq) >= seq - lengths,
-    "ragged": rng.random((batch, seq)) < 0.6,
-    "hidden": np.arange(seq) < lengths * (np.arange(batch)[:, None] < batch - 1),
-  }[kind].astype(np.int32)
-  if kind == "ragged":
-    mask[:, 0] = 1
-  return mask
 
 
 def randomise(model, rng):
