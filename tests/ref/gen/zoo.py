@@ -23,6 +23,9 @@ from gen.masks import mask_of
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
 MAX_BYTES = 100_000
+LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=64)
+LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=2.5)
 
 # name: (class of the config, class of the model, config, [(batch, seq, mask)])
 CHECKPOINTS = {
@@ -36,6 +39,23 @@ CHECKPOINTS = {
     dict(n_embd=30, n_head=5, n_layer=2, n_inner=47, vocab_size=71, n_positions=33, activation_function="relu",
          scale_attn_by_inverse_layer_idx=True),
     [(1, 5, "full"), (2, 33, "left"), (4, 13, "right")],
+  ),
+  "llama-mha": (
+    hf.LlamaConfig, hf.LlamaForCausalLM,
+    dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermediate_size=38, vocab_size=61),
+    [(1, 1, "full"), (3, 9, "right"), (2, 37, "left")],
+  ),
+  "llama-gqa": (
+    hf.LlamaConfig, hf.LlamaForCausalLM,
+    dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=2, head_dim=10, num_hidden_layers=1,
+         intermediate_size=50, vocab_size=47, rope_parameters=LLAMA3, tie_word_embeddings=True),
+    [(1, 64, "full"), (2, 31, "right"), (3, 6, "left")],
+  ),
+  "llama-linear": (
+    hf.LlamaConfig, hf.LlamaForCausalLM,
+    dict(hidden_size=24, num_attention_heads=4, num_key_value_heads=1, num_hidden_layers=2, intermediate_size=36,
+         vocab_size=43, rope_parameters=LINEAR, attention_bias=True, mlp_bias=True),
+    [(1, 29, "full"), (2, 12, "left")],
   ),
 }
 
