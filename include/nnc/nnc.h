@@ -108,8 +108,8 @@ typedef struct nnc_compile_options {
   { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0 }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
- * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: always set, errors
- * and warnings; owned by the caller. */
+ * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and
+ * warnings, owned by the caller; NULL only where memory ran out before there was a list. */
 NNC_API nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options,
                                    nnc_diagnostics **diagnostics);
 /* The same for YAML text in memory; `name` stands for the file in messages, and relative paths start from its folder.
