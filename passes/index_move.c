@@ -80,12 +80,12 @@ bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const i
 }
 
 bool index_forward(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at) {
+  if (n->op != OP_reshape && n->op != OP_transpose) return false; // it may have no result
   ir_type in = n->in[0]->type, out = n->out[0].type;
   if (n->op == OP_reshape) {
     index_reshape(m, in.rank, in.dim, at, out.rank, out.dim, result_at);
     return true;
   }
-  if (n->op != OP_transpose) return false;
   const int64_t *perm;
   size_t rank = ir_attr_ints(n, "perm", &perm);
   for (size_t i = 0; i < rank; i++) result_at[i] = at[perm[i]];
