@@ -197,9 +197,11 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
   kir_builder body = kir_for_body(b, rows);
   const idx *i = idx_of(kc, rows->var);
-  if (idx_is_const(x->m, NULL) || x->rows == 1) {
+  int64_t least, most;
+  bool may_be_one = !idx_range(x->g->m->ix, x->m, &least, &most) || (least <= 1 && most > 1);
+  if (!may_be_one || x->rows == 1) {
     emit_tile(x, s, &body, blk, i, lo, hi, k_end);
-  } else { // a single row is common (one sequence, one token), and clamped it would be computed x->rows times
+  } else { // all there may be is one row (one sequence, one token), clamped it would be computed x->rows times
     kir_stmt *several = kir_if(&body, idx_addi(kc, idx_sub(kc, blk->me, i), -2));
     kir_builder then = kir_then(&body, several), single = kir_else(&body, several);
     contract one = *x;
