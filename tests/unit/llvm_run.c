@@ -232,3 +232,16 @@ void llvm_sweep_dtypes(llvm_run *f, const llvm_sweep *s) {
 void llvm_sweeps(llvm_run *f, const llvm_sweep *s, size_t n, double tolerance) {
   for (size_t i = 0; i < n; i++) llvm_sweep_one(f, &s[i], "f32", tolerance);
 }
+
+const char llvm_add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n fact n in 1..100\n{\n"
+                            "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
+
+str llvm_bytes(llvm_run *f, const char *level, kir_kernel *k) {
+  llvm_object o;
+  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
+  return o.bytes;
+}
+
+bool llvm_reported(llvm_run *f, diag_id id, const char *part) {
+  return f->l.items.n > 0 && vec_last(&f->l.items)->id == id && strstr(vec_last(&f->l.items)->text, part) != NULL;
+}

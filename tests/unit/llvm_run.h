@@ -52,6 +52,10 @@ void llvm_sweep_one(llvm_run *f, const llvm_sweep *s, const char *dt, double tol
 void llvm_sweeps(llvm_run *f, const llvm_sweep *s, size_t n, double tolerance); // each with f32
 void llvm_sweep_dtypes(llvm_run *f, const llvm_sweep *s);                       // with each dtype, exactly
 
+extern const char llvm_add_one[];                              // the text of a kernel that adds 1 to x f32[n] into y
+str llvm_bytes(llvm_run *f, const char *level, kir_kernel *k); // its object, or the test fails with the messages
+bool llvm_reported(llvm_run *f, diag_id id, const char *part); // as the last message
+
 uint64_t llvm_random(uint64_t *seed); // 64 random bits
 float llvm_uniform(uint64_t *seed);   // in [-1, 1)
 

@@ -21,20 +21,8 @@
 #include "ir/libm.h"
 #include "runtime/aot.h"
 
-static const char add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n fact n in 1..100\n{\n"
-                              "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
 static const char sines[] = "kernel sines in x f64[4] out y f64[4]\n{\n"
                             "%0 = load x[c] : f64 1x4\n%1 = sin %0\nstore y[c] = %1\n}\n";
-
-static str compile(llvm_run *f, const char *level, kir_kernel *k) {
-  llvm_object o;
-  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
-  return o.bytes;
-}
-
-static bool reported(llvm_run *f, diag_id id, const char *part) {
-  return f->l.items.n > 0 && vec_last(&f->l.items)->id == id && strstr(vec_last(&f->l.items)->text, part) != NULL;
-}
 
 static kernel_fn find(llvm_run *f, const loaded_code *code, const char *name) {
   void *p = code_find(code, &f->l, name);
@@ -54,17 +42,17 @@ static void add_one_runs(kernel_fn fn) {
 
 static void loads_and_runs(void **state) {
   llvm_run *f = *state;
-  const loaded_code *code = code_load(f->a, &f->l, compile(f, "x86-64", llvm_parse(f, add_one)));
+  const loaded_code *code = code_load(f->a, &f->l, llvm_bytes(f, "x86-64", llvm_parse(f, llvm_add_one)));
   if (!code) fail_msg("%s", llvm_messages(f));
   add_one_runs(find(f, code, "add_one"));
   assert_null(code_find(code, &f->l, "absent"));
-  assert_true(reported(f, DIAG_ID_codegen_jit, "absent"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_jit, "absent"));
 }
 
 // A routine of libm is called through its stub, wherever libm lies.
 static void calls_libm(void **state) {
   llvm_run *f = *state;
-  const loaded_code *code = code_load(f->a, &f->l, compile(f, "x86-64", llvm_parse(f, sines)));
+  const loaded_code *code = code_load(f->a, &f->l, llvm_bytes(f, "x86-64", llvm_parse(f, sines)));
   if (!code) fail_msg("%s", llvm_messages(f));
   double x[4] = {0, 0.5, 1, 2}, y[4];
   int64_t fault = 0;
@@ -75,7 +63,7 @@ static void calls_libm(void **state) {
 // The code is never writable and executable at once, and not writable once it is loaded.
 static void code_is_not_writable(void **state) {
   llvm_run *f = *state;
-  const loaded_code *code = code_load(f->a, &f->l, compile(f, "x86-64", llvm_parse(f, add_one)));
+  const loaded_code *code = code_load(f->a, &f->l, llvm_bytes(f, "x86-64", llvm_parse(f, llvm_add_one)));
   uintptr_t at = (uintptr_t)code_find(code, &f->l, "add_one");
   FILE *maps = fopen("/proc/self/maps", "r");
   char line[512], rights[5] = "";
@@ -92,22 +80,22 @@ static void code_is_not_writable(void **state) {
 // The process is out of sight: a symbol that only it has is not found, though dlsym would.
 static void knows_libm_only(void **state) {
   llvm_run *f = *state;
-  str object = compile(f, "x86-64", llvm_parse(f, sines));
+  str object = llvm_bytes(f, "x86-64", llvm_parse(f, sines));
   char *bytes = arena_copy(f->a, object.p, object.n);
   for (size_t i = 0; i + 5 < object.n; i++)
     if (memcmp(bytes + i, "\0sin\0", 5) == 0) memcpy(bytes + i + 1, "abs", 3); // of stdlib.h
   assert_null(code_load(f->a, &f->l, (str){bytes, object.n}));
-  assert_true(reported(f, DIAG_ID_codegen_jit, "abs"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_jit, "abs"));
   assert_null(libm_find("malloc"));
 }
 
 // Cut at every length, and each byte of its headers and tables changed: refused, or loaded, never a crash.
 static void survives_damage(void **state) {
   llvm_run *f = *state;
-  str object = compile(f, "x86-64", llvm_parse(f, sines));
+  str object = llvm_bytes(f, "x86-64", llvm_parse(f, sines));
   size_t n_refused = 0;
   assert_null(code_load(f->a, &f->l, STR("this is no object")));
-  assert_true(reported(f, DIAG_ID_codegen_jit, "damaged"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_jit, "damaged"));
   for (size_t n = 0; n < object.n; n++) {
     arena *a = arena_new(NULL);
     diag_list l;
@@ -150,7 +138,7 @@ static const char *write_file(scratch *w, const char *name, str bytes) {
 
 static const char *link_model(llvm_run *f, scratch *w, bool has_weights) {
   static const char *const names[] = {"add_one", "add_one", "other"};
-  kir_kernel *kernels[] = {llvm_parse(f, add_one), llvm_parse(f, add_one)};
+  kir_kernel *kernels[] = {llvm_parse(f, llvm_add_one), llvm_parse(f, llvm_add_one)};
   kernels[1]->name = "other";
   llvm_object code;
   assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64"), 2, kernels, &code));

@@ -12,19 +12,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const char add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n fact n in 1..100\n{\n"
-                              "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
-
-static str compile(llvm_run *f, const char *level, kir_kernel *k) {
-  llvm_object o;
-  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
-  return o.bytes;
-}
-
-static bool reported(llvm_run *f, diag_id id, const char *part) {
-  return f->l.items.n > 0 && vec_last(&f->l.items)->id == id && strstr(vec_last(&f->l.items)->text, part) != NULL;
-}
-
 // -- objects --
 
 typedef struct symbols {
@@ -47,7 +34,7 @@ static symbols symbols_of(str object) {
 
 static void test_kernels_are_hidden(void **state) {
   llvm_run *f = *state;
-  symbols s = symbols_of(compile(f, "x86-64-v3", llvm_parse(f, add_one)));
+  symbols s = symbols_of(llvm_bytes(f, "x86-64-v3", llvm_parse(f, llvm_add_one)));
   size_t n_found = 0;
   for (size_t i = 0; i < s.n; i++) {
     if (strcmp(s.names + s.at[i].st_name, "add_one") != 0) continue;
@@ -82,7 +69,7 @@ static void test_what_kernels_call(void **state) {
   static const char allowed[] = " exp expm1 log log1p sin cos tan atan tanh erf erfc pow fmod ";
   for (size_t l = 0; l < LLVM_N_LEVELS; l++) {
     for (size_t d = 0; d < 4; d++) {
-      symbols s = symbols_of(compile(f, llvm_levels[l], all_operators(f, dtypes[d])));
+      symbols s = symbols_of(llvm_bytes(f, llvm_levels[l], all_operators(f, dtypes[d])));
       size_t n_outside = 0;
       for (size_t i = 1; i < s.n; i++) {
         if (s.at[i].st_shndx != SHN_UNDEF) continue;
@@ -98,7 +85,7 @@ static void test_what_kernels_call(void **state) {
 
 static void test_dump(void **state) {
   llvm_run *f = *state;
-  kir_kernel *k = llvm_parse(f, add_one);
+  kir_kernel *k = llvm_parse(f, llvm_add_one);
   strbuf ir, assembly;
   sb_init(&ir, f->a);
   sb_init(&assembly, f->a);
@@ -116,17 +103,17 @@ static void test_refusals(void **state) {
   kir_kernel *k = llvm_parse(
       f, "kernel gpu in x f32[16] out y f32[16] workers w: 16\n{\n%0 = load x[w] : f32 1x1\nstore y[w] = %0\n}\n");
   assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
-  assert_true(reported(f, DIAG_ID_codegen_workers, "16"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_workers, "16"));
   k = llvm_parse(
       f, "kernel big out y f32[1] group S f32[1000000,1000000]\n{\n%0 = const 0 : f32 1x1\nstore S[0, 0] = %0\n}\n");
   assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
-  assert_true(reported(f, DIAG_ID_codegen_scratch, "`S`"));
-  kir_kernel *twice[] = {llvm_parse(f, add_one), llvm_parse(f, add_one)};
+  assert_true(llvm_reported(f, DIAG_ID_codegen_scratch, "`S`"));
+  kir_kernel *twice[] = {llvm_parse(f, llvm_add_one), llvm_parse(f, llvm_add_one)};
   assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 2, twice, &o));
-  assert_true(reported(f, DIAG_ID_codegen_name, "add_one"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_name, "add_one"));
   twice[0]->name = "pow"; // of libm
   assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, twice, &o));
-  assert_true(reported(f, DIAG_ID_codegen_name, "pow"));
+  assert_true(llvm_reported(f, DIAG_ID_codegen_name, "pow"));
 }
 
 // -- threads: compiling is re-entrant, and gives the same bytes everywhere --
@@ -139,7 +126,7 @@ typedef struct worker {
 
 static void *work(void *user) {
   worker *w = user;
-  w->object = compile(w->f, "x86-64-v4", llvm_kernel_file(w->f, "attention_cpu"));
+  w->object = llvm_bytes(w->f, "x86-64-v4", llvm_kernel_file(w->f, "attention_cpu"));
   return NULL;
 }
 

@@ -21,10 +21,9 @@ import torch
 from safetensors.numpy import save_file
 from transformers import BertConfig, BertForPreTraining, BertModel
 
-from gen.masks import mask_of
+from gen.checkpoints import finish, mask_of
 
 OUT = Path(__file__).resolve().parents[2] / "bert"
-MAX_BYTES = 100_000
 
 # name: (how the checkpoint is stored, config, [(batch, seq, mask)])
 CHECKPOINTS = {
@@ -104,12 +103,7 @@ def write(name):
     tensors |= {f"{case}.input_ids": ids, f"{case}.attention_mask": mask, f"{case}.token_type_ids": types}
     tensors |= {f"{case}.last_hidden_state": out.last_hidden_state.numpy().astype(np.float32)}
     tensors |= {f"{case}.pooler_output": out.pooler_output.numpy().astype(np.float32)}
-  save_file(tensors, folder / "cases.safetensors")
-  for f in folder.iterdir():
-    f.chmod(0o644)
-  sizes = {f.name: f.stat().st_size for f in sorted(folder.iterdir())}
-  assert max(sizes.values()) <= MAX_BYTES, sizes
-  print(f"bert/{name}: {len(shapes)} cases, {len(sizes)} files, {sum(sizes.values())} bytes")
+  finish(folder, f"bert/{name}", len(shapes), tensors)
 
 
 def write_all():

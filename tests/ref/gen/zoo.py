@@ -17,12 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers as hf
-from safetensors.numpy import save_file
 
-from gen.masks import mask_of
+from gen.checkpoints import finish, mask_of
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
-MAX_BYTES = 100_000
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=64)
 LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=2.5)
@@ -89,12 +87,7 @@ def write(name):
     case = f"{i}_{kind}"
     tensors |= {f"{case}.in.{k}": v for k, v in given.items()}
     tensors |= {f"{case}.out.logits": out.logits.numpy().astype(np.float32)}
-  save_file(tensors, folder / "cases.safetensors")
-  for f in folder.iterdir():
-    f.chmod(0o644)
-  sizes = {f.name: f.stat().st_size for f in sorted(folder.iterdir())}
-  assert max(sizes.values()) <= MAX_BYTES, sizes
-  print(f"zoo/{name}: {len(shapes)} cases, {len(sizes)} files, {sum(sizes.values())} bytes")
+  finish(folder, f"zoo/{name}", len(shapes), tensors)
 
 
 def write_all():
