@@ -22,7 +22,6 @@ typedef struct attention {
   const sx *columns;        // factor of each column, over key; NULL: none
   const sx *rows;           // factor of each row; NULL: none
   const ir_value *sum;      // mix is not normalised: its reader divides by this; NULL: it is
-  const ir_value *top;      // the row maximum that the graph subtracts; NULL: none
   bool empty_is_zero;       // a row that sees no key gives 0; else NaN, as 0 / 0
   uint32_t n_facts;         // score is -inf unless fact >= 0: affine in key with coefficient 1 or -1
   const idx *fact[ATTENTION_MAX_FACTS];

@@ -260,8 +260,8 @@ static void finish(flash *x, const splice *outer, kir_builder *b) {
     t = kir_op2(&body, OP_div, t, sum);
     if (x->a.empty_is_zero)
       t = kir_op(&body, OP_where, 3, (kir_tile *[]){nothing, kir_const(&body, f32_of(0), 1, 1), t});
-    if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_rows]));
   }
+  if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_rows]));
   map_put_ptr(s.acc, &x->a.mix->out[0], kir_convert(&body, t, x->a.mix->out[0].type.dt));
   for (uint32_t y = x->first_yield; y < x->n.n_roots; y++)
     splice_store(&s, g->region->yields[y - x->first_yield], x->n.store[y], splice_tile(&s, x->n.root[y]));

@@ -31,7 +31,8 @@ typedef struct matcher {
   ir_module *m;
   const attention_cone *c;
   attention *out;
-  map *places; // accumulator -> where it is read: const idx *[rank]
+  map *places;         // accumulator -> where it is read: const idx *[rank]
+  const ir_value *top; // a row maximum that is -inf where weights are taken as 0; it must be that of the scores
 } matcher;
 
 // -- where accumulators are read --
@@ -134,25 +135,43 @@ static bool same_terms(const terms *a, const terms *b, uint32_t skipped) {
 
 // -- the normaliser --
 
+// What a reduction over the keys reduces, at the key and where its result is read; NULL for other reductions.
+static const sx *reduced_operand(matcher *x, const ir_value *v) {
+  const idx *const *place = map_get_ptr(x->places, v), *full[IR_MAX_RANK];
+  const int64_t *axes;
+  if (ir_attr_ints(v->def, "axes", &axes) != 1 || !place) return NULL;
+  ir_type in = v->def->in[0]->type;
+  if (in.dim[axes[0]] != x->out->keys) return NULL;
+  for (uint32_t i = 0, k = 0; i < in.rank; i++)
+    full[i] = i == (uint32_t)axes[0] ? idx_of(x->m->ix, x->out->key) : place[k++];
+  return form_at(x->f, v->def->in[0], full);
+}
+
 // Is e the sum over the key of exp(addends)? addend `skipped` of them is left out.
 static bool is_sum_of(matcher *x, const sx *e, const terms *t, uint32_t skipped) {
   e = through_casts(e);
-  if (!reads_reduction(e, OP_sum)) return false;
-  const ir_node *sum = e->value->def;
-  const idx *const *place = map_get_ptr(x->places, e->value), *at[IR_MAX_RANK];
-  const int64_t *axes;
-  if (ir_attr_ints(sum, "axes", &axes) != 1 || !place) return false;
-  const idx *key = idx_equals_int(x->out->keys, 1) ? idx_int(x->m->ix, 0) : idx_of(x->m->ix, x->out->key);
-  const idx *full[IR_MAX_RANK];
-  (void)at;
-  ir_type in = sum->in[0]->type;
-  for (uint32_t i = 0, k = 0; i < in.rank; i++) full[i] = i == (uint32_t)axes[0] ? key : place[k++];
-  if (in.dim[axes[0]] != x->out->keys) return false;
-  const sx *inner = form_at(x->f, sum->in[0], full);
+  const sx *inner = reads_reduction(e, OP_sum) ? reduced_operand(x, e->value) : NULL;
   if (!inner || !is_op(through_casts(inner), OP_exp)) return false;
   terms inside = {.n = 0};
   addends(&inside, through_casts(inner)->in[0], false);
   return same_terms(t, &inside, skipped);
+}
+
+static terms over_keys(const matcher *x, const terms *t) {
+  terms kept = {.n = 0, .overflow = t->overflow};
+  for (uint32_t i = 0; i < t->n; i++)
+    if (depends(x, t->at[i].e)) kept.at[kept.n++] = t->at[i];
+  return kept;
+}
+
+// Is v the maximum over the key of the addends that depend on it, but for a shift of the row?
+static bool is_maximum_of(matcher *x, const ir_value *v, const terms *t) {
+  const sx *inner = reduced_operand(x, v);
+  if (!inner) return false;
+  terms inside = {.n = 0};
+  addends(&inside, inner, false);
+  terms a = over_keys(x, t), b = over_keys(x, &inside);
+  return same_terms(&a, &b, MAX_FACTORS);
 }
 
 // -- facts --
@@ -215,9 +234,10 @@ static const sx *peel_empty(matcher *x, const sx *e) {
   if (!is_op(e, OP_where) || !is_const(e->in[1], 0)) return e;
   const sx *cond = e->in[0], *inner = e->in[2];
   bool nan = is_op(cond, OP_isnan) && through_casts(cond->in[0]) == through_casts(inner);
-  bool none = is_op(cond, OP_eq) && ((is_minus_inf(cond->in[1]) && reads_reduction(cond->in[0], OP_amax)) ||
-                                     (is_minus_inf(cond->in[0]) && reads_reduction(cond->in[1], OP_amax)));
+  const sx *top = !is_op(cond, OP_eq) ? NULL : is_minus_inf(cond->in[1]) ? cond->in[0] : cond->in[1];
+  bool none = top && (is_minus_inf(cond->in[0]) || is_minus_inf(cond->in[1])) && reads_reduction(top, OP_amax);
   if (!nan && !none) return e;
+  if (none) x->top = top->value;
   x->out->empty_is_zero = true;
   return through_casts(inner);
 }
@@ -233,10 +253,7 @@ static const sx *score_of(matcher *x, const terms *t, uint32_t skipped) {
   const sx *sum = NULL;
   for (uint32_t i = 0; i < t->n; i++) {
     term a = t->at[i];
-    if (i == skipped || !depends(x, a.e)) {
-      if (reads_reduction(a.e, OP_amax) && a.inverse) x->out->top = a.e->value;
-      continue;
-    }
+    if (i == skipped || !depends(x, a.e)) continue; // the row maximum, among others
     const sx *in[] = {sum, a.e};
     if (!sum && a.inverse) sum = form_op(x->f, OP_neg, a.e->dt, 1, &a.e);
     else sum = sum ? form_op(x->f, a.inverse ? OP_sub : OP_add, a.e->dt, 2, in) : a.e;
@@ -328,6 +345,7 @@ static bool find_score(matcher *x, const sx *weights, const char **why) {
   if (e == none || f.overflow) return false; // no softmax
   addends(&t, f.at[e].e->in[0], false);
   if (t.overflow) return fails(why, "the scores have too many terms");
+  if (x->top && !is_maximum_of(x, x->top, &t)) return fails(why, "the maximum that is -inf is not that of its scores");
   bool normalised = false;
   for (uint32_t i = 0; i < t.n && !normalised; i++) { // exp(T - log Σ exp(T))
     const sx *a = t.at[i].e;
@@ -361,7 +379,7 @@ static bool find_score(matcher *x, const sx *weights, const char **why) {
 
 bool attention_match(form_ctx *f, arena *a, ir_module *m, const attention_cone *c, const idx *const *at, attention *out,
                      const char **why) {
-  matcher x = {f, a, m, c, out, map_new(a)};
+  matcher x = {f, a, m, c, out, map_new(a), NULL};
   *out = (attention){.dot = c->dot, .mix = c->mix};
   *why = NULL;
   const ir_map *labels = ir_map_of(m, c->mix);
