@@ -4,6 +4,7 @@
 #include "api/compile_cache.h"
 #include "api/prepare.h"
 #include "base/clock.h"
+#include "runtime/pool.h"
 #include <dlfcn.h>
 #include <string.h>
 
@@ -103,16 +104,42 @@ const llvm_backend *compile_open_llvm(compile_job *j) {
   return j->llvm;
 }
 
+static void run_on_pool(void *pool, int64_t n_items, int64_t chunk,
+                        void (*fn)(void *user, int64_t begin, int64_t end, unsigned worker), void *user) {
+  rt_pool_run(pool, n_items, chunk, fn, user);
+}
+
+static void free_pool(void *handle) {
+  rt_pool **pool = handle;
+  rt_pool_free(*pool);
+  *pool = NULL;
+}
+
+// One object of all kernels, each compiled by whichever CPU is free.
+static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
+  const llvm_backend *llvm = compile_open_llvm(j);
+  if (!llvm) return false;
+  rt_pool **pool = ARENA_NEW(j->a, rt_pool *); // freed here; by the arena when it unwinds
+  arena_defer(j->a, free_pool, pool);
+  *pool = rt_pool_new(0); // none: the calling thread does it
+  const llvm_threads threads = {run_on_pool, *pool, rt_pool_threads(*pool)};
+  llvm_objects o;
+  bool ok = llvm->compile(j->a, &j->diags, j->target, &threads, j->set->kernels.n, j->set->kernels.at, &o);
+  free_pool(pool);
+  if (!ok) return false;
+  *scratch_bytes = 0;
+  for (size_t i = 0; i < o.n_kernels; i++)
+    if (o.scratch_bytes[i] > *scratch_bytes) *scratch_bytes = o.scratch_bytes[i];
+  if (elf_merge(j->a, o.n_kernels, o.object, &j->object)) return true;
+  diag_at(&j->diags, NO_SPAN, codegen_llvm, "too many kernels for one object", j->path);
+  return false;
+}
+
 bool compile_object(compile_job *j) {
   int64_t start = clock_ns();
-  const llvm_backend *llvm = compile_open_llvm(j);
-  if (!llvm || !llvm->compile(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, &j->object))
-    return false;
-  size_t scratch = 0;
-  for (size_t i = 0; i < j->object.n_kernels; i++)
-    if (j->object.scratch_bytes[i] > scratch) scratch = j->object.scratch_bytes[i];
-  bool ok = plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
-  if (ok) image_make(j->a, &j->image, j->set, &j->plan, j->object.bytes, frontend_parameter_count(j->source));
+  size_t scratch;
+  bool ok = compile_kernels(j, &scratch) && plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
+  if (ok) image_make(j->a, &j->image, j->set, &j->plan, j->object, frontend_parameter_count(j->source));
   j->codegen_ms += ms_since(start);
   return ok;
 }

@@ -30,7 +30,7 @@ typedef struct compile_job {
   program_set *set;
   const llvm_backend *llvm; // opened when first needed
   void *llvm_library;
-  llvm_object object;
+  str object; // ELF relocatable of all kernels
   plan_image plan;
   image image;
   bool image_from_cache, prepared_from_cache;

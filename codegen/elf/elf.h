@@ -6,6 +6,8 @@
 
 #include "base/diag.h"
 
+#include <elf.h>
+
 // -- load.c --
 typedef struct loaded_code loaded_code;
 
@@ -28,6 +30,13 @@ typedef struct model_parts {
 // The object that makes kernels and plan one library: the exported `nnc_aot_model` of runtime/aot.h and what it points
 // to, all read-only.
 str model_object(arena *a, const model_parts *m);
+
+Elf64_Ehdr elf_object_head(uint64_t sections_at, uint16_t n_sections, uint16_t names); // of an x86-64 relocatable
+
+// -- merge.c --
+// One relocatable object of n >= 1 that an assembler has written (they are trusted). false: more sections than a file
+// can have.
+bool elf_merge(arena *a, size_t n, const str *objects, str *out);
 
 // -- append.c --
 // What the linker must be told so that the weights get a segment of their own, the last one: a linker

@@ -59,16 +59,21 @@ static layout lay_out(const model_parts *m) {
   return w;
 }
 
+Elf64_Ehdr elf_object_head(uint64_t sections_at, uint16_t n_sections, uint16_t names) {
+  return (Elf64_Ehdr){
+      .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
+      .e_type = ET_REL,
+      .e_machine = EM_X86_64,
+      .e_version = EV_CURRENT,
+      .e_shoff = sections_at,
+      .e_ehsize = sizeof(Elf64_Ehdr),
+      .e_shentsize = sizeof(Elf64_Shdr),
+      .e_shnum = n_sections,
+      .e_shstrndx = names};
+}
+
 static void write_headers(unsigned char *file, const layout *w) {
-  Elf64_Ehdr h = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
-                  .e_type = ET_REL,
-                  .e_machine = EM_X86_64,
-                  .e_version = EV_CURRENT,
-                  .e_shoff = w->headers,
-                  .e_ehsize = sizeof(Elf64_Ehdr),
-                  .e_shentsize = sizeof(Elf64_Shdr),
-                  .e_shnum = N_SECTIONS,
-                  .e_shstrndx = S_names};
+  Elf64_Ehdr h = elf_object_head(w->headers, N_SECTIONS, S_names);
   memcpy(file, &h, sizeof h);
   Elf64_Shdr s[N_SECTIONS] = {
       [S_rodata] = {.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_addralign = 64},

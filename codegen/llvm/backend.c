@@ -1,183 +1,153 @@
-// The back end's entry points: kernels to a module, a module to an object or to text.
+// The back end's entry points: kernels to objects, on several threads, or to text.
 //
-// Each call owns one LLVM context, module and target machine, so calls on different threads are independent. All of it
-// is released before the call returns, and also when the arena unwinds: the session is on the arena's cleanup list
-// before anything foreign is made. No arena is touched inside LLVM's frames (its callbacks copy into fixed buffers), so
-// no jump ever crosses them.
+// Each kernel has a module of its own, in an LLVM context of its own. All are filled by the calling thread (kernels
+// share an arena, and filling is a tenth of the work); then threads take them one by one, the largest first, and make
+// code. Everything of LLVM is released before a call returns, and also when the arena unwinds: the job is on the
+// arena's cleanup list before anything foreign is made. No arena is touched inside LLVM's frames (its callbacks copy
+// into fixed buffers) or outside the calling thread, so no jump ever crosses either.
 #include "codegen/llvm/cg.h"
+#include "codegen/llvm/module.h"
 
-#include <llvm-c/Analysis.h>
-#include <llvm-c/Target.h>
-#include <llvm-c/TargetMachine.h>
 #include <llvm/Config/llvm-config.h>
-#include <pthread.h>
-#include <stdio.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
-// -- a session: everything of LLVM that must be released --
+typedef struct unit {
+  llvm_module m;
+  size_t n_instructions;
+  bool ok;
+} unit;
 
-typedef struct session {
+typedef struct job {
   arena *scratch; // what emission allocates
-  LLVMContextRef ctx;
-  LLVMModuleRef mod;
-  LLVMBuilderRef b, hoist;
-  LLVMTargetMachineRef machine;
-  LLVMTargetDataRef layout;
-  LLVMMemoryBufferRef result;
-  char *message;   // of LLVM
-  char error[512]; // the first error that LLVM reported to the context
-} session;
+  const target *t;
+  size_t n_units;
+  unit *units;
+  unit **largest_first;
+  unsigned n_machines;
+  LLVMTargetMachineRef *machines; // of each worker, made when it first needs one
+  char *message;                  // of LLVM
+} job;
 
 static void release(void *p) {
-  session *s = p;
-  if (s->result != NULL) LLVMDisposeMemoryBuffer(s->result);
-  if (s->message != NULL) LLVMDisposeMessage(s->message);
-  if (s->layout != NULL) LLVMDisposeTargetData(s->layout);
-  if (s->machine != NULL) LLVMDisposeTargetMachine(s->machine);
-  if (s->hoist != NULL) LLVMDisposeBuilder(s->hoist);
-  if (s->b != NULL) LLVMDisposeBuilder(s->b);
-  if (s->mod != NULL) LLVMDisposeModule(s->mod);
-  if (s->ctx != NULL) LLVMContextDispose(s->ctx);
-  arena_free(s->scratch);
-  memset(s, 0, sizeof *s);
+  job *j = p;
+  for (size_t i = 0; i < j->n_units; i++) module_release(&j->units[i].m);
+  for (unsigned i = 0; i < j->n_machines; i++)
+    if (j->machines[i] != NULL) LLVMDisposeTargetMachine(j->machines[i]);
+  if (j->message != NULL) LLVMDisposeMessage(j->message);
+  arena_free(j->scratch);
+  memset(j, 0, sizeof *j);
 }
 
-static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
-  session *s = user;
-  if (LLVMGetDiagInfoSeverity(info) != LLVMDSError || s->error[0] != '\0') return;
-  char *text = LLVMGetDiagInfoDescription(info);
-  snprintf(s->error, sizeof s->error, "%s", text);
-  LLVMDisposeMessage(text);
+// With one machine, the calling thread's. NULL after a diagnostic.
+static job *open_job(arena *a, diag_list *l, const target *t, size_t n_units, unsigned n_machines) {
+  job *j = ARENA_NEW(a, job);
+  j->t = t;
+  j->units = ARENA_ARRAY(a, unit, n_units + 1);
+  j->largest_first = ARENA_ARRAY(a, unit *, n_units + 1);
+  j->machines = ARENA_ARRAY(a, LLVMTargetMachineRef, n_machines);
+  arena_defer(a, release, j);
+  j->n_units = n_units;
+  j->n_machines = n_machines;
+  j->scratch = arena_new(arena_source(a));
+  j->machines[0] = module_machine(t, &j->message);
+  if (j->scratch != NULL && j->machines[0] != NULL) return j;
+  if (j->scratch == NULL) diag_at(l, NO_SPAN, out_of_memory);
+  else module_failed(l, "target machine", j->message);
+  release(j);
+  return NULL;
 }
 
-// Registering targets writes LLVM's globals: once a process.
-static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
-
-static void register_targets(void) {
-  LLVMInitializeX86TargetInfo();
-  LLVMInitializeX86Target();
-  LLVMInitializeX86TargetMC();
-  LLVMInitializeX86AsmPrinter();
-}
-
-static const char triple[] = "x86_64-unknown-linux-gnu";
-
-static bool failed(diag_list *l, const char *what, const char *text) {
-  diag_at(l, NO_SPAN, codegen_llvm, what, text == NULL ? "no reason given" : text);
-  return false;
-}
-
-static bool open_session(session *s, diag_list *l, const target *t) {
-  pthread_once(&targets_once, register_targets);
-  LLVMTargetRef machine_class;
-  if (LLVMGetTargetFromTriple(triple, &machine_class, &s->message)) return failed(l, "target", s->message);
-  // 512-bit vectors are what the schedules count on
-  const char *features = t->vector_bytes == 64 ? "-prefer-256-bit" : "";
-  s->machine = LLVMCreateTargetMachine(machine_class, triple, t->name, features, LLVMCodeGenLevelLess, LLVMRelocPIC,
-                                       LLVMCodeModelDefault);
-  if (s->machine == NULL) return failed(l, "target machine", t->name);
-  s->ctx = LLVMContextCreate();
-  LLVMContextSetDiagnosticHandler(s->ctx, on_diagnostic, s);
-  s->mod = LLVMModuleCreateWithNameInContext("nnc", s->ctx);
-  s->b = LLVMCreateBuilderInContext(s->ctx);
-  s->hoist = LLVMCreateBuilderInContext(s->ctx);
-  s->layout = LLVMCreateTargetDataLayout(s->machine);
-  LLVMSetTarget(s->mod, triple);
-  LLVMSetModuleDataLayout(s->mod, s->layout);
-  return true;
-}
-
-// -- emission --
-
-static cg emitter(const session *s, arena *a, diag_list *l, const target *t) {
-  return (cg){.a = a,
-              .l = l,
-              .t = t,
-              .ctx = s->ctx,
-              .mod = s->mod,
-              .b = s->b,
-              .hoist = s->hoist,
-              .i1 = LLVMInt1TypeInContext(s->ctx),
-              .i8 = LLVMInt8TypeInContext(s->ctx),
-              .i16 = LLVMInt16TypeInContext(s->ctx),
-              .i32 = LLVMInt32TypeInContext(s->ctx),
-              .i64 = LLVMInt64TypeInContext(s->ctx),
-              .f32 = LLVMFloatTypeInContext(s->ctx),
-              .f64 = LLVMDoubleTypeInContext(s->ctx),
-              .ptr = LLVMPointerTypeInContext(s->ctx, 0),
-              .void_type = LLVMVoidTypeInContext(s->ctx),
-              .vl = t->vector_bytes / 4};
-}
-
-static bool check_module(session *s, diag_list *l) {
-#ifdef NDEBUG
-  (void)s;
-  (void)l;
-  return true;
-#else
-  if (LLVMVerifyModule(s->mod, LLVMReturnStatusAction, &s->message)) return failed(l, "module", s->message);
-  LLVMDisposeMessage(s->message); // empty, but there
-  s->message = NULL;
-  return true;
-#endif
-}
-
-static bool emit_kernels(session *s, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels,
-                         size_t *scratch_bytes) {
-  if (setjmp(*arena_guard(s->scratch)) != 0) {
+static bool emit(job *j, unit *u, diag_list *l, size_t n, kir_kernel *const *kernels, size_t *scratch_bytes) {
+  if (setjmp(*arena_guard(j->scratch)) != 0) {
     diag_at(l, NO_SPAN, out_of_memory);
     return false;
   }
-  cg g = emitter(s, s->scratch, l, t);
-  for (size_t i = 0; i < n; i++) {
-    if (!cg_kernel(&g, kernels[i], &scratch_bytes[i])) return false;
+  return module_emit(&u->m, j->scratch, l, j->t, j->machines[0], n, kernels, scratch_bytes);
+}
+
+// -- threads --
+
+static size_t count_instructions(LLVMModuleRef mod) {
+  size_t n = 0;
+  for (LLVMValueRef f = LLVMGetFirstFunction(mod); f; f = LLVMGetNextFunction(f))
+    for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
+      for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+  return n;
+}
+
+static int by_size(const void *x, const void *y) {
+  size_t a = (*(unit *const *)x)->n_instructions, b = (*(unit *const *)y)->n_instructions;
+  return a > b ? -1 : a < b;
+}
+
+static void generate_some(void *user, int64_t begin, int64_t end, unsigned worker) {
+  job *j = user;
+  char *why = NULL;
+  if (j->machines[worker] == NULL) j->machines[worker] = module_machine(j->t, &why);
+  if (why != NULL) LLVMDisposeMessage(why); // the first machine could be made: so can this one
+  for (int64_t i = begin; i < end; i++) {
+    unit *u = j->largest_first[i];
+    u->ok = j->machines[worker] != NULL && module_generate(&u->m, j->machines[worker], LLVMObjectFile);
   }
-  return check_module(s, l);
 }
 
-// Object or assembly in s->result.
-static bool generate(session *s, diag_list *l, LLVMCodeGenFileType kind) {
-  if (LLVMTargetMachineEmitToMemoryBuffer(s->machine, s->mod, kind, &s->message, &s->result)) {
-    return failed(l, "code generation", s->message);
+static bool generate_all(job *j, diag_list *l, const llvm_threads *threads) {
+  for (size_t i = 0; i < j->n_units; i++) {
+    j->units[i].n_instructions = count_instructions(j->units[i].m.mod);
+    j->largest_first[i] = &j->units[i];
   }
-  return s->error[0] == '\0' ? true : failed(l, "code generation", s->error);
+  qsort(j->largest_first, j->n_units, sizeof(unit *), by_size);
+  if (threads != NULL) threads->run(threads->pool, (int64_t)j->n_units, 1, generate_some, j);
+  else generate_some(j, 0, (int64_t)j->n_units, 0);
+  for (size_t i = 0; i < j->n_units; i++) {
+    const llvm_module *m = &j->units[i].m;
+    if (!j->units[i].ok) return module_failed(l, "code generation", m->error[0] ? m->error : m->message);
+  }
+  return true;
 }
 
-static session *new_session(arena *a, diag_list *l) {
-  session *s = ARENA_NEW(a, session);
-  arena_defer(a, release, s);
-  s->scratch = arena_new(arena_source(a));
-  if (s->scratch == NULL) diag_at(l, NO_SPAN, out_of_memory);
-  return s->scratch == NULL ? NULL : s;
+static const str *take_objects(arena *a, const job *j) {
+  str *objects = ARENA_ARRAY(a, str, j->n_units);
+  for (size_t i = 0; i < j->n_units; i++) {
+    LLVMMemoryBufferRef b = j->units[i].m.result;
+    size_t size = LLVMGetBufferSize(b);
+    objects[i] = (str){arena_copy(a, LLVMGetBufferStart(b), size), size};
+  }
+  return objects;
 }
 
-static bool backend_compile(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels,
-                            llvm_object *out) {
+static bool backend_compile(arena *a, diag_list *l, const target *t, const llvm_threads *threads, size_t n,
+                            kir_kernel *const *kernels, llvm_objects *out) {
   size_t *scratch_bytes = ARENA_ARRAY(a, size_t, n);
-  session *s = new_session(a, l);
-  bool ok = s != NULL && open_session(s, l, t) && emit_kernels(s, l, t, n, kernels, scratch_bytes) &&
-            generate(s, l, LLVMObjectFile);
-  if (ok) {
-    size_t size = LLVMGetBufferSize(s->result);
-    *out = (llvm_object){{arena_copy(a, LLVMGetBufferStart(s->result), size), size}, n, scratch_bytes};
-  }
-  if (s != NULL) release(s);
+  job *j = open_job(a, l, t, n, threads == NULL ? 1 : threads->n_threads);
+  bool ok = j != NULL;
+  for (size_t i = 0; i < n && ok; i++) ok = emit(j, &j->units[i], l, 1, &kernels[i], &scratch_bytes[i]);
+  ok = ok && generate_all(j, l, threads);
+  if (ok) *out = (llvm_objects){n, take_objects(a, j), scratch_bytes};
+  if (j != NULL) release(j);
   return ok;
 }
+
+// -- text --
 
 static bool backend_dump(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels, bool assembly,
                          strbuf *out) {
   size_t *scratch_bytes = ARENA_ARRAY(a, size_t, n);
-  session *s = new_session(a, l);
-  bool ok = s != NULL && open_session(s, l, t) && emit_kernels(s, l, t, n, kernels, scratch_bytes);
+  job *j = open_job(a, l, t, 1, 1);
+  if (j == NULL) return false;
+  llvm_module *m = &j->units[0].m;
+  bool ok = emit(j, &j->units[0], l, n, kernels, scratch_bytes);
   if (ok && assembly) {
-    ok = generate(s, l, LLVMAssemblyFile);
-    if (ok) sb_bytes(out, LLVMGetBufferStart(s->result), LLVMGetBufferSize(s->result));
+    ok = module_generate(m, j->machines[0], LLVMAssemblyFile);
+    if (ok) sb_bytes(out, LLVMGetBufferStart(m->result), LLVMGetBufferSize(m->result));
+    else module_failed(l, "code generation", m->error[0] ? m->error : m->message);
   } else if (ok) {
-    s->message = LLVMPrintModuleToString(s->mod);
-    sb_z(out, s->message);
+    m->message = LLVMPrintModuleToString(m->mod);
+    sb_z(out, m->message);
   }
-  if (s != NULL) release(s);
+  release(j);
   return ok;
 }
 

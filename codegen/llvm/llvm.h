@@ -15,24 +15,34 @@
 #include "ir/kir.h"
 #include "ir/target.h"
 
-enum { NNC_LLVM_ABI = 2 };
+enum { NNC_LLVM_ABI = 3 };
 
 typedef void (*kernel_fn)(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end,
                           void *scratch, int64_t *fault);
 
-typedef struct llvm_object { // in the arena passed in
-  str bytes;                 // ELF relocatable
+typedef struct llvm_objects { // in the arena passed in
   size_t n_kernels;
-  const size_t *scratch_bytes; // [n_kernels], in order of the kernels given
-} llvm_object;
+  const str *object;           // [n_kernels]: an ELF relocatable for each kernel given, in their order
+  const size_t *scratch_bytes; // [n_kernels]
+} llvm_objects;
+
+// Threads of the caller: `run` calls fn(user, begin, end, worker) until every item of [0, n_items) is done once, on up
+// to n_threads threads at a time, worker < n_threads telling them apart.
+typedef struct llvm_threads {
+  void (*run)(void *pool, int64_t n_items, int64_t chunk,
+              void (*fn)(void *user, int64_t begin, int64_t end, unsigned worker), void *user);
+  void *pool;
+  unsigned n_threads;
+} llvm_threads;
 
 typedef struct llvm_backend {
   uint32_t abi;        // NNC_LLVM_ABI
   const char *version; // "19.1.7"
-  // Compiles kernels (verified; distinct names) into one object for `t`. `hidden`: symbols get hidden visibility. false
-  // after diagnostics.
-  bool (*compile)(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels, llvm_object *out);
-  // Text of the same module: LLVM IR (assembly false) or target assembly (true).
+  // Compiles kernels (verified; distinct names) for `t`; their symbols are hidden. Each becomes an object of its own,
+  // so the bytes do not depend on threads (NULL: the calling thread alone). false after diagnostics.
+  bool (*compile)(arena *a, diag_list *l, const target *t, const llvm_threads *threads, size_t n,
+                  kir_kernel *const *kernels, llvm_objects *out);
+  // Text of the same kernels, in one module: LLVM IR (assembly false) or target assembly (true).
   bool (*dump)(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels, bool assembly,
                strbuf *out);
 } llvm_backend;

@@ -59,9 +59,9 @@ kir_kernel *llvm_kernel_file(llvm_run *f, const char *name) {
 }
 
 llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k) {
-  llvm_object o;
-  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
-  const loaded_code *code = code_load(f->a, &f->l, o.bytes);
+  llvm_objects o;
+  if (!f->llvm->compile(f->a, &f->l, target_find(level), NULL, 1, &k, &o)) fail_msg("%s", llvm_messages(f));
+  const loaded_code *code = code_load(f->a, &f->l, o.object[0]);
   void *p = code ? code_find(code, &f->l, k->name) : NULL;
   if (p == NULL) fail_msg("%s", llvm_messages(f));
   llvm_code c = {.k = k, .level = level};
@@ -237,9 +237,9 @@ const char llvm_add_one[] = "kernel add_one in x f32[n] out y f32[n] grid i: n f
                             "%0 = load x[i] : f32 1x1\n%1 = const 1 : f32 1x1\n%2 = add %0, %1\nstore y[i] = %2\n}\n";
 
 str llvm_bytes(llvm_run *f, const char *level, kir_kernel *k) {
-  llvm_object o;
-  if (!f->llvm->compile(f->a, &f->l, target_find(level), 1, &k, &o)) fail_msg("%s", llvm_messages(f));
-  return o.bytes;
+  llvm_objects o;
+  if (!f->llvm->compile(f->a, &f->l, target_find(level), NULL, 1, &k, &o)) fail_msg("%s", llvm_messages(f));
+  return o.object[0];
 }
 
 bool llvm_reported(llvm_run *f, diag_id id, const char *part) {

@@ -118,6 +118,42 @@ static void survives_damage(void **state) {
   }
 }
 
+// -- merging --
+
+static size_t count_name(str bytes, const char *name) {
+  size_t n = 0, length = strlen(name) + 2;
+  const char *quoted = name - 1; // with the NUL before it
+  for (size_t i = 0; i + length <= bytes.n; i++) n += memcmp(bytes.p + i, quoted, length) == 0;
+  return n;
+}
+
+// Code, constants and calls of each part work in the whole; what both need is named once.
+static void merges(void **state) {
+  llvm_run *f = *state;
+  kir_kernel *again = llvm_parse(f, sines);
+  again->name = "again";
+  const str objects[] = {llvm_bytes(f, "x86-64", llvm_parse(f, sines)),
+                         llvm_bytes(f, "x86-64", llvm_parse(f, llvm_add_one)), llvm_bytes(f, "x86-64", again)};
+  str whole, once_more;
+  assert_true(elf_merge(f->a, 3, objects, &whole));
+  assert_int_equal(count_name(whole, "\0sin" + 1), 1);
+  assert_true(elf_merge(f->a, 1, &whole, &once_more));
+  const str both[] = {whole, once_more};
+  for (int i = 0; i < 2; i++) {
+    const loaded_code *code = code_load(f->a, &f->l, both[i]);
+    if (!code) fail_msg("%s", llvm_messages(f));
+    double x[4] = {0, 0.5, 1, 2}, y[4];
+    int64_t fault = 0;
+    const char *const names[] = {"sines", "again"};
+    for (int n = 0; n < 2; n++) {
+      memset(y, 0, sizeof y);
+      find(f, code, names[n])((void *[]){x, y}, NULL, NULL, 0, 1, NULL, &fault);
+      for (int k = 0; k < 4; k++) assert_true(y[k] == libm_find("sin")->of_one(x[k]));
+    }
+    add_one_runs(find(f, code, "add_one"));
+  }
+}
+
 // -- libraries --
 
 extern char **environ;
@@ -140,11 +176,13 @@ static const char *link_model(llvm_run *f, scratch *w, bool has_weights) {
   static const char *const names[] = {"add_one", "add_one", "other"};
   kir_kernel *kernels[] = {llvm_parse(f, llvm_add_one), llvm_parse(f, llvm_add_one)};
   kernels[1]->name = "other";
-  llvm_object code;
-  assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64"), 2, kernels, &code));
+  llvm_objects objects;
+  str code;
+  assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64"), NULL, 2, kernels, &objects));
+  assert_true(elf_merge(f->a, 2, objects.object, &code));
   str model = model_object(
       f->a, &(model_parts){RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"), (const uint64_t[]){7, 8}, has_weights});
-  const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code.bytes),
+  const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code),
              *b = write_file(w, "model.o", model),
              *script = write_file(w, "weights.ld", str_of(has_weights ? elf_weights_script : ""));
   char *args[] = {str_fmt(w->a, "ld"),
@@ -215,8 +253,8 @@ static void weights_are_appended(void **state) {
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, llvm_setup, llvm_teardown)
-  const struct CMUnitTest tests[] = {TEST(loads_and_runs),      TEST(calls_libm),      TEST(code_is_not_writable),
-                                     TEST(knows_libm_only),     TEST(survives_damage), TEST(models_link),
-                                     TEST(weights_are_appended)};
+  const struct CMUnitTest tests[] = {TEST(loads_and_runs),  TEST(calls_libm),          TEST(code_is_not_writable),
+                                     TEST(knows_libm_only), TEST(survives_damage),     TEST(merges),
+                                     TEST(models_link),     TEST(weights_are_appended)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

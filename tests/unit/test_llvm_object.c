@@ -12,6 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "runtime/pool.h"
+
 // -- objects --
 
 typedef struct symbols {
@@ -99,20 +101,22 @@ static void test_dump(void **state) {
 
 static void test_refusals(void **state) {
   llvm_run *f = *state;
-  llvm_object o;
+  llvm_objects o;
   kir_kernel *k = llvm_parse(
       f, "kernel gpu in x f32[16] out y f32[16] workers w: 16\n{\n%0 = load x[w] : f32 1x1\nstore y[w] = %0\n}\n");
-  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), NULL, 1, &k, &o));
   assert_true(llvm_reported(f, DIAG_ID_codegen_workers, "16"));
   k = llvm_parse(
       f, "kernel big out y f32[1] group S f32[1000000,1000000]\n{\n%0 = const 0 : f32 1x1\nstore S[0, 0] = %0\n}\n");
-  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, &k, &o));
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), NULL, 1, &k, &o));
   assert_true(llvm_reported(f, DIAG_ID_codegen_scratch, "`S`"));
   kir_kernel *twice[] = {llvm_parse(f, llvm_add_one), llvm_parse(f, llvm_add_one)};
-  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 2, twice, &o));
+  strbuf ir;
+  sb_init(&ir, f->a);
+  assert_false(f->llvm->dump(f->a, &f->l, target_find("x86-64-v3"), 2, twice, false, &ir)); // one module
   assert_true(llvm_reported(f, DIAG_ID_codegen_name, "add_one"));
   twice[0]->name = "pow"; // of libm
-  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), 1, twice, &o));
+  assert_false(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), NULL, 1, twice, &o));
   assert_true(llvm_reported(f, DIAG_ID_codegen_name, "pow"));
 }
 
@@ -151,6 +155,34 @@ static void test_threads(void **state) {
   }
 }
 
+static void run_on_pool(void *pool, int64_t n_items, int64_t chunk,
+                        void (*fn)(void *user, int64_t begin, int64_t end, unsigned worker), void *user) {
+  rt_pool_run(pool, n_items, chunk, fn, user);
+}
+
+// One compile on three threads gives the bytes of one thread, kernel by kernel.
+static void test_parallel(void **state) {
+  llvm_run *f = *state;
+  static const char *const names[] = {"softmax", "attention_cpu", "softmax", "attention_cpu", "softmax"};
+  enum { N = sizeof names / sizeof *names };
+  kir_kernel *k[N];
+  for (size_t i = 0; i < N; i++) {
+    k[i] = llvm_kernel_file(f, names[i]);
+    k[i]->name = str_fmt(f->a, "k%zu", i);
+  }
+  llvm_objects alone, together;
+  rt_pool *pool = rt_pool_new(3);
+  const llvm_threads threads = {run_on_pool, pool, rt_pool_threads(pool)};
+  assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), NULL, N, k, &alone));
+  assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64-v3"), &threads, N, k, &together));
+  rt_pool_free(pool);
+  for (size_t i = 0; i < N; i++) {
+    assert_int_equal(alone.object[i].n, together.object[i].n);
+    assert_memory_equal(alone.object[i].p, together.object[i].p, alone.object[i].n);
+    assert_int_equal(alone.scratch_bytes[i], together.scratch_bytes[i]);
+  }
+}
+
 // -- memory failure: every allocation refused once; nothing stays behind --
 
 typedef struct attempt {
@@ -162,9 +194,9 @@ typedef struct attempt {
 
 static void try_compile(arena *a, void *user) {
   attempt *t = user;
-  llvm_object o;
+  llvm_objects o;
   diag_init(&t->l, a);
-  t->ok = t->f->llvm->compile(a, &t->l, target_find("x86-64"), 1, &t->k, &o);
+  t->ok = t->f->llvm->compile(a, &t->l, target_find("x86-64"), NULL, 1, &t->k, &o);
 }
 
 static void test_memory_failure(void **state) {
@@ -190,8 +222,8 @@ static void test_memory_failure(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, llvm_setup, llvm_teardown)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(test_kernels_are_hidden), TEST(test_what_kernels_call), TEST(test_dump),
-      TEST(test_refusals),           TEST(test_threads),           TEST(test_memory_failure)};
+  const struct CMUnitTest tests[] = {TEST(test_kernels_are_hidden), TEST(test_what_kernels_call), TEST(test_dump),
+                                     TEST(test_refusals),           TEST(test_threads),           TEST(test_parallel),
+                                     TEST(test_memory_failure)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

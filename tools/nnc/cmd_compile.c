@@ -69,7 +69,7 @@ static bool advance(compile_job *j, emit_kind kind) {
 static bool emit(cli *c, compile_job *j, emit_kind kind, const char *path) {
   if (!advance(j, kind)) return false;
   if (kind == EMIT_so) return emit_library(c, j, path);
-  if (kind == EMIT_obj) return file_write(j->a, &j->diags, path, j->object.bytes, 0644);
+  if (kind == EMIT_obj) return file_write(j->a, &j->diags, path, j->object, 0644);
   strbuf text;
   sb_init(&text, c->a);
   if (!emit_text(j, kind, &text)) return false;

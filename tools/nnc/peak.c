@@ -51,8 +51,9 @@ static void run_points(void *user, int64_t begin, int64_t end, unsigned worker) 
 static kernel_fn compile_peak(cli *c, compile_job *j) {
   kir_kernel *k = peak_kernel(c->a, &j->diags, j->target);
   const llvm_backend *llvm = compile_open_llvm(j);
-  if (!llvm || !kir_verify(k, &j->diags) || !llvm->compile(c->a, &j->diags, j->target, 1, &k, &j->object)) return NULL;
-  const loaded_code *code = code_load(c->a, &j->diags, j->object.bytes);
+  llvm_objects o;
+  if (!llvm || !kir_verify(k, &j->diags) || !llvm->compile(c->a, &j->diags, j->target, NULL, 1, &k, &o)) return NULL;
+  const loaded_code *code = code_load(c->a, &j->diags, o.object[0]);
   void *f = code ? code_find(code, &j->diags, k->name) : NULL;
   kernel_fn kernel;
   memcpy(&kernel, &f, sizeof kernel);
