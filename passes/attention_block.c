@@ -14,7 +14,7 @@ static void stat_store(flash *x, kir_builder *b, uint32_t which, const idx *at, 
   kir_store(b, x->stat[which], &at, t, 1, x->cols, kir_always);
 }
 
-static kir_stmt *open_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step) {
+kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step) {
   return kir_for(b, name, idx_int(b->k->ix, 0), hi, step, 1, 0, NULL);
 }
 
@@ -27,9 +27,9 @@ static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
   uint32_t lanes = x->g->c->target->vector_bytes / 4, rows = x->depth % lanes == 0 ? lanes : 1;
-  kir_stmt *columns = open_loop(b, "j", x->len, x->cols);
+  kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
   kir_builder in_columns = kir_for_body(b, columns);
-  kir_stmt *depths = open_loop(&in_columns, "d", idx_int(kc, x->depth), rows);
+  kir_stmt *depths = flash_loop(&in_columns, "d", idx_int(kc, x->depth), rows);
   kir_builder body = kir_for_body(&in_columns, depths);
   const idx *j = idx_of(kc, columns->var), *d = idx_of(kc, depths->var);
   splice s = *outer;
@@ -50,9 +50,9 @@ static void stage_keys(flash *x, const splice *outer, kir_builder *b, kir_buffer
                        int64_t width, uint32_t cols) {
   idx_ctx *kc = x->g->k->ix;
   const idx *c = idx_of(kc, x->g->k->c);
-  kir_stmt *keys = open_loop(b, "n", idx_sub(kc, x->ke, x->kb), 1);
+  kir_stmt *keys = flash_loop(b, "n", idx_sub(kc, x->ke, x->kb), 1);
   kir_builder in_keys = kir_for_body(b, keys);
-  kir_stmt *columns = open_loop(&in_keys, "e", idx_int(kc, width), cols);
+  kir_stmt *columns = flash_loop(&in_keys, "e", idx_int(kc, width), cols);
   kir_builder body = kir_for_body(&in_keys, columns);
   const idx *n = idx_of(kc, keys->var), *at = idx_add(kc, idx_of(kc, columns->var), c);
   splice s = *outer;
@@ -68,18 +68,23 @@ static void stage_keys(flash *x, const splice *outer, kir_builder *b, kir_buffer
   kir_for_end(keys, NULL);
 }
 
+void flash_stage_keys(flash *x, const splice *outer, kir_builder *b) {
+  if (x->ks) stage_keys(x, outer, b, x->ks, x->n.root[ROOT_k], x->a.depth, x->depth, x->cols);
+  if (x->vs) stage_keys(x, outer, b, x->vs, x->n.root[ROOT_v], x->col->s, x->width, x->out_cols);
+}
+
 static void clear(flash *x, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *columns = open_loop(b, "j", x->len, x->cols);
+  kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
   kir_builder body = kir_for_body(b, columns);
   const idx *at = idx_add(kc, idx_of(kc, columns->var), c);
-  stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
-  stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
+  if (x->stat[STAT_top]) stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
+  if (x->stat[STAT_sum]) stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
   kir_for_end(columns, NULL);
-  kir_stmt *tiles = open_loop(b, "i", x->len, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
-  kir_stmt *out = open_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
+  kir_stmt *out = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder in_out = kir_for_body(&in_tiles, out);
   const idx *to[] = {idx_add(kc, idx_of(kc, tiles->var), r), idx_add(kc, idx_of(kc, out->var), c)};
   kir_store(&in_out, x->acc, to, kir_const(&in_out, f32_of(0), 1, 1), x->rows, x->out_cols, kir_always);
@@ -89,12 +94,12 @@ static void clear(flash *x, kir_builder *b) {
 
 // -- one block of keys --
 
-// st[key, query] for a column of queries: keys past the block's end are -inf.
+// st[key, query] for a column of queries. Keys past the block's end weigh nothing.
 static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c), *n = idx_sub(kc, x->ke, x->kb);
-  kir_stmt *tiles = open_loop(b, "i", n, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", n, x->rows);
   kir_builder body = kir_for_body(b, tiles);
   const idx *i = idx_of(kc, tiles->var), *here = idx_add(kc, i, r);
   const idx *key = idx_add(kc, x->kb, idx_min(kc, here, idx_addi(kc, n, -1)));
@@ -124,8 +129,9 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   s.b = &body;
   s.acc = map_new(g->c->a);
   map_put_ptr(s.acc, &x->a.dot->out[0], kir_convert(&body, dot->result[0], x->a.dot->out[0].type.dt));
+  double nothing = x->a.kind == ATTENTION_softmax ? -INFINITY : 0;
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, n, here), -1)};
-  kir_tile *t = kir_select(&body, f32_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), f32_of(-INFINITY));
+  kir_tile *t = kir_select(&body, f32_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), f32_of(nothing));
   const idx *to[] = {here, idx_add(kc, j, c)};
   kir_store(&body, x->st, to, t, x->rows, x->cols, kir_always);
   kir_for_end(tiles, NULL);
@@ -179,55 +185,90 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
   stat_store(x, b, STAT_scale, column, scale);
 }
 
-// acc = acc · scale + st · v
-static void mix(flash *x, const splice *outer, kir_builder *b) {
+// The sum of the block's weights, without a softmax.
+static void sum_weights(flash *x, kir_builder *b, const idx *j) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *column = idx_add(kc, j, idx_of(kc, x->g->k->c));
+  kir_tile *sum = stat_load(x, b, STAT_sum, column, 1, x->cols);
+  kir_stmt *keys = kir_for(b, "n", idx_int(kc, 0), idx_sub(kc, x->ke, x->kb), 1, 2, 1, &sum);
+  kir_builder body = kir_for_body(b, keys);
+  const idx *at[] = {idx_of(kc, keys->var), column};
+  kir_tile *next =
+      kir_op2(&body, OP_add, keys->carry[0], kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0)));
+  kir_for_end(keys, &next);
+  stat_store(x, b, STAT_sum, column, keys->result[0]);
+}
+
+// -- products --
+
+void flash_multiply(const flash_product *p, kir_builder *b) {
+  flash *x = p->x;
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *columns = open_loop(b, "e", idx_int(kc, x->width), x->out_cols);
+  kir_stmt *columns = flash_loop(b, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder in_columns = kir_for_body(b, columns);
-  kir_stmt *tiles = open_loop(&in_columns, "i", x->len, x->rows);
+  kir_stmt *tiles = flash_loop(&in_columns, "i", p->rows, x->rows);
   kir_builder body = kir_for_body(&in_columns, tiles);
   const idx *i = idx_of(kc, tiles->var), *e = idx_add(kc, idx_of(kc, columns->var), c);
-  const idx *query = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, x->len, -1)), *to[] = {idx_add(kc, i, r), e};
-  kir_tile *acc = kir_load(&body, x->acc, to, x->rows, x->out_cols, kir_always, f32_of(0));
-  acc = kir_op2(&body, OP_mul, acc, stat_load(x, &body, STAT_scale, query, x->rows, 1));
-  kir_stmt *keys = kir_for(&body, "n", x->kb, x->ke, 1, 2, 1, &acc);
-  kir_builder in_keys = kir_for_body(&body, keys);
-  const idx *key = idx_of(kc, keys->var), *row = idx_sub(kc, key, x->kb), *p_at[] = {row, query};
-  kir_tile *p = kir_load(&in_keys, x->st, p_at, x->rows, 1, kir_always, f32_of(0)), *v;
-  if (x->vs) {
-    const idx *v_at[] = {row, e};
-    v = kir_load(&in_keys, x->vs, v_at, 1, x->out_cols, kir_always, f32_of(0));
-  } else {
-    splice s = *outer;
-    s.b = &in_keys;
-    s.rows = 1;
-    s.cols = x->out_cols;
-    splice_bind(&s, x->a.key, key);
-    splice_bind(&s, x->col->s, e);
-    v = f32_tile(&s, x->n.root[ROOT_v]);
-  }
-  kir_tile *next = kir_dot(&in_keys, keys->carry[0], p, v, "fma");
-  kir_for_end(keys, &next);
-  kir_store(&body, x->acc, to, keys->result[0], x->rows, x->out_cols, kir_always);
+  const idx *row = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, p->rows, -1)), *to[] = {idx_add(kc, i, r), e};
+  kir_tile *acc = p->fresh ? kir_const(&body, f32_of(0), x->rows, x->out_cols)
+                           : kir_load(&body, p->to, to, x->rows, x->out_cols, kir_always, f32_of(0));
+  if (p->scale) acc = kir_op2(&body, OP_mul, acc, kir_load(&body, p->scale, &row, x->rows, 1, kir_always, f32_of(0)));
+  kir_stmt *sum = kir_for(&body, "n", p->lo, p->hi, 1, 2, 1, &acc);
+  kir_builder in_sum = kir_for_body(&body, sum);
+  const idx *n = idx_of(kc, sum->var);
+  kir_tile *left = p->left(p, &in_sum, n, row), *right = p->right(p, &in_sum, n, e);
+  kir_tile *next = kir_dot(&in_sum, sum->carry[0], left, right, "fma");
+  kir_for_end(sum, &next);
+  kir_store(&body, p->to, to, sum->result[0], x->rows, x->out_cols, kir_always);
   kir_for_end(tiles, NULL);
   kir_for_end(columns, NULL);
 }
 
+kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, const idx *e) {
+  flash *x = p->x;
+  if (x->vs) {
+    const idx *at[] = {idx_sub(x->g->k->ix, key, x->kb), e};
+    return kir_load(b, x->vs, at, 1, x->out_cols, kir_always, f32_of(0));
+  }
+  splice s = *p->outer;
+  s.b = b;
+  s.rows = 1;
+  s.cols = x->out_cols;
+  splice_bind(&s, x->a.key, key);
+  splice_bind(&s, x->col->s, e);
+  return f32_tile(&s, x->n.root[ROOT_v]);
+}
+
+static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, const idx *query) {
+  const idx *at[] = {idx_sub(p->x->g->k->ix, key, p->x->kb), query};
+  return kir_load(b, p->x->st, at, p->x->rows, 1, kir_always, f32_of(0));
+}
+
 static void all_keys(flash *x, const splice *s, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
+  bool softmax = x->a.kind == ATTENTION_softmax;
   kir_stmt *blocks = kir_for(b, "kb", x->start, x->end, NB, 1, 0, NULL);
   kir_builder body = kir_for_body(b, blocks);
   x->kb = idx_of(kc, blocks->var);
   x->ke = idx_min(kc, x->end, idx_addi(kc, x->kb, NB));
-  if (x->ks) stage_keys(x, s, &body, x->ks, x->n.root[ROOT_k], x->a.depth, x->depth, x->cols);
-  if (x->vs) stage_keys(x, s, &body, x->vs, x->n.root[ROOT_v], x->col->s, x->width, x->out_cols);
-  kir_stmt *columns = open_loop(&body, "j", x->len, x->cols);
+  flash_stage_keys(x, s, &body);
+  kir_stmt *columns = flash_loop(&body, "j", x->len, x->cols);
   kir_builder in_columns = kir_for_body(&body, columns);
   scores(x, s, &in_columns, idx_of(kc, columns->var));
-  weights(x, s, &in_columns, idx_of(kc, columns->var));
+  if (softmax) weights(x, s, &in_columns, idx_of(kc, columns->var));
+  else if (x->a.sum) sum_weights(x, &in_columns, idx_of(kc, columns->var));
   kir_for_end(columns, NULL);
-  mix(x, s, &body);
+  flash_multiply(&(flash_product){.x = x,
+                                  .outer = s,
+                                  .to = x->acc,
+                                  .rows = x->len,
+                                  .lo = x->kb,
+                                  .hi = x->ke,
+                                  .scale = softmax ? x->stat[STAT_scale] : NULL,
+                                  .left = weight,
+                                  .right = flash_value},
+                 &body);
   kir_for_end(blocks, NULL);
 }
 
@@ -237,9 +278,9 @@ static void finish(flash *x, const splice *outer, kir_builder *b) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
-  kir_stmt *tiles = open_loop(b, "i", x->len, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
-  kir_stmt *columns = open_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
+  kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *i = idx_add(kc, idx_of(kc, tiles->var), r), *e = idx_add(kc, idx_of(kc, columns->var), c), *at[] = {i, e};
   splice s = *outer;
@@ -251,11 +292,13 @@ static void finish(flash *x, const splice *outer, kir_builder *b) {
   s.row_tail = idx_addi(kc, idx_sub(kc, x->len, i), -1);
   s.col_tail = x->width % x->out_cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->width), e), -1) : NULL;
   kir_tile *t = kir_load(&body, x->acc, at, x->rows, x->out_cols, kir_always, f32_of(0));
-  kir_tile *sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->rows, 1);
+  kir_tile *sum = NULL;
+  if (x->stat[STAT_sum]) sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->rows, 1);
   s.acc = map_new(g->c->a);
   if (x->a.sum) {
+    if (x->n.root[ROOT_sum_factor]) sum = kir_op2(&body, OP_mul, sum, f32_tile(&s, x->n.root[ROOT_sum_factor]));
     map_put_ptr(s.acc, x->a.sum, kir_convert(&body, sum, x->a.sum->type.dt));
-  } else {
+  } else if (x->a.kind == ATTENTION_softmax) {
     kir_tile *nothing = kir_op2(&body, OP_eq, sum, kir_const(&body, f32_of(0), 1, 1));
     t = kir_op2(&body, OP_div, t, sum);
     if (x->a.empty_is_zero)
@@ -272,6 +315,7 @@ static void finish(flash *x, const splice *outer, kir_builder *b) {
 void flash_block(flash *x, const splice *outer, kir_builder *b) {
   stage_queries(x, outer, b);
   clear(x, b);
-  all_keys(x, outer, b);
+  if (x->state) flash_read_state(x, b);
+  if (x->start != x->end) all_keys(x, outer, b); // else the state holds every key
   finish(x, outer, b);
 }

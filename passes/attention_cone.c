@@ -30,9 +30,15 @@ bool attention_in_cone(const attention_cone *c, const ir_node *n) {
   return found;
 }
 
-// The seen nodes that depend on dot; false when they are too many, or no exponential is among them.
+bool attention_is_after(const ir_node *mix, const ir_node *reader) {
+  const ir_value *v = &mix->out[0];
+  return reader && reader->in[0] != reader->in[reader->n_in - 1] &&
+         ((reader->op == OP_div && reader->in[0] == v) ||
+          (reader->op == OP_mul && (reader->in[0] == v || reader->in[1] == v)));
+}
+
+// The seen nodes that depend on dot; false when they are too many.
 static bool collect(const back_walk *w, attention_cone *c) {
-  bool has_exp = false;
   for (uint32_t i = 0; i < w->n; i++) {
     const ir_node *n = w->node[i];
     bool in = false;
@@ -40,9 +46,9 @@ static bool collect(const back_walk *w, attention_cone *c) {
     if (!in) continue;
     if (c->n == ATTENTION_MAX_CONE) return false;
     c->node[c->n++] = n;
-    has_exp = has_exp || n->op == OP_exp;
+    c->has_exp = c->has_exp || n->op == OP_exp;
   }
-  return has_exp;
+  return true;
 }
 
 bool attention_cones(arena *a, const ir_node *mix, const ir_node *after,
@@ -50,7 +56,7 @@ bool attention_cones(arena *a, const ir_node *mix, const ir_node *after,
   back_walk w = {.seen = map_new(a)};
   for (uint32_t i = 0; i < mix->n_in; i++) walk_back(&w, mix->in[i]);
   map_put_ptr(w.seen, mix, &w);
-  if (after) walk_back(&w, after->in[1]);
+  if (after) walk_back(&w, after->in[after->in[0] == &mix->out[0]]);
   for (uint32_t i = 0; i < w.n_dots; i++) {
     attention_cone c = {.dot = w.dot[i], .mix = mix, .after = after};
     if (collect(&w, &c) && each(user, &c)) return true;

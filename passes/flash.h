@@ -1,5 +1,5 @@
-// The state of the attention schedule, shared by its two files: schedule_attention.c (labels, scratch, bounds) and
-// attention_block.c (the loops of one block of queries).
+// The state of the attention schedule, shared by its files: schedule_attention.c (labels, scratch, bounds),
+// attention_block.c (the loops of one block of queries), attention_linear.c (sums over keys taken first).
 #ifndef NNC_PASSES_FLASH_H
 #define NNC_PASSES_FLASH_H
 
@@ -8,7 +8,16 @@
 
 enum { MB = 96, NB = 60, FLASH_MAX_OUTER = 12 };
 enum { STAT_top, STAT_sum, STAT_scale, STATS };
-enum { ROOT_q, ROOT_k, ROOT_v, ROOT_score, ROOT_columns, ROOT_rows, ROOT_facts }; // then facts, then yields
+enum {
+  ROOT_q,
+  ROOT_k,
+  ROOT_v,
+  ROOT_score,
+  ROOT_columns,
+  ROOT_rows,
+  ROOT_sum_factor,
+  ROOT_facts
+}; // then facts, then yields
 
 typedef struct flash {
   lower_group *g;
@@ -21,12 +30,44 @@ typedef struct flash {
   uint32_t rows, cols, out_cols;                     // register tiles: keys or queries, queries, columns of v
   int64_t depth, width;                              // constants
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie
-  const idx *m0, *len;                               // the block's first query, and how many it has
-  const idx *start, *end;                            // its keys
-  const idx *kb, *ke;                                // the keys of the block being computed
+  kir_buffer *state, *total; // linear: Σ_key k · v [depth, width] and Σ_key k [depth] of the keys before the block
+  const idx *m0, *len;       // the block's first query, and how many it has
+  const idx *start, *end;    // its keys; linear: those that the state does not hold
+  const idx *kb, *ke;        // the keys of the block being computed
 } flash;
 
-// Everything a grid point does, once its labels are bound in `outer`: x->m0, len, start and end say for what.
+// -- attention_block.c --
+// Everything for one block of queries, once its labels are bound in `outer`: x->m0, len, start and end say for what.
 void flash_block(flash *x, const splice *outer, kir_builder *b);
+
+// A matrix product in register tiles: to[i, e] = (fresh ? 0 : to[i, e]) · scale[i] + Σ_n left(n, i) · right(n, e).
+typedef struct flash_product {
+  flash *x;
+  const splice *outer;
+  kir_buffer *to;
+  const idx *rows, *lo, *hi; // i in 0..rows, n in lo..hi
+  bool fresh;
+  kir_buffer *scale;                                                                            // or NULL
+  kir_tile *(*left)(const struct flash_product *p, kir_builder *b, const idx *n, const idx *i); // i: a column of rows
+  kir_tile *(*right)(const struct flash_product *p, kir_builder *b, const idx *n, const idx *e);
+} flash_product;
+
+void flash_multiply(const flash_product *p, kir_builder *b);
+kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, const idx *e); // a `right`: v
+kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step);        // from 0
+void flash_stage_keys(flash *x, const splice *outer, kir_builder *b); // ks and vs of kb..ke, where there are any
+
+// -- attention_linear.c --
+// Can the bounds of the keys be followed by a state? They must rise with the query.
+bool flash_state_follows(const flash *x);
+// The kernel's body when sums over keys are taken first, where sizes make that cheaper.
+void flash_linear(flash *x, const splice *outer, kir_builder *b);
+// What a block begins with: acc and sum from the state.
+void flash_read_state(flash *x, kir_builder *b);
+
+// -- schedule_attention.c --
+// The bound that fact i puts on the keys of the queries of the block, the one of its first or last query, whichever
+// leaves more (or fewer): NULL if it is not affine in the query. *from_above: key <= bound, else key >= bound.
+const idx *flash_bound(const flash *x, const splice *outer, uint32_t i, bool loosest, bool *from_above);
 
 #endif

@@ -22,6 +22,7 @@ typedef struct fuse_group {
 
 typedef struct fuse_cone { // an attention
   attention_cone cone;
+  attention_kind kind;
   const ir_node *last;        // mix, or the division after it
   VEC(const ir_node *) nodes; // met so far, in topological order
 } fuse_cone;

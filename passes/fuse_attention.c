@@ -7,13 +7,15 @@
 #include "passes/attention.h"
 #include "passes/fuse.h"
 
-enum { PLANE_OPS = 24 };
+enum { PLANE_OPS = 24, PLANE_FUNCTION = 6 }; // what an exponential and its kin count as
 
 typedef struct attempt {
   fuse_plan *p;
   const attention_cone *c;
   fuse_cone *found;
   const char *why;
+  const map *fixed; // ir_value * of what depends on weights and constants alone
+  bool varies;
 } attempt;
 
 static bool has_label(const ir_map *m, uint32_t operand, uint32_t label) {
@@ -40,14 +42,16 @@ static bool is_plane(const attempt *x, const ir_value *v) {
   return row && own_axis(m, 1, v->type, row);
 }
 
-// Is the plane made of smaller things by few cheap operators?
+// Is the plane made of smaller things by few operators?
 static bool is_recomputed(const attempt *x, const ir_value *v, uint32_t *left) {
   if (!is_plane(x, v)) return true;
   const ir_node *n = v->def;
+  if (n && op_get(n->op)->cls == OPC_leaf && fuse_is_free(x->p, n)) return true;
   bool movement = n && op_get(n->op)->cls == OPC_movement;
-  if (!n || attention_in_cone(x->c, n) || (!movement && !op_is_elementwise(n->op)) || !*left) return false;
-  if (!movement && !fuse_is_cheap(n->op)) return false;
-  --*left;
+  if (!n || attention_in_cone(x->c, n) || (!movement && !op_is_elementwise(n->op))) return false;
+  uint32_t cost = movement || fuse_is_cheap(n->op) ? 1 : PLANE_FUNCTION;
+  if (*left < cost) return false;
+  *left -= cost;
   for (uint32_t i = 0; i < n->n_in; i++)
     if (!is_recomputed(x, n->in[i], left)) return false;
   return true;
@@ -89,6 +93,18 @@ static bool is_closed(const attempt *x) {
   return true;
 }
 
+// Is a scalar made of more than weights? A layer's two products are not attention over its hidden units.
+static void look_for_input(void *user, const sx *e) {
+  attempt *x = user;
+  if (e->kind == SX_load && !map_get_ptr(x->fixed, e->value)) x->varies = true;
+}
+
+static bool varies(attempt *x, form_ctx *f, const sx *e) {
+  x->varies = false;
+  form_walk(f, e, look_for_input, x);
+  return x->varies;
+}
+
 static bool is_taken(const attempt *x) { // by another attention
   bool taken = map_get_ptr(x->p->cones, x->c->dot) || map_get_ptr(x->p->cones, x->c->mix);
   for (uint32_t i = 0; i < x->c->n; i++) taken = taken || map_get_ptr(x->p->cones, x->c->node[i]);
@@ -105,17 +121,19 @@ static bool try_cone(void *user, const attention_cone *c) {
   const char *why = NULL;
   domain_init(p->m, &d, c->mix->out[0].type.rank, c->mix->out[0].type.dim);
   form_ctx *f = form_new(p->a, p->m, classify, x);
-  bool ok = attention_match(f, p->a, p->m, c, d.at, &found, &why);
+  bool ok = attention_match(f, p->a, p->m, c, d.at, &found, &why), softmax = found.kind == ATTENTION_softmax;
+  if (ok && !softmax) ok = varies(x, f, found.k) && varies(x, f, found.v), why = NULL;
   if (ok && !is_closed(x)) ok = false, why = "something else reads the scores or the weights";
   if (ok) ok = attention_fits(f, &found, &d, &why);
   if (!ok) {
-    if (why) x->why = why;
+    if (why && softmax) x->why = why; // two contractions are not always meant as attention
     return false;
   }
   x->found = ARENA_NEW(p->a, fuse_cone);
   x->found->cone = *c;
-  x->found->last = found.sum ? c->after : c->mix;
-  if (!found.sum) x->found->cone.after = NULL;
+  x->found->last = found.with ? found.with : c->mix;
+  x->found->cone.after = found.with;
+  x->found->kind = found.kind;
   map_put_ptr(p->cones, c->dot, x->found);
   map_put_ptr(p->cones, c->mix, x->found);
   map_put_ptr(p->cones, x->found->last, x->found);
@@ -126,12 +144,23 @@ static bool try_cone(void *user, const attention_cone *c) {
   return true;
 }
 
+static map *find_fixed(const fuse_plan *p) {
+  map *fixed = map_new(p->a);
+  for (const ir_node *n = p->graph->body->first; n; n = n->next) {
+    bool all = n->op != OP_state && n->op != OP_random;
+    for (uint32_t i = 0; i < n->n_in; i++) all = all && map_get_ptr(fixed, n->in[i]);
+    for (uint32_t i = 0; i < n->n_out && all; i++) map_put_ptr(fixed, &n->out[i], (void *)(uintptr_t)n);
+  }
+  return fixed;
+}
+
 void fuse_find_attention(fuse_plan *p) {
+  const map *fixed = find_fixed(p);
   for (const ir_node *n = p->graph->body->first; n; n = n->next) {
     if (n->op != OP_contract || !fuse_has_schedule(p->m, n)) continue;
     const ir_node *user = fuse_uses(p, &n->out[0]) == 1 ? map_get_ptr(p->user, &n->out[0]) : NULL;
-    const ir_node *after = user && user->op == OP_div && user->in[0] == &n->out[0] ? user : NULL;
-    attempt x = {.p = p};
+    const ir_node *after = attention_is_after(n, user) ? user : NULL;
+    attempt x = {.p = p, .fixed = fixed};
     if (attention_cones(p->a, n, after, try_cone, &x) || !x.why) continue;
     diag_at(p->m->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, attention_not_tiled, x.why);
   }

@@ -9,6 +9,9 @@
 //     acc = acc·f + Σ_key st · v                    v is read as it lies where its columns stand side by side
 //   out = acc / sum, epilogue, store
 //
+// Weights without a softmax have no statistics; the steps that keep them are left out, and sum is kept where it is read
+// (attention_plain.c). Where they are linear in the scores, attention_linear.c goes over the queries.
+//
 // The first maximum is -FLT_MAX, not -inf: a row that sees nothing then has sum 0 instead of NaN, and one whose scores
 // are all -FLT_MAX (a finite mask) keeps equal weights. Accumulation and statistics are f32.
 #include "passes/flash.h"
@@ -70,22 +73,30 @@ bool attention_fits(form_ctx *f, const attention *a, const domain *d, const char
 
 // -- putting it together --
 
-// Keys that a fact leaves to this block of queries.
-static void bound_keys(flash *x, const splice *outer) {
+const idx *flash_bound(const flash *x, const splice *outer, uint32_t i, bool loosest, bool *from_above) {
   idx_ctx *c = x->g->m->ix, *kc = x->g->k->ix;
+  const sx *fact = x->n.root[ROOT_facts + i];
+  const idx *coef, *rest, *along, *unused;
+  int64_t slope;
+  if (fact->kind != SX_index || !idx_linear(c, fact->at, x->a.key, &coef, &rest)) return NULL;
+  if (!idx_linear(c, rest, x->row->s, &along, &unused) || !idx_is_const(along, &slope)) return NULL;
+  splice s = *outer; // rest is largest at the last query where its slope is positive
+  splice_bind(&s, x->row->s, (slope > 0) == loosest ? idx_addi(kc, idx_add(kc, x->m0, x->len), -1) : x->m0);
+  const idx *bound = splice_index(&s, rest);
+  *from_above = idx_equals_int(coef, -1); // key <= rest; else key >= -rest
+  return *from_above ? bound : idx_scale(kc, bound, -1);
+}
+
+// Keys that the facts leave to this block of queries.
+static void bound_keys(flash *x, const splice *outer) {
+  idx_ctx *kc = x->g->k->ix;
   x->start = idx_int(kc, 0);
   x->end = lower_dim_expr(x->g, x->a.keys);
   for (uint32_t i = 0; i < x->a.n_facts; i++) {
-    const sx *fact = x->n.root[ROOT_facts + i];
-    const idx *coef, *rest, *along, *unused;
-    int64_t slope;
-    if (fact->kind != SX_index || !idx_linear(c, fact->at, x->a.key, &coef, &rest)) continue;
-    if (!idx_linear(c, rest, x->row->s, &along, &unused) || !idx_is_const(along, &slope)) continue;
-    splice s = *outer; // rest is largest at the last query where its slope is positive: the loosest bound
-    splice_bind(&s, x->row->s, slope > 0 ? idx_addi(kc, idx_add(kc, x->m0, x->len), -1) : x->m0);
-    const idx *bound = splice_index(&s, rest);
-    if (idx_equals_int(coef, -1)) x->end = idx_min(kc, x->end, idx_addi(kc, bound, 1)); // key <= rest
-    else x->start = idx_max(kc, x->start, idx_scale(kc, bound, -1));                    // key >= -rest
+    bool above;
+    const idx *bound = flash_bound(x, outer, i, true, &above);
+    if (bound && above) x->end = idx_min(kc, x->end, idx_addi(kc, bound, 1));
+    else if (bound) x->start = idx_max(kc, x->start, bound);
   }
 }
 
@@ -99,7 +110,7 @@ static bool collect(flash *x) {
   nest *n = &x->n;
   const attention *a = &x->a;
   const sx *none = form_const(g->form, scalar_f(DT_f32, 1)),
-           *part[] = {a->q, a->k, a->v, a->score, a->columns, a->rows};
+           *part[] = {a->q, a->k, a->v, a->score, a->columns, a->rows, a->sum_factor};
   for (uint32_t i = 0; i < g->dom.rank; i++)
     n->label[n->n_labels++] = (nest_label){g->dom.label[i], g->dom.dim[i], false};
   n->label[n->n_labels++] = (nest_label){a->key, a->keys, true};
@@ -115,8 +126,8 @@ static bool collect(flash *x) {
     if (!n->root[n->n_roots - 1]) return false;
   }
   nest_merge(n);
-  for (uint32_t i = 0; i < 2; i++)
-    if (!part[ROOT_columns + i]) n->root[ROOT_columns + i] = NULL;
+  for (uint32_t i = ROOT_columns; i < ROOT_facts; i++)
+    if (!part[i]) n->root[i] = NULL;
   return true;
 }
 
@@ -156,7 +167,14 @@ static void make_scratch(flash *x) {
   x->qt = kir_group(k, "qt", DT_f32, 2, (int64_t[]){x->depth, MB});
   x->st = kir_group(k, "st", DT_f32, 2, (int64_t[]){NB, MB});
   x->acc = kir_group(k, "acc", DT_f32, 2, (int64_t[]){MB, padded});
-  for (uint32_t i = 0; i < STATS; i++) x->stat[i] = kir_group(k, stat_name[i], DT_f32, 1, (int64_t[]){MB});
+  bool softmax = x->a.kind == ATTENTION_softmax;
+  for (uint32_t i = 0; i < STATS; i++)
+    if (softmax || (i == STAT_sum && x->a.sum)) x->stat[i] = kir_group(k, stat_name[i], DT_f32, 1, (int64_t[]){MB});
+  if (x->a.kind == ATTENTION_linear) {
+    int64_t deep_rows = (x->depth + x->rows - 1) / x->rows * x->rows;
+    x->state = kir_group(k, "state", DT_f32, 2, (int64_t[]){deep_rows, padded});
+    if (x->a.sum) x->total = kir_group(k, "total", DT_f32, 1, &deep_rows);
+  }
   const sx *key = x->n.root[ROOT_k];
   if (key->kind != SX_load || key->dt != DT_f32) x->ks = kir_group(k, "ks", DT_f32, 2, (int64_t[]){NB, deep});
   if (!is_unit_load(x, x->n.root[ROOT_v], x->col->s) || x->width % x->out_cols)
@@ -174,15 +192,26 @@ static bool match(void *user, const attention_cone *c) {
   return attention_match(u->g->form, u->g->c->a, u->g->m, c, u->g->dom.at, &u->x->a, &why);
 }
 
-// The division that follows mix inside the group, if mix has no other reader.
-static const ir_node *division_after(const lower_group *g, const ir_node *mix) {
+// What follows mix inside the group and may normalise it.
+static const ir_node *after_mix(const lower_group *g, const ir_node *mix) {
   const ir_node *found = NULL;
   uint32_t readers = 0;
   for (const ir_node *n = mix->next; n; n = n->next)
     for (uint32_t i = 0; i < n->n_in; i++)
-      if (n->in[i] == &mix->out[0]) readers++, found = n->op == OP_div && i == 0 ? n : NULL;
+      if (n->in[i] == &mix->out[0]) readers++, found = attention_is_after(mix, n) ? n : NULL;
   for (uint32_t i = 0; i < g->region->n_yields; i++) readers += g->region->yields[i] == &mix->out[0];
   return readers == 1 ? found : NULL;
+}
+
+static double cost_of_point(flash *x, double heads) {
+  lower_group *g = x->g;
+  double m = (double)extent_hint(g, x->row->extent), n = (double)extent_hint(g, x->a.keys);
+  double wide = (double)(x->depth + x->width), direct = wide / g->c->target->fma_per_ns + 0.3;
+  if (x->a.kind == ATTENTION_linear) {
+    double area = (double)(x->depth * x->width) / g->c->target->fma_per_ns;
+    return heads * ((m + n) * area + (x->a.n_facts ? m * MB / 2 * direct : 0));
+  }
+  return heads * (m < MB ? m : MB) * n * direct;
 }
 
 bool schedule_attention(lower_group *g) {
@@ -191,14 +220,16 @@ bool schedule_attention(lower_group *g) {
   const ir_node *root = g->region->first;
   for (int64_t i = ir_attr_int(g->node, "root", 0); root && i > 0; i--) root = root->next;
   if (!root || root->op != OP_contract) return false;
-  if (!attention_cones(g->c->a, root, division_after(g, root), match, &(matching){g, &x})) return false;
+  if (!attention_cones(g->c->a, root, after_mix(g, root), match, &(matching){g, &x})) return false;
   if (!collect(&x) || !classify(&x)) return false;
+  if (x.a.kind == ATTENTION_linear && !flash_state_follows(&x)) x.a.kind = ATTENTION_plain;
+  bool linear = x.a.kind == ATTENTION_linear;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1};
   nest_bind_grid(&s, x.n_grid_batch, x.batch);
   const idx *queries = lower_dim_expr(g, x.row->extent);
-  x.m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, MB)), MB);
+  x.m0 = linear ? idx_int(kc, 0) : idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, MB)), MB);
   x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, MB));
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   make_scratch(&x);
@@ -212,11 +243,13 @@ bool schedule_attention(lower_group *g) {
     b = kir_for_body(&b, loops[n_loops++]);
     outer *= (double)extent_hint(g, x.batch[i].extent);
   }
-  bound_keys(&x, &s);
-  flash_block(&x, &s, &b);
+  if (linear) {
+    flash_linear(&x, &s, &b);
+  } else {
+    bound_keys(&x, &s);
+    flash_block(&x, &s, &b);
+  }
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
-  int64_t m = extent_hint(g, x.row->extent);
-  double scored = (double)(m < MB ? m : MB) * (double)extent_hint(g, x.a.keys);
-  g->k->cost_ns = outer * scored * ((double)(x.depth + x.width) / g->c->target->fma_per_ns + 0.3);
+  g->k->cost_ns = cost_of_point(&x, outer);
   return true;
 }

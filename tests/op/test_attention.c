@@ -17,7 +17,7 @@
 #include "op/agree.h"
 #include "passes/program.h"
 
-typedef enum how { T, C, W, N } how;
+typedef enum how { T, C, W, L, LC, N } how;
 
 typedef struct attention_case {
   const char *name;
@@ -56,6 +56,16 @@ static uint32_t attentions(const ir_module *m) {
   return n;
 }
 
+static bool has_state(arena *a, const program_set *set) {
+  for (size_t i = 0; i < set->kernels.n; i++) {
+    strbuf b;
+    sb_init(&b, a);
+    kir_print(&b, set->kernels.at[i]);
+    if (strstr(sb_cstr(&b), "group state ")) return true;
+  }
+  return false;
+}
+
 // The loop over blocks of keys, as text: "0..n0 step", or bounded by what the mask leaves.
 static const char *key_loop(arena *a, const program_set *set) {
   for (size_t i = 0; i < set->kernels.n; i++) {
@@ -88,6 +98,7 @@ static void tiled_where_it_should_be(void **state) {
     if (!set) fail_msg("%s: %s", t->name, sb_cstr(&said));
     if (attentions(m) != (t->tiled != N))
       fail_msg("%s: %u groups are attention\n%s", t->name, attentions(m), sb_cstr(&said));
+    if (has_state(a, set) != (t->tiled == L || t->tiled == LC)) fail_msg("%s: wrong order of sums", t->name);
     const char *loop = key_loop(a, set);
     bool from_start = strstr(loop, " in 0..") != NULL, to_end = strstr(loop, "..n") != NULL;
     if (t->tiled == T && (!from_start || !to_end) && strcmp(t->name, "grown_keys") != 0)
