@@ -77,12 +77,13 @@ bool attention_match(form_ctx *f, arena *a, ir_module *m, const attention_cone *
   out->keys = key->extent;
   form_check_acc(f, record_place, &x);
   record_place(&x, &c->mix->out[0], at);
+  const char *unsaid = NULL, **reason = c->has_exp ? why : &unsaid; // else nothing says that a softmax is meant
   bool ok = false;
   for (uint32_t o = 0; o < 2 && !ok; o++) { // which operand holds the weights?
     const sx *weights = operand(&x, c->mix, o, labels, at);
     if (!weights || !term_has_dot(&x, weights)) continue;
     out->v = operand(&x, c->mix, 1 - o, labels, at);
-    ok = out->v && !term_has_dot(&x, out->v) && find_operands(&x, why) &&
+    ok = out->v && !term_has_dot(&x, out->v) && find_operands(&x, reason) &&
          ((c->has_exp && match_softmax(&x, weights, why)) || match_plain(&x, weights));
   }
   form_check_acc(f, NULL, NULL);
