@@ -33,13 +33,22 @@ static bool is_affine(const domain *d, const idx *const *at, uint32_t rank, ir_m
   return true;
 }
 
+// Does a transposition take the last axis away from an attention, which reads through views and wants its widths there?
+static bool turns_heads(const fuse_plan *p, const ir_node *u) {
+  const int64_t *perm;
+  const ir_node *reader = map_get_ptr(p->user, &u->out[0]);
+  if (u->op != OP_transpose || !reader || !map_get_ptr(p->cones, reader)) return false;
+  size_t n = ir_attr_ints(u, "perm", &perm);
+  return perm[n - 1] != (int64_t)n - 1;
+}
+
 // Follows single-reader, one-to-one movement after `v`; sets places on the way.
 static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_value *v) {
   for (;;) {
     const ir_node *u = fuse_uses(p, v) == 1 ? map_get_ptr(p->user, v) : NULL;
     const idx *at[IR_MAX_RANK];
-    if (!u || map_get_ptr(p->group_of, u) || !index_forward(p->m, u, place_get(&p->place, v), at) ||
-        !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
+    if (!u || map_get_ptr(p->group_of, u) || turns_heads(p, u) ||
+        !index_forward(p->m, u, place_get(&p->place, v), at) || !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
       return v;
     place_set(&p->place, &u->out[0], at);
     v = &u->out[0];
