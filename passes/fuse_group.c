@@ -4,7 +4,7 @@
 // opens a row group; an elementwise operator joins the latest group among its producers whose domain it fits, provided
 // no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
 // epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
-// operators that only one contraction reads becomes that contraction's prologue.
+// operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -357,7 +357,7 @@ static void merge_prologues(fuse_plan *p) {
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
     bool takes = reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention ||
-                            (reader->kind == FUSE_update && !reads_target(p, g, reader)));
+                            reader->kind == FUSE_elem || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
     if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
