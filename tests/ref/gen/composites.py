@@ -4,6 +4,7 @@ onnx.reference."""
 import numpy as np
 import scipy.special
 
+from .buckets import position_bucket
 from .movement import sample
 from .onnx_ops import onnx_op
 from .store import BOOL, F32, F64, I32, Family, agree, rounded
@@ -277,6 +278,14 @@ def attentions():
     f.case(name, text, ins, [rounded(y, F32)], "2e-6")
   x = sample(f, "heads", (2, 3, 8), F32)
   y = x.reshape(2, 3, 4, 2).transpose(0, 2, 1, 3)
+  distance = np.arange(-300, 301, dtype=I32)
+  for name, text, given in (
+    ("bucket", "", {}),
+    ("bucket_causal", ", causal=True", dict(causal=True)),
+    ("bucket_few", ", 12, max_distance=20", dict(buckets=12, max_distance=20)),
+  ):
+    out = position_bucket(distance, **given).astype(I32)
+    f.case(name, f"prelude: position_bucket(x0{text})", [distance], [out])
   f.case("heads", "prelude: heads(x0, 4)", [x], [y])
   f.case("merge_heads", "prelude: merge_heads(x0)", [y], [x])
   return f

@@ -273,6 +273,8 @@ def language_movement():
   one("tril", "tril(x0)", np.tril(x))
   one("triu_1", "triu(x0, k=1)", np.triu(x, 1))
   one("tril_minus_1", "tril(x0, k=-1)", np.tril(x, -1))
+  diagonals = sample(f, "diagonals", (2, 9), F32)
+  one("toeplitz", "toeplitz(x0)", np.stack([diagonals[:, 4 - i : 9 - i] for i in range(5)], 1), diagonals)
   one("index_int", "x0[1]", x[1])
   one("index_last", "x0[:, -1]", x[:, -1])
   one("index_slice", "x0[:, 1:3, :2]", x[:, 1:3, :2])
