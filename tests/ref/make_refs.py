@@ -39,10 +39,10 @@ def main():
     from gen import bert
 
     return bert.write_all()
-  if sys.argv[1:] == ["zoo"]:
+  if sys.argv[1:2] == ["zoo"]:
     from gen import zoo
 
-    return zoo.write_all()
+    return zoo.write_all(sys.argv[2:])
   from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
 
   families = {}

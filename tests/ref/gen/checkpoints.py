@@ -1,9 +1,23 @@
-"""What the generators of small transformer checkpoints share: masks of tokens, and the files of a folder."""
+"""What the generators of small transformer checkpoints share: what makes a checkpoint, tokens and their masks, heads, and
+the files of a folder."""
+
+import json
+from types import SimpleNamespace
+from typing import Callable, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save_file
 
 MAX_BYTES = 100_000
+
+
+class Family(NamedTuple):
+  """How checkpoints of one model are made and what judges them."""
+
+  build: Callable  # settings -> module with a config
+  save: Callable  # module, settings, folder: writes config.json and model.safetensors
+  draw: Callable  # config, case, rng -> {input: array}
+  run: Callable  # module, {input: tensor} -> {output: tensor}
 
 
 def mask_of(kind, batch, seq, rng):
@@ -19,6 +33,36 @@ def mask_of(kind, batch, seq, rng):
   if kind == "ragged":
     mask[:, 0] = 1
   return mask
+
+
+def tokens(config, case, rng):
+  batch, seq, kind = case
+  return {"input_ids": rng.integers(0, config.vocab_size, (batch, seq), dtype=np.int32),
+          "attention_mask": mask_of(kind, batch, seq, rng)}
+
+
+def new_module(module):
+  """Its arguments are keys of the config."""
+
+  def new(settings):
+    model = module(**settings)
+    model.config = SimpleNamespace(**settings)
+    return model
+
+  return new
+
+
+def split_heads(x, n):
+  return x.unflatten(-1, (n, -1)).transpose(1, 2)
+
+
+def join_heads(x):
+  return x.transpose(1, 2).flatten(2)
+
+
+def save_state(model, settings, folder):
+  (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+  save_file({name: p.numpy() for name, p in model.state_dict().items()}, folder / "model.safetensors")
 
 
 def finish(folder, title, n_cases, tensors):
