@@ -34,7 +34,7 @@ def randomise(model, rng):
       continue
     is_norm = re.search(r"(norm|ln)(_?\w+)?\.(weight|g)$", name)
     centre, spread = (1.0, 0.3) if is_norm else (0.0, 0.2)
-    p.data = torch.from_numpy((centre + spread * rng.standard_normal(tuple(p.shape))).astype(np.float32))
+    p.data = torch.from_numpy(np.asarray(centre + spread * rng.standard_normal(tuple(p.shape)), np.float32))
 
 
 def tensor_of(array):

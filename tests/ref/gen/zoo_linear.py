@@ -203,6 +203,13 @@ CHECKPOINTS = {
          tie_word_embeddings=False),
     [(2, 24, "right"), (1, 61, "full")],
   ),
+  "flash-quadratic-rotary": (
+    FLASH,
+    dict(attention="quadratic", vocab_size=59, dim=26, depth=1, query_key_dim=24, expansion_factor=2,
+         norm_type="scalenorm", num_buckets=16, max_distance=40, rotary_dim=24, shift_tokens=True, causal=False,
+         tie_word_embeddings=True),
+    [(2, 13, "left"), (1, 96, "full")],
+  ),
   "flash-mixed": (
     FLASH,
     dict(attention="mixed", vocab_size=61, dim=32, depth=2, group_size=8, query_key_dim=16, expansion_factor=2,
@@ -216,5 +223,12 @@ CHECKPOINTS = {
          norm_type="layernorm", num_buckets=16, max_distance=30, rotary_dim=4, shift_tokens=True, causal=True,
          tie_word_embeddings=False),
     [(1, 6, "full"), (2, 20, "ragged"), (1, 70, "full"), (3, 14, "right")],
+  ),
+  "flash-mixed-wide": (
+    FLASH,
+    dict(attention="mixed", vocab_size=37, dim=18, depth=3, group_size=32, query_key_dim=9, expansion_factor=1.5,
+         norm_type="scalenorm", num_buckets=32, max_distance=128, rotary_dim=0, shift_tokens=False, causal=True,
+         tie_word_embeddings=True),
+    [(2, 64, "right"), (1, 33, "full"), (3, 5, "ragged")],
   ),
 }

@@ -54,6 +54,11 @@ def save_with_prefix(model, settings, folder):
   save_file(names, folder / "model.safetensors")
 
 
+def whole_clip(settings):
+  picture = dict(hidden_size=4, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1, image_size=2, patch_size=2)
+  return hf.CLIPModel(hf.CLIPConfig(text_config=settings, vision_config=picture, projection_dim=4))
+
+
 # -- translation --
 
 def pairs(config, case, rng):
@@ -75,6 +80,8 @@ LLAMA = family(hf.LlamaConfig, hf.LlamaForCausalLM, ["logits"], use_cache=False)
 VIT = family(hf.ViTConfig, hf.ViTModel, ["last_hidden_state", "pooler_output"], pixels)
 T5 = family(hf.T5Config, hf.T5EncoderModel, ["last_hidden_state"])
 CLIP = family(hf.CLIPTextConfig, hf.CLIPTextModel, ["last_hidden_state", "pooler_output"], texts)
+WHOLE_CLIP = Family(whole_clip, save, lambda config, case, rng: texts(config.text_config, case, rng),
+                    lambda model, inputs: CLIP.run(model.text_model, inputs))
 MARIAN = family(hf.MarianConfig, hf.MarianMTModel, ["logits", "encoder_last_hidden_state"], pairs, use_cache=False)
 MARIAN = MARIAN._replace(build=translator)
 
@@ -158,6 +165,12 @@ CHECKPOINTS = {
     dict(hidden_size=20, num_attention_heads=5, num_hidden_layers=3, intermediate_size=33, vocab_size=97,
          max_position_embeddings=21, eos_token_id=96, hidden_act="gelu", layer_norm_eps=1e-6),
     [(2, 21, "ragged"), (5, 4, "right")],
+  ),
+  "clip_text-whole": (
+    WHOLE_CLIP,
+    dict(hidden_size=28, num_attention_heads=2, num_hidden_layers=1, intermediate_size=39, vocab_size=61,
+         max_position_embeddings=26, eos_token_id=60, projection_dim=4),
+    [(3, 26, "right"), (1, 2, "full")],
   ),
   "marian-shared": (
     MARIAN,
