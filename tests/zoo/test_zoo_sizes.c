@@ -1,12 +1,15 @@
 // The transformer zoo at its published sizes: the exact number of parameters, by the defaults of each model file and by
-// the configs of other checkpoints, without a word from the front end.
+// the configs of other checkpoints, without a word from the front end. And that no checkpoint is without a test.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <glob.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "zoo/zoo.h"
 #include "frontend/frontend.h"
 
 enum { MAX_SETS = 8 };
@@ -91,18 +94,41 @@ static void check(arena *a, const configuration *c) {
              (unsigned long long)c->parameters);
 }
 
+static void check_all(arena *a) {
+  for (size_t i = 0; i < sizeof configurations / sizeof *configurations; i++) check(a, &configurations[i]);
+}
+
 static void have_as_many_parameters_as_published(void **state) {
   (void)state;
-  for (size_t i = 0; i < sizeof configurations / sizeof *configurations; i++) {
-    arena *a = arena_new(NULL);
-    assert_non_null(a);
-    if (setjmp(*arena_guard(a))) fail_msg("out of memory");
-    check(a, &configurations[i]);
-    arena_free(a);
+  arena *a = arena_new(NULL);
+  assert_non_null(a);
+  if (setjmp(*arena_guard(a))) fail_msg("out of memory");
+  check_all(a);
+  arena_free(a);
+}
+
+static bool is_run(str model) {
+#define NAME(model) #model,
+  static const char *const names[] = {ZOO_DECODERS(NAME) ZOO_ENCODERS(NAME) ZOO_PAIRS(NAME) ZOO_LINEAR(NAME)};
+#undef NAME
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (str_eq(model, str_of(names[i]))) return true;
+  return false;
+}
+
+static void every_checkpoint_is_run(void **state) {
+  (void)state;
+  glob_t found;
+  assert_int_equal(glob(NNC_SOURCE_DIR "/tests/zoo/*-*", 0, NULL, &found), 0);
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    const char *name = strrchr(found.gl_pathv[i], '/') + 1;
+    if (!is_run((str){name, strcspn(name, "-")})) fail_msg("no program runs %s", name);
   }
+  globfree(&found);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(have_as_many_parameters_as_published)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(have_as_many_parameters_as_published),
+                                     cmocka_unit_test(every_checkpoint_is_run)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

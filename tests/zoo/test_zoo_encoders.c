@@ -1,0 +1,16 @@
+// The zoo's models of one sequence that read it whole.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "zoo/zoo.h"
+
+ZOO_ENCODERS(ZOO_TEST)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {ZOO_ENCODERS(ZOO_ENTRY)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
