@@ -4,6 +4,7 @@
 enum { MAX_SEEN = 256 }; // a softmax and its masks are far smaller; long chains of residual additions are cut off
 
 typedef struct back_walk {
+  const ir_region *region; // of mix: a kernel does not reach out of a loop
   map *seen;
   uint32_t n, n_dots;
   const ir_node *node[MAX_SEEN]; // operands first
@@ -12,7 +13,7 @@ typedef struct back_walk {
 
 static void walk_back(back_walk *w, const ir_value *v) {
   const ir_node *n = v->def;
-  if (!n || map_get_ptr(w->seen, n) || w->n + w->n_dots == MAX_SEEN) return;
+  if (!n || n->parent != w->region || map_get_ptr(w->seen, n) || w->n + w->n_dots == MAX_SEEN) return;
   map_put_ptr(w->seen, n, w);
   if (n->op == OP_contract) {
     w->dot[w->n_dots++] = n;
@@ -53,7 +54,7 @@ static bool collect(const back_walk *w, attention_cone *c) {
 
 bool attention_cones(arena *a, const ir_node *mix, const ir_node *after,
                      bool (*each)(void *user, const attention_cone *c), void *user) {
-  back_walk w = {.seen = map_new(a)};
+  back_walk w = {.region = mix->parent, .seen = map_new(a)};
   for (uint32_t i = 0; i < mix->n_in; i++) walk_back(&w, mix->in[i]);
   map_put_ptr(w.seen, mix, &w);
   if (after) walk_back(&w, after->in[after->in[0] == &mix->out[0]]);

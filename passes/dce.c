@@ -15,6 +15,15 @@ static void mark_node(liveness *l, const ir_node *n) {
   for (uint32_t i = 0; i < n->n_regions; i++) mark_region(l, n->regions[i]);
 }
 
+// Something in it is kept for what it does.
+static bool has_effect(const ir_node *n) {
+  if (op_has(n->op, OPF_EFFECT)) return true;
+  for (uint32_t i = 0; i < n->n_regions; i++)
+    for (const ir_node *q = n->regions[i]->first; q; q = q->next)
+      if (has_effect(q)) return true;
+  return false;
+}
+
 // Nodes are in topological order, so walking them backwards sees every use before its definition.
 static void mark_region(liveness *l, const ir_region *r) {
   for (uint32_t i = 0; i < r->n_yields; i++)
@@ -26,7 +35,7 @@ static void mark_region(liveness *l, const ir_region *r) {
   for (const ir_node *p = r->first; p; p = p->next) order[n++] = p;
   while (n--) {
     const ir_node *p = order[n];
-    if (map_get_ptr(l->live, p) || op_has(p->op, OPF_EFFECT)) mark_node(l, p);
+    if (map_get_ptr(l->live, p) || has_effect(p)) mark_node(l, p);
   }
 }
 

@@ -6,7 +6,14 @@
 #include "passes/pass.h"
 #include "passes/place.h"
 
-typedef enum fuse_kind { FUSE_elem, FUSE_row, FUSE_contract, FUSE_attention, FUSE_update } fuse_kind;
+typedef enum fuse_kind {
+  FUSE_elem,
+  FUSE_row,
+  FUSE_contract,
+  FUSE_attention,
+  FUSE_update,
+  FUSE_control // no kernel: one `if`, `loop` or `while`, in whose bodies there are groups of their own
+} fuse_kind;
 
 typedef struct fuse_set fuse_set; // the ids of groups that a group needs, directly or not: a bit set
 
@@ -39,11 +46,12 @@ typedef struct fuse_plan {
   map *free;     // ir_node * -> what its readers compute again: movement, leaves, cheap arithmetic on positions
   map *pinned;   // ir_node * -> anything: of those, what is stored all the same: a gather reads its index from memory
   map *cones;    // ir_node * -> fuse_cone *
+  map *fixed;    // ir_value * of what depends on weights and constants alone -> anything
   places place;
 } fuse_plan;
 
-// Assigns every operator that the back end compiles to a group. Movement, constants, iota and cheap arithmetic on them
-// belong to nobody.
+// Assigns every operator that the back end compiles to a group, whose members lie in one region. Movement, constants,
+// iota and cheap arithmetic on them belong to nobody, and readers in the bodies of loops and branches compute them too.
 fuse_plan *fuse_partition(arena *a, const ir_graph *g);
 
 fuse_group *fuse_group_of(const fuse_plan *p, const ir_value *v); // NULL: a parameter, or belongs to nobody
@@ -56,13 +64,23 @@ bool fuse_has_schedule(ir_module *m, const ir_node *n);
 
 // Is it lowered as it stands, without a kernel: states, guards, `bind`, control flow?
 bool fuse_is_step(const ir_node *n);
+bool fuse_is_control(const ir_node *n); // `if`, `loop`, `while`
 // An update of a part of a tensor, which is written in place.
 bool fuse_is_store(const ir_node *n);
+
+// -- fuse_uses.c --
+void fuse_count_uses(fuse_plan *p);
+// Calls f for every node of a region and of the bodies in it; an operator comes after its bodies.
+void fuse_each_node(fuse_plan *p, const ir_region *r, void (*f)(fuse_plan *p, const ir_node *n));
+// Calls f for every value of outer regions that the bodies of n read, perhaps more than once.
+void fuse_captures(const ir_node *n, void (*f)(void *user, const ir_value *v), void *user);
+uint32_t fuse_count_nodes(const ir_region *r); // with those of the bodies
 
 // What fuse_attention.c asks of fuse_group.c.
 bool fuse_is_cheap(op_code op);
 void fuse_make_free(fuse_plan *p, const ir_node *n);           // readers compute it again
 form_stop fuse_stops_at_memory(void *plan, const ir_value *v); // a classify of form.h: opens what is free
-void fuse_find_attention(fuse_plan *p);                        // fills cones
+void fuse_find_attention(fuse_plan *p,
+                         const ir_node *n); // fills cones from a contraction with the weights; every node, in order
 
 #endif

@@ -14,7 +14,6 @@ typedef struct attempt {
   const attention_cone *c;
   fuse_cone *found;
   const char *why;
-  const map *fixed; // ir_value * of what depends on weights and constants alone
   bool varies;
 } attempt;
 
@@ -96,7 +95,7 @@ static bool is_closed(const attempt *x) {
 // Is a scalar made of more than weights? A layer's two products are not attention over its hidden units.
 static void look_for_input(void *user, const sx *e) {
   attempt *x = user;
-  if (e->kind == SX_load && !map_get_ptr(x->fixed, e->value)) x->varies = true;
+  if (e->kind == SX_load && !map_get_ptr(x->p->fixed, e->value)) x->varies = true;
 }
 
 static bool varies(attempt *x, form_ctx *f, const sx *e) {
@@ -144,24 +143,19 @@ static bool try_cone(void *user, const attention_cone *c) {
   return true;
 }
 
-static map *find_fixed(const fuse_plan *p) {
-  map *fixed = map_new(p->a);
-  for (const ir_node *n = p->graph->body->first; n; n = n->next) {
-    bool all = n->op != OP_state && n->op != OP_random;
-    for (uint32_t i = 0; i < n->n_in; i++) all = all && map_get_ptr(fixed, n->in[i]);
-    for (uint32_t i = 0; i < n->n_out && all; i++) map_put_ptr(fixed, &n->out[i], (void *)(uintptr_t)n);
-  }
-  return fixed;
+// Notes whether a node depends on weights and constants alone; operands have been noted before.
+static void note_fixed(fuse_plan *p, const ir_node *n) {
+  bool all = n->op != OP_state && n->op != OP_random && n->n_regions == 0;
+  for (uint32_t i = 0; i < n->n_in; i++) all = all && map_get_ptr(p->fixed, n->in[i]);
+  for (uint32_t i = 0; i < n->n_out && all; i++) map_put_ptr(p->fixed, &n->out[i], (void *)(uintptr_t)n);
 }
 
-void fuse_find_attention(fuse_plan *p) {
-  const map *fixed = find_fixed(p);
-  for (const ir_node *n = p->graph->body->first; n; n = n->next) {
-    if (n->op != OP_contract || !fuse_has_schedule(p->m, n)) continue;
-    const ir_node *user = fuse_uses(p, &n->out[0]) == 1 ? map_get_ptr(p->user, &n->out[0]) : NULL;
-    const ir_node *after = attention_is_after(n, user) ? user : NULL;
-    attempt x = {.p = p, .fixed = fixed};
-    if (attention_cones(p->a, n, after, try_cone, &x) || !x.why) continue;
-    diag_at(p->m->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, attention_not_tiled, x.why);
-  }
+void fuse_find_attention(fuse_plan *p, const ir_node *n) {
+  note_fixed(p, n);
+  if (n->op != OP_contract || !fuse_has_schedule(p->m, n)) return;
+  const ir_node *user = fuse_uses(p, &n->out[0]) == 1 ? map_get_ptr(p->user, &n->out[0]) : NULL;
+  const ir_node *after = attention_is_after(n, user) ? user : NULL;
+  attempt x = {.p = p};
+  if (attention_cones(p->a, n, after, try_cone, &x) || !x.why) return;
+  diag_at(p->m->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, attention_not_tiled, x.why);
 }

@@ -5,6 +5,7 @@
 // no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
 // epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
 // operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first.
+// A loop or a branch is a group that nobody joins; its bodies are partitioned the same way.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -28,8 +29,6 @@ bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
   return (to->needs[from->id / 64] >> (from->id % 64) & 1) != 0;
 }
 
-uintptr_t fuse_uses(const fuse_plan *p, const ir_value *v) { return (uintptr_t)map_get_ptr(p->uses, v); }
-
 bool fuse_is_cheap(op_code op) {
   switch ((int)op) {
   case OP_neg:
@@ -51,7 +50,11 @@ bool fuse_is_cheap(op_code op) {
   }
 }
 
-bool fuse_is_step(const ir_node *n) { return n->op == OP_state || n->op == OP_check || n->op == OP_bind; }
+bool fuse_is_control(const ir_node *n) { return n->op == OP_if || n->op == OP_loop || n->op == OP_while; }
+
+bool fuse_is_step(const ir_node *n) {
+  return n->op == OP_state || n->op == OP_check || n->op == OP_bind || fuse_is_control(n);
+}
 
 bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
 
@@ -134,21 +137,11 @@ static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) 
   return g;
 }
 
-// The groups that produce what `v` is made of, seen through what no group holds. Free trees are small; what lies below
-// an operator without a schedule may be the whole graph, and is visited once.
+// The groups that produce what `v` is made of, seen through what no group holds. Such free trees are small.
 static void producers(const fuse_plan *p, const ir_value *v, void (*f)(void *user, fuse_group *g), void *user) {
-  VEC(const ir_value *) left = {0};
-  map *seen = NULL;
-  for (;;) {
-    fuse_group *g = fuse_group_of(p, v);
-    if (g) f(user, g);
-    if (!g && v->def && v->def->n_in && !seen && !fuse_is_free(p, v->def)) seen = map_new(p->a);
-    bool enter = !g && v->def && !(seen && map_get_ptr(seen, v->def));
-    if (enter && seen) map_put_ptr(seen, v->def, seen);
-    for (uint32_t i = enter ? v->def->n_in : 0; i-- > 0;) vec_push(p->a, &left, v->def->in[i]);
-    if (!left.n) return;
-    v = vec_pop(&left);
-  }
+  fuse_group *g = fuse_group_of(p, v);
+  if (g) f(user, g);
+  for (uint32_t i = 0; !g && v->def && i < v->def->n_in; i++) producers(p, v->def->in[i], f, user);
 }
 
 typedef struct needing {
@@ -163,19 +156,26 @@ static void add_need(void *user, fuse_group *producer) {
   for (uint32_t w = 0; w <= x->plan->max_groups / 64; w++) x->group->needs[w] |= producer->needs[w];
 }
 
+static void need_value(void *user, const ir_value *v) {
+  needing *x = user;
+  producers(x->plan, v, add_need, x);
+}
+
 // `at`: its place, or NULL where no reader outside may ask for it.
 static void add_node(fuse_plan *p, fuse_group *g, const ir_node *n, const idx *const *at) {
   vec_push(p->a, &g->nodes, n);
   map_put_ptr(p->group_of, n, g);
   if (at) place_set(&p->place, &n->out[0], at);
   needing x = {p, g};
-  for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_need, &x);
+  for (uint32_t i = 0; i < n->n_in; i++) need_value(&x, n->in[i]);
+  fuse_captures(n, need_value, &x);
   for (size_t i = 0; i < p->groups.n; i++) // who needs g needs what g now needs
     if (fuse_reaches(g, p->groups.at[i]))
       for (uint32_t w = 0; w <= p->max_groups / 64; w++) p->groups.at[i]->needs[w] |= g->needs[w];
 }
 
-typedef struct candidates {
+typedef struct candidates { // groups of one region
+  const ir_region *region;
   fuse_group *at[16];
   uint32_t n;
   bool overflow;
@@ -183,6 +183,7 @@ typedef struct candidates {
 
 static void add_candidate(void *user, fuse_group *g) {
   candidates *c = user;
+  if (g->root->parent != c->region) return;
   for (uint32_t i = 0; i < c->n; i++)
     if (c->at[i] == g) return;
   if (c->n == 16) c->overflow = true;
@@ -197,7 +198,7 @@ static bool stays_convex(const candidates *c, const fuse_group *g) {
 }
 
 static void join_elementwise(fuse_plan *p, const ir_node *n) {
-  candidates c = {.n = 0};
+  candidates c = {.region = n->parent};
   for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &c);
   const idx *at[IR_MAX_RANK];
   for (;;) { // the latest group first
@@ -207,9 +208,9 @@ static void join_elementwise(fuse_plan *p, const ir_node *n) {
       if (c.at[i] && (!g || c.at[i]->id > g->id)) g = c.at[i], best = i;
     if (!g) break;
     membership member = {p, g};
-    candidates others = {.n = 0};
+    candidates others = {.region = n->parent};
     for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &others);
-    if (g->kind != FUSE_update && g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
+    if (g->kind != FUSE_update && g->kind != FUSE_control && g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
         place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
       add_node(p, g, n, at);
       return;
@@ -228,16 +229,15 @@ static bool has_room(const fuse_group *g) { // for a reduction
 }
 
 static void join_reduction(fuse_plan *p, const ir_node *n) {
-  candidates c = {.n = 0};
+  candidates c = {.region = n->parent};
   producers(p, n->in[0], add_candidate, &c);
   const idx *at[IR_MAX_RANK];
   bool reduced[IR_MAX_RANK];
   for (uint32_t i = 0; i < c.n; i++) {
     fuse_group *g = c.at[i];
     membership member = {p, g};
-    if (g->kind == FUSE_contract || g->kind == FUSE_attention || g->kind == FUSE_update || !stays_convex(&c, g) ||
-        !has_room(g))
-      continue;
+    bool takes = g->kind == FUSE_elem || g->kind == FUSE_row;
+    if (!takes || !stays_convex(&c, g) || !has_room(g)) continue;
     if (!place_reduction(&p->place, &g->dom, n, is_member, &member, at, reduced)) continue;
     if (g->kind == FUSE_row && memcmp(reduced, g->dom.reduced, sizeof reduced) != 0) continue;
     g->kind = FUSE_row;
@@ -306,6 +306,8 @@ static void open_contract(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, g->dom.at);
 }
 
+static void open_control(fuse_plan *p, const ir_node *n) { add_node(p, new_group(p, FUSE_control, n), n, NULL); }
+
 // The nodes of an attention; the last one opens the group. The domain's root stands behind all but a division that
 // follows it: what comes after a root must have a place.
 static void join_attention(fuse_plan *p, fuse_cone *c, const ir_node *n) {
@@ -349,6 +351,15 @@ static bool reads_target(const fuse_plan *p, const fuse_group *g, const fuse_gro
   return false;
 }
 
+// Does it make a start of the update? Those are read from memory.
+static bool makes_start(const fuse_plan *p, const fuse_group *g, const fuse_group *update) {
+  candidates c = {.region = g->root->parent};
+  for (uint32_t i = 2; i < update->root->n_in; i++) producers(p, update->root->in[i], add_candidate, &c);
+  for (uint32_t i = 0; i < c.n; i++)
+    if (c.at[i] == g) return true;
+  return c.overflow;
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
@@ -356,8 +367,9 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    bool takes = reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention ||
-                            reader->kind == FUSE_elem || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
+    bool takes =
+        reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
+                   (reader->kind == FUSE_update && !reads_target(p, g, reader) && !makes_start(p, g, reader)));
     if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
@@ -368,17 +380,16 @@ static void merge_prologues(fuse_plan *p) {
   }
 }
 
-static void count_uses(fuse_plan *p, const ir_graph *g) {
-  for (const ir_node *n = g->body->first; n; n = n->next)
-    for (uint32_t i = 0; i < n->n_in; i++) {
-      map_put_ptr(p->uses, n->in[i], (void *)(fuse_uses(p, n->in[i]) + 1));
-      map_put_ptr(p->user, n->in[i], (void *)(uintptr_t)n);
-    }
-  for (uint32_t i = 0; i < g->body->n_yields; i++) {
-    map_put_ptr(p->uses, g->body->yields[i],
-                (void *)(fuse_uses(p, g->body->yields[i]) + 2)); // an output is never an inner value
-    map_put_ptr(p->user, g->body->yields[i], NULL);
-  }
+static void join_or_open(fuse_plan *p, const ir_node *n) {
+  if (fuse_is_control(n)) open_control(p, n);
+  if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) return;
+  fuse_cone *cone = map_get_ptr(p->cones, n);
+  if (cone) join_attention(p, cone, n);
+  else if (op_is_elementwise(n->op)) join_elementwise(p, n);
+  else if (op_get(n->op)->cls == OPC_reduce) join_reduction(p, n);
+  else if (n->op == OP_contract) open_contract(p, n);
+  else if (fuse_is_store(n)) open_update(p, n);
+  else open_copy(p, n);
 }
 
 fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
@@ -386,30 +397,21 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->a = a;
   p->m = g->module;
   p->graph = g;
-  p->max_groups = g->body->n_nodes;
+  p->max_groups = fuse_count_nodes(g->body);
   p->group_of = map_new(a);
   p->uses = map_new(a);
   p->user = map_new(a);
   p->free = map_new(a);
   p->pinned = map_new(a);
   p->cones = map_new(a);
+  p->fixed = map_new(a);
   p->place = places_new(a, g->module);
   p->place.stored = p->pinned;
-  count_uses(p, g);
-  for (const ir_node *n = g->body->first; n; n = n->next) find_free(p, n);
-  for (const ir_node *n = g->body->first; n; n = n->next) pin_operands(p, n);
-  fuse_find_attention(p);
-  for (const ir_node *n = g->body->first; n; n = n->next) {
-    op_class cls = op_get(n->op)->cls;
-    if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) continue;
-    fuse_cone *cone = map_get_ptr(p->cones, n);
-    if (cone) join_attention(p, cone, n);
-    else if (op_is_elementwise(n->op)) join_elementwise(p, n);
-    else if (cls == OPC_reduce) join_reduction(p, n);
-    else if (n->op == OP_contract) open_contract(p, n);
-    else if (fuse_is_store(n)) open_update(p, n);
-    else open_copy(p, n);
-  }
+  fuse_count_uses(p);
+  fuse_each_node(p, g->body, find_free);
+  fuse_each_node(p, g->body, pin_operands);
+  fuse_each_node(p, g->body, fuse_find_attention);
+  fuse_each_node(p, g->body, join_or_open);
   merge_prologues(p);
   return p;
 }

@@ -62,7 +62,9 @@ uint32_t lower_buffer(lowering *l, const ir_value *v) {
     if (v == &l->graph->body->params[i]) b.cls = PROG_input, b.index = i;
   for (uint32_t i = 0; i < l->graph->body->n_yields; i++)
     if (v == l->graph->body->yields[i]) b.cls = PROG_output, b.index = i;
-  uint32_t index = add_buffer(l, l->p, b);
+  const void *wanted = b.cls == PROG_arena ? map_get_ptr(l->wanted, v) : NULL;
+  bool taken = wanted && !map_get_ptr(l->shared, wanted);
+  uint32_t index = taken ? (uint32_t)lower_index(wanted) : add_buffer(l, l->p, b);
   map_put_ptr(l->buffer_of, v, lower_pointer(index));
   return index;
 }
@@ -316,39 +318,15 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   return true;
 }
 
-// A check of dims that are known before the first step is made then, others where they stand.
-static void lower_check(lowering *l, const ir_node *n, bool nested) {
-  prog_check k = {ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"),
-                  n->spans.n ? n->spans.at[0] : NO_SPAN};
-  if (!nested && !lower_is_late(l, k.cond)) {
-    vec_push(l->c->a, &l->p->checks, k);
-    return;
-  }
-  vec_push(l->c->a, &l->p->guards, k);
-  prog_step s = {.kind = PROG_STEP_check, .what = (uint32_t)l->p->guards.n - 1, .label = "check", .span = k.span};
-  lower_add_step(l, l->p, s);
-}
-
-static void lower_bind(lowering *l, const ir_node *n) {
-  const sym *symbol = idx_is_symbol(ir_attr_idx(l->m, n, "dim", NULL));
-  uint32_t *buffer = ARENA_NEW(l->c->a, uint32_t), dim = 0;
-  *buffer = lower_buffer(l, n->in[0]);
-  while (l->m->dims.at[dim]->symbol != symbol) dim++;
-  prog_step s = {.kind = PROG_STEP_bind,
-                 .what = dim,
-                 .n_buffers = 1,
-                 .buffers = buffer,
-                 .label = str_fmt(l->c->a, "bind %s", symbol->name),
-                 .span = n->spans.n ? n->spans.at[0] : NO_SPAN};
-  lower_add_step(l, l->p, s);
-}
-
 bool lower_node(lowering *l, const ir_node *n, bool nested) {
   switch ((int)n->op) {
   case OP_group: return lower_group_node(l, n);
   case OP_state: return lower_state(l, n, nested);
   case OP_check: lower_check(l, n, nested); return true;
-  case OP_bind: lower_bind(l, n); return true;
+  case OP_bind: return lower_bind(l, n);
+  case OP_if:
+  case OP_loop:
+  case OP_while: return lower_control(l, n);
   default: return true; // leaves are constants
   }
 }
@@ -360,6 +338,9 @@ static bool lower_graph(lowering *l, const ir_graph *g) {
   l->p = p;
   l->graph = g;
   l->buffer_of = map_new(l->c->a);
+  l->wanted = map_new(l->c->a);
+  l->shared = map_new(l->c->a);
+  l->uses = last_uses_of(l->c->a, g->body);
   bool ok = lower_states_begin(l);
   for (const ir_node *n = g->body->first; n; n = n->next) ok = lower_node(l, n, false) && ok;
   ok = ok && lower_states_end(l);
@@ -374,6 +355,8 @@ typedef struct uncompiled { // what keeps a module from being lowered
 
 static void find_uncompiled(uncompiled *u, const ir_region *r) {
   for (const ir_node *n = r->first; n; n = n->next) {
+    if (fuse_is_control(n))
+      for (uint32_t i = 0; i < n->n_regions; i++) find_uncompiled(u, n->regions[i]);
     if (n->op == OP_group || fuse_is_step(n) || (op_get(n->op)->cls == OPC_leaf && fuse_has_schedule(u->l->m, n)))
       continue;
     u->found = true; // compiled operators outside groups feed, or stand beside, the ones that are named
@@ -381,7 +364,6 @@ static void find_uncompiled(uncompiled *u, const ir_region *r) {
       diag_at(u->l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
       u->seen[n->op] = u->named = true;
     }
-    for (uint32_t i = 0; i < n->n_regions; i++) find_uncompiled(u, n->regions[i]);
   }
 }
 

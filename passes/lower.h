@@ -3,6 +3,7 @@
 #define NNC_PASSES_LOWER_H
 
 #include "passes/fuse.h"
+#include "passes/last_use.h"
 #include "passes/program.h"
 #include "passes/schedule.h"
 
@@ -15,6 +16,9 @@ typedef struct lowering {
   program *p;            // the entry being lowered
   const ir_graph *graph;
   map *buffer_of;          // ir_value * -> buffer index + 1, of p
+  map *wanted;             // ir_value * -> buffer index + 1: where a body's result goes, and may be made at once
+  map *shared;             // buffer index + 1 of more than one value (updated in place, taken over) -> anything
+  last_uses uses;          // in the entry
   map *constant_of;        // ir_value * -> constant index + 1
   map *prepare_buffer;     // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
   map *written;            // ir_value * that an update writes in place -> anything
@@ -38,6 +42,13 @@ void lower_add_step(lowering *l, program *p, prog_step s);
 uint32_t lower_buffer(lowering *l, const ir_value *v); // the buffer of the entry that holds a value
 const ir_value *lower_fresh(lowering *l, ir_type t, prog_class cls, uint32_t index); // a value with a buffer of its own
 bool lower_node(lowering *l, const ir_node *n, bool nested);                         // any node of a fused graph
+
+bool lower_refuse(lowering *l, const ir_node *n); // a diagnostic: not compiled. Returns false
+
+// -- lower_control.c --
+void lower_check(lowering *l, const ir_node *n, bool nested);
+bool lower_bind(lowering *l, const ir_node *n);
+bool lower_control(lowering *l, const ir_node *n); // `if`, `loop`, `while`
 
 // -- lower_state.c --
 // Notes states, updates and bound dims before the entry is lowered; false after diagnostics.

@@ -8,7 +8,7 @@
 #include "passes/lower.h"
 #include <string.h>
 
-static bool refuse(lowering *l, const ir_node *n) {
+bool lower_refuse(lowering *l, const ir_node *n) {
   diag_at(l->c->diags, n->spans.n ? n->spans.at[0] : NO_SPAN, op_not_compiled, op_get(n->op)->name);
   return false;
 }
@@ -113,7 +113,7 @@ static const ir_value *home_of(lowering *l, size_t state) {
 // The first version is what the last run left. Others are values of the graph: it reads them without this operator.
 bool lower_state(lowering *l, const ir_node *n, bool nested) {
   size_t state = state_index(l, ir_attr_str(n, "name", ""));
-  if (nested || state == l->m->states.n || l->newest[state]) return refuse(l, n);
+  if (nested || state == l->m->states.n || l->newest[state]) return lower_refuse(l, n);
   map_put_ptr(l->buffer_of, &n->out[0], lower_pointer(lower_buffer(l, home_of(l, state))));
   map_put_ptr(l->state_of, &n->out[0], lower_pointer(state));
   return true;
@@ -138,6 +138,7 @@ static void keep_to_end(lowering *l, const prog_step *s) {
 
 bool lower_update(lowering *l, const ir_node *n) {
   uint32_t into = lower_buffer(l, n->in[0]);
+  map_put_ptr(l->shared, lower_pointer(into), l);
   map_put_ptr(l->buffer_of, &n->out[0], lower_pointer(into));
   prog_step save, step, restore;
   bool undone = l->p->buffers.at[into].cls == PROG_state;

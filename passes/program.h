@@ -25,7 +25,10 @@ typedef struct prog_buffer {
 typedef enum prog_step_kind {
   PROG_STEP_kernel,
   PROG_STEP_bind,
-  PROG_STEP_check
+  PROG_STEP_check,
+  PROG_STEP_if,
+  PROG_STEP_loop,
+  PROG_STEP_while
 } prog_step_kind; // the order of rt_step_kind
 
 typedef struct prog_step {
@@ -37,8 +40,9 @@ typedef struct prog_step {
   const idx *const *grid;    // [n_grid]
   const char *label;         // "contract_add encoder.0.fc1"
   diag_span span;
-  uint32_t undoes; // of an undo step: the step that it takes back
-  double cost_ns;  // of one grid point, for chunking
+  uint32_t undoes;  // of an undo step: the step that it takes back
+  uint32_t body[2]; // steps in the bodies, which follow
+  double cost_ns;   // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {

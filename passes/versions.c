@@ -2,55 +2,20 @@
 // that version: where a later operator, the group itself or an output reads it, or the memory is not the region's own
 // (an input, a weight, a constant, a value of an outer region), a group before the update copies it.
 //
-// In a fused graph the order of nodes is the order in which they run, so that "later" is a number. Linear in nodes.
+// Linear in nodes.
 #include "passes/fuse.h"
+#include "passes/last_use.h"
 #include <string.h>
 
 typedef struct versions {
   arena *a;
-  map *last_use; // ir_value * -> number of the last node of its own region that reads it; yields come after all nodes
-  map *number;   // ir_node * -> its number in its region, from 1
+  last_uses uses;
 } versions;
 
-typedef struct enclosing { // the node whose region is walked
-  const ir_region *region;
-  uintptr_t at;
-  const struct enclosing *outer;
-} enclosing;
-
-static const ir_region *home_of(const ir_value *v) { return v->def ? v->def->parent : v->param_of; }
-
-// A use inside deeper regions counts where the node stands that holds them.
-static void note_use(versions *x, const ir_value *v, const enclosing *e) {
-  while (e->region != home_of(v)) e = e->outer;
-  if (e->at > (uintptr_t)map_get_ptr(x->last_use, v)) map_put_ptr(x->last_use, v, (void *)e->at);
-}
-
-static void walk(versions *x, const ir_region *r, const enclosing *outer) {
-  enclosing e = {r, 0, outer};
-  for (const ir_node *n = r->first; n; n = n->next) {
-    e.at++;
-    map_put_ptr(x->number, n, (void *)e.at);
-    for (uint32_t i = 0; i < n->n_in; i++) note_use(x, n->in[i], &e);
-    for (uint32_t i = 0; n->op != OP_group && i < n->n_regions; i++) walk(x, n->regions[i], &e);
-  }
-  e.at++;
-  for (uint32_t i = 0; i < r->n_yields; i++) note_use(x, r->yields[i], &e);
-}
-
-// Memory that the region may write: what its own operators stored, a carried value, a state in the graph's own body.
-static bool is_own(const ir_value *v, const ir_region *r) {
-  if (home_of(v) != r) return false;
-  if (!v->def) return r->outer != NULL;
-  if (v->def->op == OP_state) return r->outer == NULL;
-  return op_get(v->def->op)->cls == OPC_control;
-}
-
-static bool is_last_use(const versions *x, const ir_node *update) {
-  const ir_value *written = update->in[0];
+static bool is_read_beside(const ir_node *update) {
   for (uint32_t i = 1; i < update->n_in; i++)
-    if (update->in[i] == written) return false;
-  return map_get_ptr(x->last_use, written) == map_get_ptr(x->number, update);
+    if (update->in[i] == update->in[0]) return true;
+  return false;
 }
 
 static ir_value *copy_of(ir_builder *b, ir_value *v) {
@@ -64,7 +29,8 @@ static ir_value *copy_of(ir_builder *b, ir_value *v) {
 static bool copy_target(void *user, ir_builder *b, const ir_node *n, map *values) {
   versions *x = user;
   if (n->op != OP_group || strcmp(ir_attr_str(n, "kind", ""), "update") != 0) return false;
-  if (is_own(n->in[0], n->parent) && is_last_use(x, n)) return false;
+  if (is_own_memory(&x->uses, n->in[0], n->parent) && is_last_use(&x->uses, n->in[0], n) && !is_read_beside(n))
+    return false;
   ir_value **in = ARENA_ARRAY(x->a, ir_value *, n->n_in);
   for (uint32_t i = 0; i < n->n_in; i++) in[i] = map_get_ptr(values, n->in[i]);
   in[0] = copy_of(b, in[0]);
@@ -74,8 +40,7 @@ static bool copy_target(void *user, ir_builder *b, const ir_node *n, map *values
 
 bool pass_versions(pass_context *c, ir_module *m) {
   for (size_t g = 0; g < m->graphs.n; g++) {
-    versions x = {c->a, map_new(c->a), map_new(c->a)};
-    walk(&x, m->graphs.at[g]->body, NULL);
+    versions x = {c->a, last_uses_of(c->a, m->graphs.at[g]->body)};
     ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], copy_target, &x));
   }
   return true;

@@ -257,6 +257,12 @@ bool rt_bind_step(rt_session *s, const rt_step *step, bound_step *b) {
   return true;
 }
 
+// Of what the executor itself reads or writes in a step's arena buffers.
+static size_t scalar_bytes(const rt_step *s) {
+  if (s->kind == RT_STEP_kernel) return 0;
+  return s->kind == RT_STEP_bind || s->kind == RT_STEP_loop ? sizeof(int32_t) : sizeof(bool);
+}
+
 rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err) {
   const rt_plan *p = s->m->plan;
   const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
@@ -288,7 +294,7 @@ rt_status rt_bind_steps(rt_session *s, uint32_t program, rt_error *err) {
       return rt_fail(err, RT_E_INVALID, "these sizes overflow");
     for (uint32_t q = 0; q < rt_step_buffers(p, &steps[i]); q++) {
       const rt_buffer *buf = &b[words[steps[i].buffers + q] - g->first_buffer];
-      if (buf->cls == RT_BUF_arena && steps[i].kind != RT_STEP_kernel && st->size[buf - b] < sizeof(int32_t))
+      if (buf->cls == RT_BUF_arena && st->size[buf - b] < scalar_bytes(&steps[i]))
         return rt_fail(err, RT_E_INVALID, "these sizes leave no room for a scalar");
       if (buf->cls == RT_BUF_arena) st->steps[i].buffers[q] = s->arena + st->offset[buf - b];
       else if (buf->cls == RT_BUF_constant) st->steps[i].buffers[q] = (void *)(uintptr_t)s->m->constants[buf->index];

@@ -6,7 +6,10 @@
 uint32_t rt_step_buffers(const rt_plan *p, const rt_step *s) {
   switch ((rt_step_kind)s->kind) {
   case RT_STEP_kernel: return (RT_ARRAY(p, rt_kernel_info, kernels) + s->what)->n_buffers;
-  case RT_STEP_bind: return 1;
+  case RT_STEP_bind:
+  case RT_STEP_if:
+  case RT_STEP_while: return 1;
+  case RT_STEP_loop: return 2;
   case RT_STEP_check:
   case RT_STEP_KINDS:
   default: return 0;

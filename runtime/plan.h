@@ -12,8 +12,13 @@
 
 #include <stdint.h>
 
-#define RT_PLAN_MAGIC 0x31306e616c706e6eULL                         // "nnplan01"
-enum { RT_PLAN_VERSION = 2, RT_MAX_RANK = 12, RT_MAX_STACK = 640 }; // the stack of one expression
+#define RT_PLAN_MAGIC 0x31306e616c706e6eULL // "nnplan01"
+enum {
+  RT_PLAN_VERSION = 3,
+  RT_MAX_RANK = 12,
+  RT_MAX_STACK = 640,
+  RT_MAX_NESTING = 32
+}; // stack of an expression; bodies
 
 // Element types, in the order of ir/dtype.def (checked there by a static assertion).
 typedef enum rt_dtype { RT_f32, RT_f16, RT_bf16, RT_f64, RT_i8, RT_u8, RT_i32, RT_i64, RT_bool, RT_DTYPES } rt_dtype;
@@ -102,11 +107,16 @@ typedef struct rt_kernel_info {
   uint32_t n_buffers, n_symbols, n_grid;
 } rt_kernel_info;
 
-// Steps run in order.
+// Steps run in order. Those from `if` on have bodies: the body[0] steps that follow, then body[1] more; the next step
+// comes after them.
 typedef enum rt_step_kind {
   RT_STEP_kernel,
   RT_STEP_bind,  // the dim has the value of the i32 scalar in its buffer from here on
   RT_STEP_check, // a condition over dims that are bound by a step
+  RT_STEP_if,    // the first body where the bool scalar in its buffer holds, else the second
+  RT_STEP_loop,  // the first body as often as the i32 scalar in its first buffer says; the second takes the turn's
+                 // number
+  RT_STEP_while, // the second body while the bool scalar in its buffer holds after the first, at most symbols[0] times
   RT_STEP_KINDS
 } rt_step_kind;
 
@@ -114,11 +124,12 @@ typedef struct rt_step {
   uint32_t kind;    // rt_step_kind
   uint32_t what;    // kernel: its number; bind: the dim; check: its number
   uint32_t buffers; // words[buffers .. +rt_step_buffers): buffer numbers
-  uint32_t symbols; // words[symbols .. +n_symbols): expressions
+  uint32_t symbols; // words[symbols .. +n_symbols): expressions; while: one, the bound
   uint32_t grid;    // words[grid .. +n_grid): expressions
   uint32_t label;   // string: what it computes, for profiles ("contract encoder.0.fc1")
   uint32_t line;    // YAML line, 0 if none
-  uint32_t undoes;  // of an undo step: the step that it takes back
+  uint32_t undoes;  // of an undo step: the step that it takes back, which is in no body
+  uint32_t body[2]; // steps in the bodies
   double cost_ns;   // estimate for one grid point
 } rt_step;
 

@@ -1,7 +1,7 @@
 // Checks a plan blob through and through, so that the executor can trust every offset, count and index. What it checks
 // is the list of runtime/plan.h, field by field; anything out of place is refused with the name of the array and the
 // index.
-#include "runtime/rt.h"
+#include "runtime/session.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,13 +113,13 @@ static rt_status check_tensors(const checker *c) {
   return RT_OK;
 }
 
-// The one i32 that the executor itself reads: in the arena, or a scalar.
-static bool is_scalar(const checker *c, const rt_program *g, uint32_t buffer) {
+// The one element that the executor itself reads: in the arena, or a scalar of this type.
+static bool is_scalar(const checker *c, const rt_program *g, uint32_t buffer, rt_dtype dtype) {
   const rt_buffer *b = (const rt_buffer *)array(c, c->p->buffers) + buffer;
   if (b->cls == RT_BUF_arena || b->cls == RT_BUF_constant) return b->cls == RT_BUF_arena;
   const rt_tensor_info *t = (const rt_tensor_info *)array(c, c->p->tensors) + b->index;
   t += b->cls == RT_BUF_input ? g->first_input : b->cls == RT_BUF_output ? g->first_output : c->p->first_state;
-  return t->dtype == RT_i32 && t->rank == 0;
+  return t->dtype == (uint32_t)dtype && t->rank == 0;
 }
 
 static bool operands_fit(const checker *c, const rt_program *g, const rt_step *s, uint32_t n) {
@@ -138,27 +138,57 @@ static bool kernel_fits(const checker *c, const rt_program *g, const rt_step *s)
          exprs_fit(c, s->grid, k->n_grid);
 }
 
-static bool step_fits(const checker *c, const rt_program *g, const rt_step *s) {
-  const uint32_t *words = array(c, c->p->words);
-  if (!string_fits(c, s->label)) return false;
+static bool is_arena(const checker *c, uint32_t buffer) {
+  return ((const rt_buffer *)array(c, c->p->buffers) + buffer)->cls == RT_BUF_arena;
+}
+
+// A step that is no kernel.
+static bool control_fits(const checker *c, const rt_program *g, const rt_step *s) {
+  if (s->kind >= RT_STEP_KINDS || !operands_fit(c, g, s, rt_step_buffers(c->p, s))) return false;
+  const uint32_t *b = (const uint32_t *)array(c, c->p->words) + s->buffers;
   switch (s->kind) {
-  case RT_STEP_kernel: return kernel_fits(c, g, s);
-  case RT_STEP_bind:
-    return s->what < c->p->dims.count && operands_fit(c, g, s, 1) && is_scalar(c, g, words[s->buffers]);
+  case RT_STEP_bind: return s->what < c->p->dims.count && is_scalar(c, g, b[0], RT_i32);
   case RT_STEP_check: return s->what < c->p->checks.count;
-  default: return false;
+  case RT_STEP_loop: return is_scalar(c, g, b[0], RT_i32) && is_arena(c, b[1]) && !s->body[1];
+  case RT_STEP_while: return is_scalar(c, g, b[0], RT_bool) && exprs_fit(c, s->symbols, 1);
+  default: return is_scalar(c, g, b[0], RT_bool);
   }
 }
 
-// The run's steps; then, kernels all, the undo steps, each naming a step of the run, and the commit steps.
-static bool steps_fit(const checker *c, const rt_program *g, uint32_t *broken) {
+// Steps first .. end of the program, with their bodies, which lie one after another inside them.
+static bool steps_fit(const checker *c, const rt_program *g, uint32_t first, uint32_t end, uint32_t depth,
+                      uint32_t *broken) {
   const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
-  for (uint32_t i = 0; i < g->n_steps + g->n_undo + g->n_commit; i++) {
+  for (uint32_t i = first; i < end;) {
+    const rt_step *s = &steps[i];
+    uint64_t inside = (uint64_t)s->body[0] + s->body[1];
     *broken = i;
-    bool undo = i >= g->n_steps && i < g->n_steps + g->n_undo;
-    if (!step_fits(c, g, &steps[i]) || (i >= g->n_steps && steps[i].kind != RT_STEP_kernel) ||
-        (undo && steps[i].undoes >= g->n_steps))
+    if (!string_fits(c, s->label) || !(s->kind == RT_STEP_kernel ? kernel_fits : control_fits)(c, g, s)) return false;
+    if ((s->kind < RT_STEP_if && inside) || inside >= end - i || (inside && depth == RT_MAX_NESTING)) return false;
+    uint32_t second = i + 1 + s->body[0];
+    if (!steps_fit(c, g, i + 1, second, depth + 1, broken) ||
+        !steps_fit(c, g, second, second + s->body[1], depth + 1, broken))
       return false;
+    i = second + s->body[1];
+  }
+  return true;
+}
+
+static bool in_a_body(const rt_step *steps, uint32_t wanted) {
+  uint32_t i = 0;
+  while (i < wanted) i += 1 + steps[i].body[0] + steps[i].body[1];
+  return i != wanted;
+}
+
+// What closes a run: kernels all, the undo steps, each naming a step of the run itself, and the commit steps.
+static bool closing_steps_fit(const checker *c, const rt_program *g, uint32_t *broken) {
+  const rt_step *steps = (const rt_step *)array(c, c->p->steps) + g->first_step;
+  for (uint32_t i = g->n_steps; i < g->n_steps + g->n_undo + g->n_commit; i++) {
+    const rt_step *s = &steps[i];
+    *broken = i;
+    if (s->kind != RT_STEP_kernel || s->body[0] || s->body[1] || !string_fits(c, s->label) || !kernel_fits(c, g, s))
+      return false;
+    if (i < g->n_steps + g->n_undo && (s->undoes >= g->n_steps || in_a_body(steps, s->undoes))) return false;
   }
   return true;
 }
@@ -189,7 +219,8 @@ static rt_status check_program(const checker *c, uint32_t index) {
     if (!buffer_fits(c, g, &b[i], index == 0))
       return refuse(c->err, "plan: buffer %u of program %u is broken", i, index);
   uint32_t broken;
-  if (!steps_fit(c, g, &broken)) return refuse(c->err, "plan: step %u of program %u is broken", broken, index);
+  if (!steps_fit(c, g, 0, g->n_steps, 0, &broken) || !closing_steps_fit(c, g, &broken))
+    return refuse(c->err, "plan: step %u of program %u is broken", broken, index);
   return RT_OK;
 }
 

@@ -79,8 +79,8 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
 rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,
                   rt_error *err);
 
-// What one run costs, by step, for profiles and `nnc bench`: called after each step with its wall time. NULL switches
-// off.
+// What one run costs, by step, for profiles and `nnc bench`: called after each kernel with its wall time, and after
+// each turn of a loop with none. NULL switches off.
 void rt_session_trace(rt_session *s,
                       void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns,
                                 int64_t end_ns),

@@ -1,4 +1,4 @@
-// Running a bound program: its steps, then the steps that close the run.
+// Running a bound program: its steps, branches and loops, then the steps that close the run.
 //
 // A run commits last. Kernels write new versions of states in place, after the rows that they overwrite were put aside;
 // a run that fails puts them back (undo steps). Versions that could not be written in place are copied to where the
@@ -54,10 +54,15 @@ static rt_status fault_of(const program_run *r) {
   return rt_fail(r->err, RT_E_DATA, "line %u: %s", f->line, rt_string(p, f->text));
 }
 
+static int32_t read_i32(const void *p) {
+  int32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 static rt_status run_bind(program_run *r, uint32_t i) {
   const rt_step *step = &r->steps[i];
-  int32_t v;
-  memcpy(&v, r->st->steps[i].buffers[0], sizeof v);
+  int32_t v = read_i32(r->st->steps[i].buffers[0]);
   rt_error ignored;
   if (rt_dim_in_range(r->s, "", step->what, v, &ignored)) {
     const rt_dim *d = RT_ARRAY(r->s->m->plan, rt_dim, dims) + step->what;
@@ -77,22 +82,85 @@ static rt_status run_check(program_run *r, uint32_t i) {
   return rt_fail(r->err, RT_E_DATA, "line %u: %s", c->line, rt_string(p, c->text));
 }
 
+// Steps first .. first+n with their bodies; *stopped is the first of them that failed, else untouched.
+static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t *stopped);
+
+static rt_status run_turn(program_run *r, uint32_t i, uint32_t first, uint32_t n) {
+  rt_session *s = r->s;
+  uint32_t inside;
+  rt_status status = run_steps(r, first, n, &inside);
+  if (!status) status = fault_of(r);
+  if (s->trace) s->trace(s->trace_user, i, rt_string(s->m->plan, r->steps[i].label), r->steps[i].line, 0, 0);
+  return status;
+}
+
+static rt_status run_loop(program_run *r, uint32_t i) {
+  void **buffers = r->st->steps[i].buffers;
+  rt_status status = RT_OK;
+  for (int32_t turn = 0, turns = read_i32(buffers[0]); turn < turns && !status; turn++) {
+    memcpy(buffers[1], &turn, sizeof turn);
+    status = run_turn(r, i, i + 1, r->steps[i].body[0]);
+  }
+  return status;
+}
+
+static bool holds(const program_run *r, uint32_t i) { return *(const uint8_t *)r->st->steps[i].buffers[0] != 0; }
+
+static rt_status run_while(program_run *r, uint32_t i) {
+  const rt_step *step = &r->steps[i];
+  const rt_plan *p = r->s->m->plan;
+  int64_t most;
+  if (!rt_eval(p, RT_ARRAY(p, uint32_t, words)[step->symbols], r->s->next, &most)) return overflow(r, i);
+  for (int64_t turn = 0;; turn++) {
+    rt_status status = run_turn(r, i, i + 1, step->body[0]);
+    if (status || !holds(r, i)) return status;
+    if (turn >= most)
+      return rt_fail(r->err, RT_E_DATA, "line %u: the condition still holds after %lld turns", step->line,
+                     (long long)most);
+    status = run_turn(r, i, i + 1 + step->body[0], step->body[1]);
+    if (status) return status;
+  }
+}
+
+static rt_status run_if(program_run *r, uint32_t i) {
+  const uint32_t *body = r->steps[i].body;
+  uint32_t inside;
+  return holds(r, i) ? run_steps(r, i + 1, body[0], &inside) : run_steps(r, i + 1 + body[0], body[1], &inside);
+}
+
 // What is not a kernel needs values to be right.
 static rt_status run_step(program_run *r, uint32_t i) {
-  if (r->steps[i].kind == RT_STEP_kernel) return run_kernel(r, i);
-  rt_status status = fault_of(r);
+  rt_status status = r->steps[i].kind == RT_STEP_kernel ? RT_OK : fault_of(r);
   if (status) return status;
-  return r->steps[i].kind == RT_STEP_bind ? run_bind(r, i) : run_check(r, i);
+  switch ((rt_step_kind)r->steps[i].kind) {
+  case RT_STEP_bind: return run_bind(r, i);
+  case RT_STEP_check: return run_check(r, i);
+  case RT_STEP_if: return run_if(r, i);
+  case RT_STEP_loop: return run_loop(r, i);
+  case RT_STEP_while: return run_while(r, i);
+  case RT_STEP_kernel:
+  case RT_STEP_KINDS:
+  default: return run_kernel(r, i);
+  }
+}
+
+static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t *stopped) {
+  for (uint32_t i = first; i < first + n; i += 1 + r->steps[i].body[0] + r->steps[i].body[1]) {
+    rt_status status = run_step(r, i);
+    if (!status) continue;
+    *stopped = i;
+    return status;
+  }
+  return RT_OK;
 }
 
 rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
   const rt_plan *p = s->m->plan;
   const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
   program_run r = {s, &s->programs[program], RT_ARRAY(p, rt_step, steps) + g->first_step, err};
-  rt_status status = RT_OK;
+  uint32_t stopped = g->n_steps;
   s->fault = 0;
-  uint32_t done = 0;
-  while (done < g->n_steps && !(status = run_step(&r, done))) done++;
+  rt_status status = run_steps(&r, 0, g->n_steps, &stopped);
   if (!status) status = fault_of(&r);
   void (*trace)(void *, uint32_t, const char *, uint32_t, int64_t, int64_t) = s->trace;
   s->trace = NULL; // profiles are of the run itself
@@ -100,7 +168,7 @@ rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
   r.err = &ignored;
   uint32_t i = g->n_steps;
   for (; i < g->n_steps + g->n_undo; i++)
-    if (status && r.steps[i].undoes < done) run_kernel(&r, i);
+    if (status && r.steps[i].undoes < stopped) run_kernel(&r, i);
   for (; i < rt_all_steps(g) && !status; i++) run_kernel(&r, i);
   s->trace = trace;
   return status;

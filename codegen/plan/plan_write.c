@@ -8,7 +8,7 @@ _Static_assert((int)RT_f32 == (int)DT_f32 && (int)RT_bool == (int)DT_bool && (in
                "rt_dtype follows ir/dtype.def");
 _Static_assert((int)RT_BUF_constant == (int)PROG_constant && (int)RT_BUF_state == (int)PROG_state,
                "rt_buffer_class follows prog_class");
-_Static_assert((int)RT_STEP_kernel == (int)PROG_STEP_kernel && (int)RT_STEP_check == (int)PROG_STEP_check,
+_Static_assert((int)RT_STEP_kernel == (int)PROG_STEP_kernel && (int)RT_STEP_while == (int)PROG_STEP_while,
                "rt_step_kind follows prog_step_kind");
 
 typedef struct writer {
@@ -146,6 +146,7 @@ static void add_step(writer *w, const prog_step *s, uint32_t first_buffer, uint3
                   .label = string_of(w, s->label),
                   .line = line_of(w, s->span),
                   .undoes = s->undoes,
+                  .body = {s->body[0], s->body[1]},
                   .cost_ns = s->cost_ns};
   step.buffers = (uint32_t)w->words.n;
   for (uint32_t k = 0; k < s->n_buffers; k++) vec_push(w->a, &w->words, first_buffer + s->buffers[k]);

@@ -68,18 +68,61 @@ static int64_t value_of(const idx *e, dim_env *env) {
   return idx_eval(e, &x, &v) ? v : -1;
 }
 
+typedef struct kernel_run {
+  engines *e;
+  arena *a;
+  const program *p;
+  dim_env *env;
+  void *const *memory; // [buffers]
+} kernel_run;
+
+static bool run_steps(const kernel_run *r, uint32_t first, uint32_t n);
+
+static bool run_kernel(const kernel_run *r, const prog_step *s) {
+  void **buffers = ARENA_ARRAY(r->a, void *, s->n_buffers + 1);
+  int64_t *symbols = ARENA_ARRAY(r->a, int64_t, s->n_symbols + 1), fault = 0;
+  for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = r->memory[s->buffers[k]];
+  for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], r->env);
+  return kir_run(r->a, r->e->job.set->kernels.at[s->what], &r->e->job.diags, buffers, symbols, &fault);
+}
+
+static bool run_step(const kernel_run *r, uint32_t i) {
+  const prog_step *s = &r->p->steps.at[i];
+  uint32_t second = i + 1 + s->body[0];
+  void *operand = s->kind == PROG_STEP_kernel || s->kind == PROG_STEP_check ? NULL : r->memory[s->buffers[0]];
+  int32_t turns;
+  switch (s->kind) {
+  case PROG_STEP_kernel: return run_kernel(r, s);
+  case PROG_STEP_if: return *(uint8_t *)operand ? run_steps(r, i + 1, s->body[0]) : run_steps(r, second, s->body[1]);
+  case PROG_STEP_loop:
+    memcpy(&turns, operand, sizeof turns);
+    for (int32_t turn = 0; turn < turns; turn++) {
+      memcpy(r->memory[s->buffers[1]], &turn, sizeof turn);
+      if (!run_steps(r, i + 1, s->body[0])) return false;
+    }
+    return true;
+  case PROG_STEP_while:
+    for (;;) {
+      if (!run_steps(r, i + 1, s->body[0])) return false;
+      if (!*(uint8_t *)operand) return true;
+      if (!run_steps(r, second, s->body[1])) return false;
+    }
+  case PROG_STEP_bind:
+  case PROG_STEP_check:
+  default: return true; // sizes that are bound while running are not for this engine
+  }
+}
+
+static bool run_steps(const kernel_run *r, uint32_t first, uint32_t n) {
+  for (uint32_t i = first; i < first + n; i += 1 + r->p->steps.at[i].body[0] + r->p->steps.at[i].body[1])
+    if (!run_step(r, i)) return false;
+  return true;
+}
+
 // Runs one program's steps on the kernel interpreter over buffers laid out one by one.
 static bool run_program(engines *e, arena *a, const program *p, dim_env *env, void *const *memory) {
-  const program_set *set = e->job.set;
-  for (size_t i = 0; i < p->steps.n; i++) {
-    const prog_step *s = &p->steps.at[i];
-    void **buffers = ARENA_ARRAY(a, void *, s->n_buffers + 1);
-    int64_t *symbols = ARENA_ARRAY(a, int64_t, s->n_symbols + 1), fault = 0;
-    for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = memory[s->buffers[k]];
-    for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], env);
-    if (!kir_run(a, set->kernels.at[s->what], &e->job.diags, buffers, symbols, &fault)) return false;
-  }
-  return true;
+  kernel_run r = {e, a, p, env, memory};
+  return run_steps(&r, 0, (uint32_t)p->steps.n);
 }
 
 static ir_tensor **output_tensors(engines *e, arena *a, dim_env *env, ir_tensor **out) {

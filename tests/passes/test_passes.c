@@ -107,19 +107,34 @@ static void print_buffers(strbuf *b, const program_set *set, const program *p, c
   }
 }
 
-static void print_program(strbuf *b, const program_set *set, const program *p) {
-  sb_fmt(b, "program %s\n", p->name);
-  for (size_t i = 0; i < p->steps.n; i++) {
+static void print_steps(strbuf *b, const program_set *set, const program *p, size_t first, size_t n, int indent) {
+  static const char *const kinds[] = {[PROG_STEP_bind] = "bind",
+                                      [PROG_STEP_check] = "check",
+                                      [PROG_STEP_if] = "if",
+                                      [PROG_STEP_loop] = "loop",
+                                      [PROG_STEP_while] = "while"};
+  for (size_t i = first; i < first + n;) {
     const prog_step *s = &p->steps.at[i];
-    sb_fmt(b, "  %s(", set->kernels.at[s->what]->name);
+    bool kernel = s->kind == PROG_STEP_kernel;
+    sb_fmt(b, "%*s%s(", indent, "", kernel ? set->kernels.at[s->what]->name : kinds[s->kind]);
     print_buffers(b, set, p, s);
-    sb_z(b, ") grid ");
+    sb_char(b, ')');
+    if (kernel) sb_z(b, " grid ");
     for (uint32_t k = 0; k < s->n_grid; k++) {
       if (k) sb_z(b, " x ");
       idx_print(b, s->grid[k]);
     }
     sb_char(b, '\n');
+    print_steps(b, set, p, i + 1, s->body[0], indent + 2);
+    if (s->body[1]) sb_fmt(b, "%*s%s\n", indent, "", s->kind == PROG_STEP_if ? "else" : "do");
+    print_steps(b, set, p, i + 1 + s->body[0], s->body[1], indent + 2);
+    i += 1 + s->body[0] + s->body[1];
   }
+}
+
+static void print_program(strbuf *b, const program_set *set, const program *p) {
+  sb_fmt(b, "program %s\n", p->name);
+  print_steps(b, set, p, 0, p->steps.n, 2);
 }
 
 static void print_set(strbuf *b, const golden *g, const program_set *set) {

@@ -2,7 +2,7 @@
 //
 // A plan's step belongs to the group whose name, scope and place in the YAML it carries; steps and groups are in the
 // same order, and groups that depend on weights alone have no step. A kernel's outputs are matched with the group's
-// results by dtype and size.
+// results by dtype and size. Steps in the bodies of loops and branches are not compared, as their values are many.
 #include "tools/nnc/diverge.h"
 #include "runtime/session.h"
 
@@ -55,6 +55,7 @@ static void match_groups(step_search *f) {
     while (found && (found->op != OP_group || !is_step_of(&f->p->steps.at[i], found, f->a))) found = found->next;
     f->group[i] = found;
     if (found) n = found->next;
+    i += f->p->steps.at[i].body[0] + f->p->steps.at[i].body[1];
   }
 }
 

@@ -52,14 +52,19 @@ static void print_buffer(strbuf *b, const rt_plan *p, const rt_program *g, uint3
   sb_fmt(b, ", bytes %s\n", plan_expr_text(b->a, p, buf->size));
 }
 
-static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i) {
-  static const char *const kinds[] = {[RT_STEP_bind] = "bind", [RT_STEP_check] = "check"};
+// `depth`: how many bodies it lies in.
+static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t i, uint32_t depth) {
+  static const char *const kinds[] = {[RT_STEP_bind] = "bind",
+                                      [RT_STEP_check] = "check",
+                                      [RT_STEP_if] = "if",
+                                      [RT_STEP_loop] = "loop",
+                                      [RT_STEP_while] = "while"};
   const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   bool kernel = s->kind == RT_STEP_kernel;
   const rt_kernel_info *k = RT_ARRAY(p, rt_kernel_info, kernels) + (kernel ? s->what : 0);
   const char *when = i < g->n_steps ? "step" : i < g->n_steps + g->n_undo ? "undo" : "commit";
-  sb_fmt(b, "  %s %u %s", when, i, kernel ? rt_string(p, k->name) : kinds[s->kind]);
+  sb_fmt(b, "  %*s%s %u %s", (int)(2 * depth), "", when, i, kernel ? rt_string(p, k->name) : kinds[s->kind]);
   if (s->kind == RT_STEP_bind) sb_fmt(b, " %s", rt_string(p, (RT_ARRAY(p, rt_dim, dims) + s->what)->name));
   sb_char(b, '(');
   for (uint32_t q = 0; q < rt_step_buffers(p, s); q++)
@@ -69,9 +74,21 @@ static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, uint32_
   if (kernel) print_exprs(b, p, "symbols", s->symbols, k->n_symbols);
   if (s->kind == RT_STEP_check)
     sb_fmt(b, " %s >= 0", plan_expr_text(b->a, p, (RT_ARRAY(p, rt_check, checks) + s->what)->expr));
+  if (s->kind == RT_STEP_while) print_exprs(b, p, "at most", s->symbols, 1);
+  if (s->kind >= RT_STEP_if) sb_fmt(b, " bodies %u, %u", s->body[0], s->body[1]);
   sb_fmt(b, "  // %s", rt_string(p, s->label));
   if (s->line) sb_fmt(b, ", line %u", s->line);
   sb_char(b, '\n');
+}
+
+static void print_steps(strbuf *b, const rt_plan *p, const rt_program *g, uint32_t first, uint32_t n, uint32_t depth) {
+  for (uint32_t i = first; i < first + n;) {
+    const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
+    print_step(b, p, g, i, depth);
+    print_steps(b, p, g, i + 1, s->body[0], depth + 1);
+    print_steps(b, p, g, i + 1 + s->body[0], s->body[1], depth + 1);
+    i += 1 + s->body[0] + s->body[1];
+  }
 }
 
 static void print_program(strbuf *b, const rt_plan *p, const rt_program *g) {
@@ -85,7 +102,7 @@ static void print_program(strbuf *b, const rt_plan *p, const rt_program *g) {
     sb_fmt(b, "  check %s >= 0  // %s, line %u\n", plan_expr_text(b->a, p, checks[i].expr),
            rt_string(p, checks[i].text), checks[i].line);
   for (uint32_t i = 0; i < g->n_buffers; i++) print_buffer(b, p, g, i);
-  for (uint32_t i = 0; i < rt_all_steps(g); i++) print_step(b, p, g, i);
+  print_steps(b, p, g, 0, rt_all_steps(g), 0);
 }
 
 void stage_plan(strbuf *b, const rt_plan *p) {
