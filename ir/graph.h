@@ -319,5 +319,6 @@ bool interp_run(arena *a, ir_graph *g, const ir_tensor *const *in, ir_tensor **o
 // One elementwise operator on scalars (operands already of the operator's dtype); used by the interpreters and by
 // constant folding.
 scalar op_eval_scalar(op_code op, const scalar *in, dtype out);
+uint32_t op_random_bits(uint64_t index, uint32_t seed); // 23 bits: Philox, see ir/scalar.c
 
 #endif

@@ -160,7 +160,7 @@ static bool check_operands(infer *x) {
     if ((o->flags & OPF_FLT) != 0 && !dtype_is_float(dt)) wants = "a float";
     if ((o->flags & OPF_NUM) != 0 && dt == DT_bool) wants = "a number";
     if ((o->flags & OPF_BOOLEAN) != 0 && dt != DT_bool) wants = "bool";
-    if ((o->flags & OPF_INTBOOL) != 0 && dtype_is_float(dt)) wants = "an integer or bool";
+    if ((o->flags & OPF_I32) != 0 && dt != DT_i32) wants = "i32";
     if (wants != NULL) return infer_operand(x, "operand %u is %s; it takes %s", i, dtype_name(dt), wants);
   }
   return true;

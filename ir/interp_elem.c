@@ -1,9 +1,7 @@
 // Leaves and elementwise operators in the interpreter.
 //
-// Elementwise: op_eval_scalar on each element. Random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random
-// numbers: as easy as 1, 2, 3"). Element i takes lane i%4, in order, of the block whose 128-bit counter is i/4 (low
-// word first) and whose key is (seed, 0); a 32-bit x gives ((x >> 9) + 0.5) * 2^-23, which f32 holds exactly and which
-// is never 0 or 1.
+// Elementwise: op_eval_scalar on each element. Random numbers: 23 bits k of op_random_bits give (k + 0.5) * 2^-23,
+// which f32 holds exactly and which is never 0 or 1.
 #include "ir/interp.h"
 
 #include <string.h>
@@ -91,25 +89,10 @@ EVALUATOR(elementwise) {
   return true;
 }
 
-static void philox_4x32_10(uint64_t counter, uint32_t key0, uint32_t x[4]) {
-  uint32_t key1 = 0;
-  x[0] = (uint32_t)counter, x[1] = (uint32_t)(counter >> 32), x[2] = 0, x[3] = 0;
-  for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
-    uint64_t a = (uint64_t)0xD2511F53u * x[0], b = (uint64_t)0xCD9E8D57u * x[2];
-    uint32_t x1 = x[1], x3 = x[3];
-    x[0] = (uint32_t)(b >> 32) ^ x1 ^ key0;
-    x[1] = (uint32_t)b;
-    x[2] = (uint32_t)(a >> 32) ^ x3 ^ key1;
-    x[3] = (uint32_t)a;
-  }
-}
-
 EVALUATOR(random) {
   if (!interp_expect(it, n, in[0], 0, NULL)) return false;
-  uint32_t seed = (uint32_t)interp_get(in[0], 0).v.i, block[4];
-  for (int64_t i = 0, count = ir_tensor_count(out[0]); i < count; i++) {
-    if (i % 4 == 0) philox_4x32_10((uint64_t)i / 4, seed, block);
-    interp_set(out[0], i, scalar_f(out[0]->dt, ((block[i % 4] >> 9) + 0.5) * 0x1p-23));
-  }
+  uint32_t seed = (uint32_t)interp_get(in[0], 0).v.i;
+  for (int64_t i = 0, count = ir_tensor_count(out[0]); i < count; i++)
+    interp_set(out[0], i, scalar_f(out[0]->dt, (op_random_bits((uint64_t)i, seed) + 0.5) * 0x1p-23));
   return true;
 }

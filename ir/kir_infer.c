@@ -63,7 +63,7 @@ static bool dtype_fits(op_code op, dtype dt) {
   if (op_has(op, OPF_FLT)) return dtype_is_float(dt);
   if (op_has(op, OPF_NUM)) return dt != DT_bool;
   if (op_has(op, OPF_BOOLEAN)) return dt == DT_bool;
-  if (op_has(op, OPF_INTBOOL)) return !dtype_is_float(dt);
+  if (op_has(op, OPF_I32)) return dt == DT_i32;
   return true;
 }
 

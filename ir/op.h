@@ -36,7 +36,7 @@ enum op_flag {
   OPF_FLT = 8,
   OPF_NUM = 16,
   OPF_BOOLEAN = 32,
-  OPF_INTBOOL = 64,
+  OPF_I32 = 64,
   OPF_REGION = 128,
   OPF_EFFECT = 256,
   OPF_COMPILED = 512

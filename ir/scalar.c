@@ -107,6 +107,21 @@ static int64_t int_unary(op_code op, int64_t x) {
   }
 }
 
+// Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). Element i takes word i%4 of the
+// block whose 128-bit counter is i/4 (low word first) and whose key is (seed, 0), without its low nine bits.
+uint32_t op_random_bits(uint64_t index, uint32_t seed) {
+  uint32_t x[4] = {(uint32_t)(index / 4), (uint32_t)(index / 4 >> 32), 0, 0}, key0 = seed, key1 = 0;
+  for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
+    uint64_t a = (uint64_t)0xD2511F53u * x[0], b = (uint64_t)0xCD9E8D57u * x[2];
+    uint32_t x1 = x[1], x3 = x[3];
+    x[0] = (uint32_t)(b >> 32) ^ x1 ^ key0;
+    x[1] = (uint32_t)b;
+    x[2] = (uint32_t)(a >> 32) ^ x3 ^ key1;
+    x[3] = (uint32_t)a;
+  }
+  return x[index % 4] >> 9;
+}
+
 static int64_t int_binary(op_code op, int64_t a, int64_t b) {
   uint64_t ua = (uint64_t)a, ub = (uint64_t)b;
   switch ((int)op) {
@@ -119,6 +134,7 @@ static int64_t int_binary(op_code op, int64_t a, int64_t b) {
   case OP_max: return a < b ? b : a;
   case OP_and: return a & b;
   case OP_or: return a | b;
+  case OP_philox: return op_random_bits((uint32_t)a, (uint32_t)b);
   default: return 0;
   }
 }

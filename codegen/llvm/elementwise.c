@@ -32,6 +32,38 @@ static LLVMValueRef int_divide(cg *g, op_code op, dtype dt, LLVMValueRef x, LLVM
   return cg_select(g, by_zero, zero, q);
 }
 
+static LLVMValueRef xor3(cg *g, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z) {
+  return LLVMBuildXor(g->b, LLVMBuildXor(g->b, x, y, ""), z, "");
+}
+
+// The product of 32-bit words, low and high.
+static void wide_product(cg *g, LLVMValueRef x, int64_t k, LLVMValueRef *low, LLVMValueRef *high) {
+  LLVMTypeRef narrow = LLVMTypeOf(x), wide = LLVMInt64TypeInContext(g->ctx);
+  if (cg_lanes(x) > 1) wide = LLVMVectorType(wide, cg_lanes(x));
+  LLVMValueRef p = LLVMBuildZExt(g->b, x, wide, "");
+  p = cg_mul(g, p, cg_int(g, p, k));
+  *low = LLVMBuildTrunc(g->b, p, narrow, "");
+  *high = LLVMBuildTrunc(g->b, cg_lshr(g, p, 32), narrow, "");
+}
+
+// op_random_bits of ir/scalar.c: the whole block for each element, of which it takes one word.
+static LLVMValueRef philox(cg *g, LLVMValueRef index, LLVMValueRef seed) {
+  LLVMValueRef zero = cg_int(g, index, 0), x[4] = {cg_lshr(g, index, 2), zero, zero, zero}, low[2], high[2];
+  LLVMValueRef key0 = seed;
+  for (uint32_t round = 0, key1 = 0; round < 10; round++, key1 += 0xBB67AE85u) {
+    wide_product(g, x[0], 0xD2511F53, &low[0], &high[0]);
+    wide_product(g, x[2], 0xCD9E8D57, &low[1], &high[1]);
+    x[0] = xor3(g, high[1], x[1], key0);
+    x[1] = low[1];
+    x[2] = xor3(g, high[0], x[3], cg_int(g, zero, (int32_t)key1));
+    x[3] = low[0];
+    key0 = cg_add(g, key0, cg_int(g, key0, (int32_t)0x9E3779B9));
+  }
+  LLVMValueRef word = cg_and(g, index, cg_int(g, index, 3)), v = x[0];
+  for (int i = 1; i < 4; i++) v = cg_select(g, cg_icmp(g, LLVMIntEQ, word, cg_int(g, word, i)), x[i], v);
+  return cg_lshr(g, v, 9);
+}
+
 static LLVMValueRef int_op(cg *g, op_code op, dtype dt, LLVMValueRef *x) {
   bool u = is_unsigned(dt);
   LLVMValueRef zero = cg_int(g, x[0], 0);
@@ -52,6 +84,7 @@ static LLVMValueRef int_op(cg *g, op_code op, dtype dt, LLVMValueRef *x) {
   case OP_eq: return cg_icmp(g, LLVMIntEQ, x[0], x[1]);
   case OP_lt: return cg_icmp(g, u ? LLVMIntULT : LLVMIntSLT, x[0], x[1]);
   case OP_le: return cg_icmp(g, u ? LLVMIntULE : LLVMIntSLE, x[0], x[1]);
+  case OP_philox: return philox(g, x[0], x[1]);
   default: return NULL;
   }
 }

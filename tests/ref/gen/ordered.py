@@ -118,6 +118,10 @@ def random():
     words = [philox([i // 4, 0, 0, 0], [seed & 0xFFFFFFFF, 0])[i % 4] for i in range(n)]
     y = ((np.array(words, F64) // 512 + 0.5) * 2.0**-23).astype(F32).reshape(shape)
     name = f"seed_{seed}" if seed >= 0 else "seed_minus_1"
+    index = np.array([0, 1, 2, 3, 4, 1000, 2**31 - 1, -1] if seed == 123456789 else range(n), I32)
+    key = [seed & 0xFFFFFFFF, 0]
+    bits = [philox([(int(i) & 0xFFFFFFFF) // 4, 0, 0, 0], key)[int(i) % 4] // 512 for i in index]
+    f.case(f"philox_{name}", "philox(%0, %1)", [index, np.full(index.shape, seed, I32)], [np.array(bits, I32)])
     f.case(name, f"random(%0) {{shape=[{','.join(map(str, shape))}]}}", [np.array(seed, I32)], [y])
   return f
 
