@@ -5,6 +5,7 @@
 #include "api/prepare.h"
 #include "base/clock.h"
 #include "runtime/pool.h"
+#include "runtime/routines.h"
 #include <dlfcn.h>
 #include <string.h>
 
@@ -115,6 +116,14 @@ static void free_pool(void *handle) {
   *pool = NULL;
 }
 
+kir_kernel **compile_bodies(compile_job *j, size_t *n) {
+  kir_kernel **kernels = ARENA_ARRAY(j->a, kir_kernel *, j->set->kernels.n + 1);
+  *n = 0;
+  for (size_t i = 0; i < j->set->kernels.n; i++)
+    if (!j->set->kernels.at[i]->routine) kernels[(*n)++] = j->set->kernels.at[i];
+  return kernels;
+}
+
 // One object of all kernels, each compiled by whichever CPU is free.
 static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
   const llvm_backend *llvm = compile_open_llvm(j);
@@ -124,7 +133,9 @@ static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
   *pool = rt_pool_new(0); // none: the calling thread does it
   const llvm_threads threads = {run_on_pool, *pool, rt_pool_threads(*pool)};
   llvm_objects o;
-  bool ok = llvm->compile(j->a, &j->diags, j->target, &threads, j->set->kernels.n, j->set->kernels.at, &o);
+  size_t n;
+  kir_kernel **kernels = compile_bodies(j, &n);
+  bool ok = llvm->compile(j->a, &j->diags, j->target, &threads, n, kernels, &o);
   free_pool(pool);
   if (!ok) return false;
   *scratch_bytes = 0;
@@ -161,9 +172,11 @@ bool compile_load(compile_job *j, rt_kernel **kernels) {
   if (!code) return false;
   *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
   for (size_t i = 0; i < plan->kernels.count; i++) {
-    void *f = code_find(code, &j->diags, rt_string(plan, info[i].name));
-    if (!f) return false;
-    *(void **)(void *)&(*kernels)[i] = f;
+    const char *name = rt_string(plan, info[i].name);
+    (*kernels)[i] = rt_routine(name);
+    void *f = (*kernels)[i] ? NULL : code_find(code, &j->diags, name);
+    if (!(*kernels)[i] && !f) return false;
+    if (f) *(void **)(void *)&(*kernels)[i] = f;
   }
   j->codegen_ms += ms_since(start);
   return true;

@@ -52,6 +52,8 @@ bool compile_lower(compile_job *j);  // kernels and programs
 bool compile_object(compile_job *j); // machine code, plan, image
 // Opens libnnc-llvm.so (found beside this library, or by the loader's rules). NULL after a diagnostic.
 const llvm_backend *compile_open_llvm(compile_job *j);
+// The kernels that have bodies: all but the runtime's routines.
+kir_kernel **compile_bodies(compile_job *j, size_t *n);
 
 // All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
 // are told first.

@@ -118,6 +118,7 @@ struct kir_kernel {
   interner *names;
   diag_list *diags;
   const char *name;
+  bool routine; // of the runtime, by this symbol: no body, nothing to compile
   VEC(kir_buffer *) params;
   VEC(kir_buffer *) group;
   uint32_t n_grid, n_workers;

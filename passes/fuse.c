@@ -96,7 +96,7 @@ static void find_stored(rebuild *r) {
   for (size_t i = 0; i < r->stored.n; i++) {
     const ir_value *v = r->stored.at[i];
     fuse_group *home = map_get_ptr(r->is_stored, v);
-    bool stays = v->def->op == OP_update || home->kind == FUSE_control;
+    bool stays = v->def->op == OP_update || home->kind == FUSE_alone;
     const ir_value *sunk = stays ? v : sink_store(p, home, v);
     if (sunk == v) continue;
     map_put_ptr(r->is_stored, v, NULL);
@@ -138,7 +138,7 @@ static ir_value *inside(region_build *rb, const ir_value *v) {
 static const char *kind_name(fuse_kind k) {
   static const char *const names[] = {
       [FUSE_elem] = "elem",           [FUSE_row] = "row",       [FUSE_contract] = "contract",
-      [FUSE_attention] = "attention", [FUSE_update] = "update", [FUSE_control] = "control"};
+      [FUSE_attention] = "attention", [FUSE_update] = "update", [FUSE_alone] = "alone"};
   return names[k];
 }
 
@@ -230,7 +230,7 @@ static ir_region *rebuilt_body(rebuild *r, const ir_region *old) {
   return body;
 }
 
-static void emit_control(rebuild *r, const ir_node *n) {
+static void emit_alone(rebuild *r, const ir_node *n) {
   arena *a = r->plan->a;
   ir_value **in = ARENA_ARRAY(a, ir_value *, n->n_in + 1);
   ir_region **regions = ARENA_ARRAY(a, ir_region *, n->n_regions);
@@ -259,7 +259,7 @@ static void emit_group(rebuild *r, const fuse_group *g) {
   VEC(const ir_value *) yields = {0};
   for (size_t i = 0; i < r->stored.n; i++)
     if (map_get_ptr(r->is_stored, r->stored.at[i]) == g) vec_push(r->plan->a, &yields, r->stored.at[i]);
-  if (g->kind == FUSE_control) emit_control(r, g->root);
+  if (g->kind == FUSE_alone) emit_alone(r, g->root);
   else if (yields.n) emit_region(r, g, yields.n, yields.at);
   r->frame = before;
 }
@@ -319,7 +319,7 @@ static ir_value *output_value(rebuild *r, const ir_region *body, uint32_t output
   const ir_value *v = body->yields[output];
   const fuse_group *home = map_get_ptr(r->is_stored, v);
   // the result of an update lies where its operand does, that of a loop where it is carried
-  bool stored = home && home->kind != FUSE_update && home->kind != FUSE_control;
+  bool stored = home && home->kind != FUSE_update && !fuse_is_control(v->def);
   return stored && !is_earlier_output(body, output) ? outer_value(r, v) : copied_value(r, v);
 }
 

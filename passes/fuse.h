@@ -12,7 +12,7 @@ typedef enum fuse_kind {
   FUSE_contract,
   FUSE_attention,
   FUSE_update,
-  FUSE_control // no kernel: one `if`, `loop` or `while`, in whose bodies there are groups of their own
+  FUSE_alone // one operator that is no kernel: control flow, in whose bodies there are groups of their own; a routine
 } fuse_kind;
 
 typedef struct fuse_set fuse_set; // the ids of groups that a group needs, directly or not: a bit set
@@ -65,6 +65,7 @@ bool fuse_has_schedule(ir_module *m, const ir_node *n);
 // Is it lowered as it stands, without a kernel: states, guards, `bind`, control flow?
 bool fuse_is_step(const ir_node *n);
 bool fuse_is_control(const ir_node *n); // `if`, `loop`, `while`
+bool fuse_is_alone(const ir_node *n);   // those, and what is a routine of the runtime
 // An update of a part of a tensor, which is written in place.
 bool fuse_is_store(const ir_node *n);
 

@@ -5,7 +5,8 @@
 // no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
 // epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
 // operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first.
-// A loop or a branch is a group that nobody joins; its bodies are partitioned the same way.
+// A loop or a branch is a group that nobody joins, and so is a routine of the runtime; bodies are partitioned the same
+// way.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -52,8 +53,10 @@ bool fuse_is_cheap(op_code op) {
 
 bool fuse_is_control(const ir_node *n) { return n->op == OP_if || n->op == OP_loop || n->op == OP_while; }
 
+bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || n->op == OP_sort || n->op == OP_topk; }
+
 bool fuse_is_step(const ir_node *n) {
-  return n->op == OP_state || n->op == OP_check || n->op == OP_bind || fuse_is_control(n);
+  return n->op == OP_state || n->op == OP_check || n->op == OP_bind || fuse_is_alone(n);
 }
 
 bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
@@ -210,7 +213,7 @@ static void join_elementwise(fuse_plan *p, const ir_node *n) {
     membership member = {p, g};
     candidates others = {.region = n->parent};
     for (uint32_t i = 0; i < n->n_in; i++) producers(p, n->in[i], add_candidate, &others);
-    if (g->kind != FUSE_update && g->kind != FUSE_control && g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
+    if (g->kind != FUSE_update && g->kind != FUSE_alone && g->nodes.n < GROUP_MAX_NODES && stays_convex(&others, g) &&
         place_elementwise(&p->place, &g->dom, n, is_member, &member, at)) {
       add_node(p, g, n, at);
       return;
@@ -306,7 +309,7 @@ static void open_contract(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, g->dom.at);
 }
 
-static void open_control(fuse_plan *p, const ir_node *n) { add_node(p, new_group(p, FUSE_control, n), n, NULL); }
+static void open_alone(fuse_plan *p, const ir_node *n) { add_node(p, new_group(p, FUSE_alone, n), n, NULL); }
 
 // The nodes of an attention; the last one opens the group. The domain's root stands behind all but a division that
 // follows it: what comes after a root must have a place.
@@ -381,7 +384,7 @@ static void merge_prologues(fuse_plan *p) {
 }
 
 static void join_or_open(fuse_plan *p, const ir_node *n) {
-  if (fuse_is_control(n)) open_control(p, n);
+  if (fuse_is_alone(n)) open_alone(p, n);
   if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) return;
   fuse_cone *cone = map_get_ptr(p->cones, n);
   if (cone) join_attention(p, cone, n);

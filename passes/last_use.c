@@ -47,5 +47,5 @@ bool is_own_memory(const last_uses *x, const ir_value *v, const ir_region *r) {
   if (value_region(v) != r) return false;
   if (!v->def) return map_get_ptr(x->carries, r) != NULL;
   if (v->def->op == OP_state) return r->outer == NULL;
-  return op_get(v->def->op)->cls == OPC_control;
+  return op_get(v->def->op)->cls == OPC_control || op_get(v->def->op)->cls == OPC_ordered;
 }

@@ -84,6 +84,10 @@ void lower_add_step(lowering *l, program *p, prog_step s) {
   vec_push(l->c->a, &p->steps, s);
 }
 
+const char *lower_label(const lowering *l, const ir_node *n, const char *what) {
+  return n->scope && *n->scope ? str_fmt(l->c->a, "%s %s", what, n->scope) : what;
+}
+
 static uint32_t add_kernel(lowering *l, kir_kernel *k, const char *what) {
   str text = kir_fingerprint(k, l->c->a);
   const void *known = map_get(l->kernel_by_text, text);
@@ -299,7 +303,7 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .grid = grid,
                    .span = span,
                    .cost_ns = g.k->cost_ns};
-  s->label = n && n->scope && *n->scope ? str_fmt(a, "%s %s", name, n->scope) : name;
+  s->label = n ? lower_label(l, n, name) : name;
   if (!kir_verify(g.k, l->c->diags)) {
     diag_at(l->c->diags, span, group_not_lowered, name);
     return false;
@@ -327,6 +331,8 @@ bool lower_node(lowering *l, const ir_node *n, bool nested) {
   case OP_if:
   case OP_loop:
   case OP_while: return lower_control(l, n);
+  case OP_sort:
+  case OP_topk: return lower_order(l, n);
   default: return true; // leaves are constants
   }
 }

@@ -45,10 +45,15 @@ bool lower_node(lowering *l, const ir_node *n, bool nested);                    
 
 bool lower_refuse(lowering *l, const ir_node *n); // a diagnostic: not compiled. Returns false
 
+const char *lower_label(const lowering *l, const ir_node *n, const char *what); // with the node's scope
+
 // -- lower_control.c --
 void lower_check(lowering *l, const ir_node *n, bool nested);
 bool lower_bind(lowering *l, const ir_node *n);
 bool lower_control(lowering *l, const ir_node *n); // `if`, `loop`, `while`
+
+// -- lower_routine.c --
+bool lower_order(lowering *l, const ir_node *n); // `sort`, `topk`
 
 // -- lower_state.c --
 // Notes states, updates and bound dims before the entry is lowered; false after diagnostics.

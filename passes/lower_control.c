@@ -11,10 +11,6 @@
 
 static diag_span span_of(const ir_node *n) { return n->spans.n ? n->spans.at[0] : NO_SPAN; }
 
-static const char *label_of(const lowering *l, const ir_node *n, const char *what) {
-  return n->scope && *n->scope ? str_fmt(l->c->a, "%s %s", what, n->scope) : what;
-}
-
 // A check of dims that are known before the first step is made then, others where they stand.
 void lower_check(lowering *l, const ir_node *n, bool nested) {
   prog_check k = {ir_attr_idx(l->m, n, "cond", NULL), ir_attr_str(n, "text", "sizes do not fit"), span_of(n)};
@@ -32,7 +28,7 @@ void lower_check(lowering *l, const ir_node *n, bool nested) {
 static bool add_copy(lowering *l, const ir_node *n, const ir_value *from, const ir_value *to) {
   prog_step s;
   if (!lower_kernel(l, NULL, WORK_copy, from, to, &s)) return false;
-  s.label = label_of(l, n, "carry");
+  s.label = lower_label(l, n, "carry");
   s.span = span_of(n);
   lower_add_step(l, l->p, s);
   return true;
@@ -101,7 +97,7 @@ static bool lower_nodes(lowering *l, const ir_region *r) {
 
 // The step of a control operator; its bodies are counted and its buffers set when they are known.
 static size_t add_control(lowering *l, const ir_node *n, prog_step_kind kind) {
-  prog_step s = {.kind = kind, .label = label_of(l, n, op_get(n->op)->name), .span = span_of(n)};
+  prog_step s = {.kind = kind, .label = lower_label(l, n, op_get(n->op)->name), .span = span_of(n)};
   lower_add_step(l, l->p, s);
   return l->p->steps.n - 1;
 }

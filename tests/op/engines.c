@@ -1,5 +1,6 @@
 // The engines: see engines.h.
 #include "engines.h"
+#include "runtime/routines.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +84,10 @@ static bool run_kernel(const kernel_run *r, const prog_step *s) {
   int64_t *symbols = ARENA_ARRAY(r->a, int64_t, s->n_symbols + 1), fault = 0;
   for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = r->memory[s->buffers[k]];
   for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], r->env);
-  return kir_run(r->a, r->e->job.set->kernels.at[s->what], &r->e->job.diags, buffers, symbols, &fault);
+  const kir_kernel *k = r->e->job.set->kernels.at[s->what];
+  if (!k->routine) return kir_run(r->a, k, &r->e->job.diags, buffers, symbols, &fault);
+  rt_routine(k->name)(buffers, symbols, NULL, 0, value_of(s->grid[0], r->env), NULL, &fault);
+  return true;
 }
 
 static bool run_step(const kernel_run *r, uint32_t i) {

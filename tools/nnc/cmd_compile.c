@@ -45,8 +45,9 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
   case EMIT_llvm:
   case EMIT_asm: {
     const llvm_backend *llvm = compile_open_llvm(j);
-    return llvm &&
-           llvm->dump(j->a, &j->diags, j->target, j->set->kernels.n, j->set->kernels.at, kind == EMIT_asm, text);
+    size_t n;
+    kir_kernel **kernels = compile_bodies(j, &n);
+    return llvm && llvm->dump(j->a, &j->diags, j->target, n, kernels, kind == EMIT_asm, text);
   }
   case EMIT_so:
   case EMIT_obj:

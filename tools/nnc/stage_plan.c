@@ -7,6 +7,7 @@
 
 void stage_kernels(strbuf *b, const program_set *set) {
   for (size_t i = 0; i < set->kernels.n; i++) {
+    if (set->kernels.at[i]->routine) continue;
     if (i) sb_char(b, '\n');
     kir_print(b, set->kernels.at[i]);
   }
