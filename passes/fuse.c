@@ -137,8 +137,8 @@ static ir_value *inside(region_build *rb, const ir_value *v) {
 
 static const char *kind_name(fuse_kind k) {
   static const char *const names[] = {
-      [FUSE_elem] = "elem",           [FUSE_row] = "row",       [FUSE_contract] = "contract",
-      [FUSE_attention] = "attention", [FUSE_update] = "update", [FUSE_alone] = "alone"};
+      [FUSE_elem] = "elem", [FUSE_row] = "row",       [FUSE_contract] = "contract", [FUSE_attention] = "attention",
+      [FUSE_scan] = "scan", [FUSE_update] = "update", [FUSE_alone] = "alone"};
   return names[k];
 }
 

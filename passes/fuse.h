@@ -11,6 +11,7 @@ typedef enum fuse_kind {
   FUSE_row,
   FUSE_contract,
   FUSE_attention,
+  FUSE_scan,
   FUSE_update,
   FUSE_alone // one operator that is no kernel: control flow, in whose bodies there are groups of their own; a routine
 } fuse_kind;

@@ -297,6 +297,12 @@ static void open_copy(fuse_plan *p, const ir_node *n) {
   add_node(p, g, n, g->dom.at);
 }
 
+static void open_scan(fuse_plan *p, const ir_node *n) {
+  fuse_group *g = new_group(p, FUSE_scan, n);
+  domain_init(p->m, &g->dom, n->out[0].type.rank, n->out[0].type.dim);
+  add_node(p, g, n, g->dom.at);
+}
+
 static void open_update(fuse_plan *p, const ir_node *n) {
   fuse_group *g = new_group(p, FUSE_update, n);
   domain_init(p->m, &g->dom, n->in[1]->type.rank, n->in[1]->type.dim);
@@ -370,9 +376,9 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    bool takes =
-        reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
-                   (reader->kind == FUSE_update && !reads_target(p, g, reader) && !makes_start(p, g, reader)));
+    bool takes = reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention ||
+                            reader->kind == FUSE_elem || reader->kind == FUSE_scan ||
+                            (reader->kind == FUSE_update && !reads_target(p, g, reader) && !makes_start(p, g, reader)));
     if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
@@ -391,6 +397,7 @@ static void join_or_open(fuse_plan *p, const ir_node *n) {
   else if (op_is_elementwise(n->op)) join_elementwise(p, n);
   else if (op_get(n->op)->cls == OPC_reduce) join_reduction(p, n);
   else if (n->op == OP_contract) open_contract(p, n);
+  else if (op_get(n->op)->cls == OPC_scan) open_scan(p, n);
   else if (fuse_is_store(n)) open_update(p, n);
   else open_copy(p, n);
 }

@@ -189,7 +189,7 @@ static form_stop classify(void *user, const ir_value *v) {
   const ir_region *r = user;
   if (v->param_of == r || !v->def) return FORM_LOAD; // a parameter, or memory that lowering made
   op_class cls = v->def ? op_get(v->def->op)->cls : OPC_leaf;
-  return cls == OPC_reduce || cls == OPC_contract ? FORM_ACC : FORM_OPEN;
+  return cls == OPC_reduce || cls == OPC_contract || cls == OPC_scan ? FORM_ACC : FORM_OPEN;
 }
 
 static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, const ir_value *to) {
@@ -201,6 +201,7 @@ static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, 
   if (!places_of_group(&g->place, &g->dom, g->node)) return false;
   if (!strcmp(kind, "contract")) return schedule_contract(g);
   if (!strcmp(kind, "row")) return schedule_row(g);
+  if (!strcmp(kind, "scan")) return schedule_scan(g);
   if (!strcmp(kind, "attention")) return schedule_attention(g);
   return schedule_elem(g);
 }

@@ -180,3 +180,45 @@ void nest_bind_grid(splice *s, uint32_t n, const nest_label *batch) {
     at = i ? idx_floordiv(kc, at, extent) : at;
   }
 }
+
+void nest_enter(nest *n, splice *s, uint32_t vec, nest_frame *f) {
+  lower_group *g = n->g;
+  idx_ctx *kc = g->k->ix;
+  double cost = nest_cost_per_element(n);
+  bool vec_kept = vec < n->n_labels && !n->label[vec].reduced;
+  uint32_t limit = vec_kept ? 2 : 3, n_grid = 0;
+  *f = (nest_frame){.b = kir_begin(g->k)};
+  for (uint32_t i = 0; i < n->n_labels; i++) {
+    const idx *extent = lower_dim_expr(g, n->label[i].extent);
+    if (n->label[i].reduced) cost *= (double)extent_hint(g, n->label[i].extent);
+    else if (i != vec && n_grid < limit) {
+      splice_bind(s, n->label[i].s, lower_grid(g, "g", extent));
+      n_grid++;
+    }
+  }
+  if (vec_kept) {
+    tile_shape shape = pick_cols(g, n->label[vec].extent);
+    const idx *extent = lower_dim_expr(g, n->label[vec].extent);
+    const idx *block = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, extent, shape.cols)), shape.cols);
+    const idx *at = idx_add(kc, block, idx_of(kc, g->k->c));
+    splice_bind(s, n->label[vec].s, at);
+    s->cols = shape.cols;
+    s->col_tail = shape.exact ? NULL : idx_addi(kc, idx_sub(kc, extent, at), -1);
+    cost *= shape.cols / 4.0;
+  }
+  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
+  n_grid = 0;
+  for (uint32_t i = 0; i < n->n_labels; i++) { // kept labels that found no place in the grid
+    if (n->label[i].reduced || i == vec || n_grid++ < limit) continue;
+    kir_stmt *loop = kir_for(&f->b, "i", idx_int(kc, 0), lower_dim_expr(g, n->label[i].extent), 1, 1, 0, NULL);
+    splice_bind(s, n->label[i].s, idx_of(kc, loop->var));
+    f->b = kir_for_body(&f->b, loop);
+    f->loops[f->n_loops++] = loop;
+    cost *= (double)extent_hint(g, n->label[i].extent);
+  }
+  g->k->cost_ns = cost;
+}
+
+void nest_leave(nest_frame *f) {
+  while (f->n_loops) kir_for_end(f->loops[--f->n_loops], NULL);
+}

@@ -37,6 +37,7 @@ typedef struct lower_group {
 
 bool schedule_elem(lower_group *g);
 bool schedule_row(lower_group *g);
+bool schedule_scan(lower_group *g);
 bool schedule_contract(lower_group *g);
 bool schedule_attention(lower_group *g);
 // One store of the value of an `update` into the tensor, in place.
@@ -119,6 +120,18 @@ void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile
 // have constant extents. Ordering puts those that share the axis first and returns how many; the rest become loops.
 uint32_t nest_order_batch(uint32_t n, nest_label *batch);
 void nest_bind_grid(splice *s, uint32_t n, const nest_label *batch); // adds the axis
+
+// The kept labels of a nest: on the grid as far as there is room, the others in loops; a grid point has one tile of
+// neighbouring columns of the vector label, if that is kept. What a grid point does is built at `b`. Sets the kernel's
+// cost.
+typedef struct nest_frame {
+  kir_builder b;
+  uint32_t n_loops;
+  kir_stmt *loops[IR_MAX_RANK * 2];
+} nest_frame;
+
+void nest_enter(nest *n, splice *s, uint32_t vec, nest_frame *f);
+void nest_leave(nest_frame *f);
 
 // Loops over what is not in the grid: serial loops from `from` on, calling `body` inside. Binds labels in the splice.
 typedef struct tile_shape {

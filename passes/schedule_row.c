@@ -337,46 +337,10 @@ bool schedule_row(lower_group *g) {
   }
   resolve_anchors(&r);
 
-  idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1, .acc = r.acc};
-  double cost = nest_cost_per_element(&r.n);
-  bool vec_kept = r.vec < r.n.n_labels && !r.n.label[r.vec].reduced;
-  uint32_t limit = vec_kept ? 2 : 3;
-  kir_builder b = kir_begin(g->k);
-  kir_stmt *loops[IR_MAX_RANK * 2];
-  uint32_t n_loops = 0, n_grid = 0;
-  for (uint32_t i = 0; i < r.n.n_labels; i++) {
-    const idx *extent = lower_dim_expr(g, r.n.label[i].extent);
-    if (r.n.label[i].reduced) cost *= (double)extent_hint(g, r.n.label[i].extent);
-    else if (i != r.vec && n_grid < limit) {
-      splice_bind(&s, r.n.label[i].s, lower_grid(g, "g", extent));
-      n_grid++;
-    }
-  }
-  tile_shape shape = {1, true};
-  const idx *block = NULL;
-  if (vec_kept) { // each grid point reduces one tile of neighbouring columns
-    shape = pick_cols(g, r.n.label[r.vec].extent);
-    const idx *extent = lower_dim_expr(g, r.n.label[r.vec].extent);
-    block = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, extent, shape.cols)), shape.cols);
-    const idx *at = idx_add(kc, block, idx_of(kc, g->k->c));
-    splice_bind(&s, r.n.label[r.vec].s, at);
-    s.cols = shape.cols;
-    s.col_tail = shape.exact ? NULL : idx_addi(kc, idx_sub(kc, extent, at), -1);
-    cost *= shape.cols / 4.0;
-  }
-  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  n_grid = 0;
-  for (uint32_t i = 0; i < r.n.n_labels; i++) { // kept labels that found no place in the grid
-    if (r.n.label[i].reduced || i == r.vec || n_grid++ < limit) continue;
-    kir_stmt *loop = kir_for(&b, "i", idx_int(kc, 0), lower_dim_expr(g, r.n.label[i].extent), 1, 1, 0, NULL);
-    splice_bind(&s, r.n.label[i].s, idx_of(kc, loop->var));
-    b = kir_for_body(&b, loop);
-    loops[n_loops++] = loop;
-    cost *= (double)extent_hint(g, r.n.label[i].extent);
-  }
-  g->k->cost_ns = cost;
-  emit_row(&r, &s, &b);
-  while (n_loops--) kir_for_end(loops[n_loops], NULL);
+  nest_frame frame;
+  nest_enter(&r.n, &s, r.vec, &frame);
+  emit_row(&r, &s, &frame.b);
+  nest_leave(&frame);
   return true;
 }

@@ -110,6 +110,19 @@ assert philox([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x2
 ]
 
 
+def sampled(logits, noise, top_k, top_p, temperature):
+  """Row by row: those left over, by counting, then the Gumbel maximum."""
+  out = []
+  for row, u in zip(logits.astype(F64) / temperature, noise.astype(F64)):
+    order = sorted(range(row.size), key=lambda i: -row[i])
+    p = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+    left = order[: top_k or row.size]
+    if top_p:
+      left = [i for at, i in enumerate(left) if sum(p[j] for j in left[:at]) < top_p]
+    out.append(max(left, key=lambda i: row[i] - np.log(-np.log(u[i]))))
+  return np.array(out, I32)
+
+
 def random():
   """Element i is word i % 4 of block i // 4 under the key (seed, 0): (word >> 9 + 1/2) * 2^-23."""
   f = Family("random")
@@ -123,6 +136,14 @@ def random():
     bits = [philox([(int(i) & 0xFFFFFFFF) // 4, 0, 0, 0], key)[int(i) % 4] // 512 for i in index]
     f.case(f"philox_{name}", "philox(%0, %1)", [index, np.full(index.shape, seed, I32)], [np.array(bits, I32)])
     f.case(name, f"random(%0) {{shape=[{','.join(map(str, shape))}]}}", [np.array(seed, I32)], [y])
+  for name, top_k, top_p, temperature in (("plain", 0, 0, 1), ("cold", 0, 0, 0.25), ("k", 3, 0, 1), ("p", 0, 0.6, 2)):
+    logits = rounded(f.rng(name).normal(0, 2, (40, 11)), F32)
+    noise = rounded(f.rng(f"{name}_noise").uniform(0.001, 0.999, logits.shape), F32)
+    arguments = "".join(
+      f", {k}={v}" for k, v in (("temperature", temperature), ("top_k", top_k), ("top_p", top_p)) if v
+    )
+    drawn = sampled(logits, noise, top_k, top_p, temperature)
+    f.case(f"sample_{name}", f"prelude: sample(x0, x1{arguments})", [logits, noise], [drawn])
   return f
 
 
