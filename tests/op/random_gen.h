@@ -22,7 +22,9 @@ typedef struct gen {
   VEC(const idx *) symbols; // dims of this module
   int64_t big;              // elements that a value may have
   uint32_t n_names;
-  bool failed; // an operator could not be built
+  uint32_t depth;         // bodies around the builder
+  const uint32_t *weight; // of the steps, in this graph
+  bool failed;            // an operator could not be built
 } gen;
 
 enum { GEN_MAX_RANK = 4 };
@@ -49,6 +51,8 @@ int64_t gen_extent(gen *g, const idx *e, bool largest);
 static inline bool gen_is_float(const rv *x) { return dtype_is_float(x->v->type.dt); }
 static inline double gen_magnitude(const rv *x) { return x->hi > -x->lo ? x->hi : -x->lo; }
 
+void gen_one_step(gen *g); // any, by weight
+
 // -- one step each; false: nothing suited --
 bool step_unary(gen *g);
 bool step_binary(gen *g);
@@ -68,6 +72,8 @@ bool step_reverse(gen *g);
 bool step_gather(gen *g);
 bool step_iota(gen *g);
 bool step_leaf(gen *g);
+bool step_loop(gen *g); // with steps in the body
+bool step_branch(gen *g);
 // Chains that models are made of.
 bool step_softmax(gen *g);
 bool step_norm(gen *g);

@@ -140,7 +140,7 @@ static const struct {
     {step_cast, 5},      {step_reduce, 14}, {step_contract, 9}, {step_reshape, 6}, {step_transpose, 6},
     {step_broadcast, 3}, {step_slice, 4},   {step_concat, 3},   {step_pad, 3},     {step_reverse, 2},
     {step_gather, 4},    {step_iota, 2},    {step_leaf, 3},     {step_softmax, 3}, {step_norm, 3},
-    {step_attention, 2}, {step_linear, 4},
+    {step_attention, 2}, {step_linear, 4},  {step_loop, 2},     {step_branch, 2},
 };
 
 enum { N_STEPS = sizeof steps / sizeof *steps };
@@ -155,13 +155,13 @@ static void choose_weights(gen *g, uint32_t *weight) {
   weight[0] += 1; // never none at all
 }
 
-static void one_step(gen *g, const uint32_t *weight) {
+void gen_one_step(gen *g) {
   uint32_t total = 0;
-  for (size_t i = 0; i < N_STEPS; i++) total += weight[i];
+  for (size_t i = 0; i < N_STEPS; i++) total += g->weight[i];
   for (int tries = 0; tries < 20; tries++) {
     uint32_t k = below(g, total);
     size_t i = 0;
-    while (k >= weight[i]) k -= weight[i++];
+    while (k >= g->weight[i]) k -= g->weight[i++];
     if (steps[i].step(g)) return;
   }
 }
@@ -204,8 +204,9 @@ ir_module *random_graph(arena *a, diag_list *l, uint64_t seed) {
   if (chance(&g, 60)) add_dims(&g);
   uint32_t weight[N_STEPS];
   choose_weights(&g, weight);
+  g.weight = weight;
   for (uint32_t i = 1 + below(&g, 3); i > 0; i--) step_leaf(&g);
-  for (uint32_t i = 1 + below(&g, chance(&g, 70) ? 8 : 24); i > 0; i--) one_step(&g, weight);
+  for (uint32_t i = 1 + below(&g, chance(&g, 70) ? 8 : 24); i > 0; i--) gen_one_step(&g);
   add_outputs(&g);
   return g.failed || diag_failed(l) ? NULL : g.m;
 }

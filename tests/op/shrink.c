@@ -33,6 +33,16 @@ static const ir_value *replacement(const edit *e, const ir_node *n) { // NULL: a
   return e->kind == EDIT_to_operand ? n->in[e->which] : NULL;
 }
 
+static void mark(copying *c, const edit *e, const ir_node *target, const ir_value *v);
+
+static void mark_body(copying *c, const edit *e, const ir_node *target, const ir_region *r) {
+  for (const ir_node *n = r->first; n; n = n->next) {
+    for (uint32_t i = 0; i < n->n_in; i++) mark(c, e, target, n->in[i]);
+    for (uint32_t i = 0; i < n->n_regions; i++) mark_body(c, e, target, n->regions[i]);
+  }
+  for (uint32_t i = 0; i < r->n_yields; i++) mark(c, e, target, r->yields[i]);
+}
+
 // Marks what the outputs need after the edit, backwards.
 static void mark(copying *c, const edit *e, const ir_node *target, const ir_value *v) {
   if (map_get_ptr(c->live, v)) return;
@@ -43,11 +53,18 @@ static void mark(copying *c, const edit *e, const ir_node *target, const ir_valu
     return;
   }
   for (uint32_t i = 0; i < v->def->n_in; i++) mark(c, e, target, v->def->in[i]);
+  for (uint32_t i = 0; i < v->def->n_regions; i++) mark_body(c, e, target, v->def->regions[i]);
+}
+
+static bool is_live(const copying *c, const ir_node *n) {
+  for (uint32_t i = 0; i < n->n_out; i++)
+    if (map_get_ptr(c->live, &n->out[i])) return true;
+  return false;
 }
 
 static void copy_node(copying *c, const edit *e, const ir_node *n, const ir_node *target, uint32_t number) {
   ir_module *m = c->from->module;
-  if (!map_get_ptr(c->live, &n->out[0])) return;
+  if (!is_live(c, n)) return;
   if (n == target) {
     const ir_value *v = replacement(e, n);
     char kind = n->out[0].type.dt == DT_bool ? 'b' : dtype_is_float(n->out[0].type.dt) ? 'u' : 'i';
@@ -62,13 +79,19 @@ static void copy_node(copying *c, const edit *e, const ir_node *n, const ir_node
   ir_copy_node(&c->b, n, in, c->values);
 }
 
+static bool names_weight(const ir_region *r, const char *name) {
+  for (const ir_node *n = r->first; n; n = n->next) {
+    if (n->op == OP_weight && !strcmp(ir_attr_str(n, "name", ""), name)) return true;
+    for (uint32_t i = 0; i < n->n_regions; i++)
+      if (names_weight(n->regions[i], name)) return true;
+  }
+  return false;
+}
+
 static void drop_weights(ir_module *m, const ir_graph *g) {
   size_t n = 0;
   for (size_t i = 0; i < m->weights.n; i++) {
-    bool used = false;
-    for (const ir_node *q = g->body->first; q; q = q->next)
-      used = used || (q->op == OP_weight && !strcmp(ir_attr_str(q, "name", ""), m->weights.at[i]->name));
-    if (used) m->weights.at[n++] = m->weights.at[i];
+    if (names_weight(g->body, m->weights.at[i]->name)) m->weights.at[n++] = m->weights.at[i];
   }
   m->weights.n = n;
 }
