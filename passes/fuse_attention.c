@@ -121,7 +121,7 @@ static bool try_cone(void *user, const attention_cone *c) {
   domain_init(p->m, &d, c->mix->out[0].type.rank, c->mix->out[0].type.dim);
   form_ctx *f = form_new(p->a, p->m, classify, x);
   bool ok = attention_match(f, p->a, p->m, c, d.at, &found, &why), softmax = found.kind == ATTENTION_softmax;
-  if (ok && !softmax) ok = varies(x, f, found.k) && varies(x, f, found.v), why = NULL;
+  if (ok && !softmax) ok = varies(x, f, found.q) && varies(x, f, found.k) && varies(x, f, found.v), why = NULL;
   if (ok && !is_closed(x)) ok = false, why = "something else reads the scores or the weights";
   if (ok) ok = attention_fits(f, &found, &d, &why);
   if (!ok) {
