@@ -50,17 +50,17 @@ static void check_as_json(void **state) {
 
 static void check_names_what_is_not_compiled(void **state) {
   workplace *w = *state;
-  write_text(
-      w, "sorts.yaml",
-      "nnc: 1\nname: sorts\ninputs:\n  x: f32[8]\nsteps:\n- values, places: topk(x, 3)\noutputs:\n  values: values\n");
-  nnc_run_result r = expect_status(w, 0, "check sorts.yaml");
-  assert_has(r.out, "the CPU back end does not compile `topk` yet (sorts.yaml:6)");
+  write_text(w, "scatters.yaml",
+             "nnc: 1\nname: scatters\ninputs:\n  x: f32[8]\nsteps:\n- values: scatter(x, iota(8), x, 0)\noutputs:\n  "
+             "values: values\n");
+  nnc_run_result r = expect_status(w, 0, "check scatters.yaml");
+  assert_has(r.out, "the CPU back end does not compile `scatter` yet (scatters.yaml:6)");
   const json_t *list =
-      json_object_get(parse_json(w, expect_status(w, 0, "check sorts.yaml --json").out), "not_compiled");
+      json_object_get(parse_json(w, expect_status(w, 0, "check scatters.yaml --json").out), "not_compiled");
   assert_int_equal(json_array_size(list), 1);
   assert_int_equal(number(json_array_get(list, 0), "line"), 6);
-  expect_error(w, 1, "sorts.yaml:6:19: error: the CPU back end does not compile `topk` yet",
-               "run sorts.yaml --in x=iota");
+  expect_error(w, 1, "scatters.yaml:6:11: error: the CPU back end does not compile `scatter` yet",
+               "run scatters.yaml --in x=iota");
 }
 
 static void check_reads_weights_when_asked(void **state) {
@@ -77,7 +77,7 @@ static void compile_writes_a_library(void **state) {
   str header;
   assert_true(file_read(w->a, &w->l, in_folder(w, "digits.h"), 1 << 20, &header));
   assert_has(header.p, "digits_forward(");
-  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 2,");
+  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 3,");
   json_t *o = parse_json(w, expect_status(w, 0, "compile %s -o other.so --json", DIGITS).out);
   assert_string_equal(json_string_value(json_object_get(o, "output")), "other.so");
   assert_int_equal(number(o, "parameters"), 69066);
