@@ -123,7 +123,9 @@ static void check_node(verifier *v, const ir_node *n, const ir_region *r, bool i
     return;
   }
   if (n->parent != r) unsound(v, n, "its region is not where it stands");
-  if (in_group && !op_has(n->op, OPF_COMPILED)) unsound(v, n, "a group cannot hold it");
+  const op_class cls = op_get(n->op)->cls; // control flow and routines stand between groups
+  if (in_group && (!op_has(n->op, OPF_COMPILED) || cls == OPC_control || cls == OPC_ordered))
+    unsound(v, n, "a group cannot hold it");
   check_operands(v, n);
   for (uint32_t i = 0; i < n->n_regions; i++) check_region(v, n->regions[i], r, n, n->op == OP_group);
   if (v->problems == before) check_attrs(v, n);
