@@ -55,7 +55,8 @@ static kir_kernel *all_operators(llvm_run *f, const char *dt) {
   sb_fmt(&b, "%%0 = load x[c] : %s 1x37\n%%1 = load y[c] : %s 1x37\n", dt, dt);
   for (int o = 0; o < OP_COUNT; o++) {
     const op_info *info = op_get((op_code)o);
-    if ((info->cls != OPC_unary && info->cls != OPC_binary) || op_has((op_code)o, OPF_BOOLEAN)) continue;
+    bool floats = !op_has((op_code)o, OPF_BOOLEAN) && !op_has((op_code)o, OPF_I32);
+    if ((info->cls != OPC_unary && info->cls != OPC_binary) || !floats) continue;
     sb_fmt(&b, "%%r%s = %s %%0%s\n", info->name, info->name, info->min_in == 2 ? ", %1" : "");
     sb_fmt(&b, "store %s[c] = %%r%s\n", op_has((op_code)o, OPF_CMP) ? "w" : "z", info->name);
   }
