@@ -205,14 +205,26 @@ value arg_fail(call *c, size_t i, const char *expected) {
   return value_error();
 }
 
-value call_fail(call *c, const char *fmt, ...) {
+static diag *call_error(call *c, const char *fmt, va_list ap) {
   strbuf b;
   sb_init(&b, c->e->a);
+  sb_vfmt(&b, fmt, ap);
+  return elab_error(c->e, c->span, call_invalid, c->fn->name + (c->fn->name[0] == '_'), sb_cstr(&b));
+}
+
+value call_fail(call *c, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  sb_vfmt(&b, fmt, ap);
+  call_error(c, fmt, ap);
   va_end(ap);
-  elab_error(c->e, c->span, call_invalid, c->fn->name + (c->fn->name[0] == '_'), sb_cstr(&b));
+  return value_error();
+}
+
+value call_clash(call *c, value x, value y, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  elab_note_origins(c->e, call_error(c, fmt, ap), x, y);
+  va_end(ap);
   return value_error();
 }
 
@@ -270,7 +282,8 @@ static bool axis_of(call *c, size_t i, value v, uint32_t rank, int64_t *out) {
   if (v.kind != V_int) return arg_fail(c, i, "an integer"), false;
   int64_t axis = v.v.i < 0 ? v.v.i + rank : v.v.i;
   if (axis < 0 || axis >= rank) {
-    elab_error(c->e, c->at[i], axis_range, c->fn->name, (long long)v.v.i, rank);
+    diag *d = elab_error(c->e, c->at[i], axis_range, c->fn->name, (long long)v.v.i, rank);
+    elab_note_origin(c->e, d, c->arg[0]);
     return false;
   }
   *out = axis;

@@ -47,6 +47,8 @@ bool arg_sizes(call *c, size_t i, uint32_t *n, const idx **out); // of a `*dims`
 bool arg_ints(call *c, size_t i, size_t n, int64_t *out);        // an integer repeated, or a tuple of n
 value call_fail(call *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); // an error in the call's own words
+// The same for two values that clash, with where they come from; None: that side is written in the call.
+value call_clash(call *c, value x, value y, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 // -- shared lowering --
 value tensor_reduce(elab *e, op_code op, ir_value *x, size_t n, const int64_t *axes, bool keep);

@@ -11,21 +11,25 @@ static bool two_operands(call *c, size_t i, size_t k, ir_value **a, ir_value **b
     diag *d = elab_error(c->e, c->span, operand_types, c->fn->name, value_describe(c->e->a, value_tensor(*a)),
                          value_describe(c->e->a, value_tensor(*b)));
     diag_note_to(c->e->l, d, "types never change by themselves: convert one side: `cast(..., f32)`");
+    elab_note_origins(c->e, d, c->arg[i], c->arg[k]);
     return false;
   }
   if ((*a)->type.dt == DT_bool) return arg_fail(c, i, "a tensor of numbers"), false;
   return true;
 }
 
-static value extent_error(call *c, const idx *x, const idx *y, const char *where) {
-  return call_fail(c, "%s: %s against %s", where, value_idx_text(c->e->a, x), value_idx_text(c->e->a, y));
-}
+// Where the operands of a contraction come from, whatever has been done to them since.
+typedef struct operands {
+  value left, right;
+} operands;
 
 // Axis `k` of b seen with the extent of axis `i` of a. NULL after a diagnostic.
-static ir_value *share(call *c, ir_value *a, uint32_t i, ir_value *b, uint32_t k, const char *where) {
+static ir_value *share(call *c, ir_value *a, uint32_t i, ir_value *b, uint32_t k, operands from, const char *where) {
+  elab *e = c->e;
   const idx *x = a->type.dim[i], *y = b->type.dim[k];
-  if (elab_same_dim(c->e, x, y, where) == SAME_no) return extent_error(c, x, y, where), NULL;
-  return elab_axis_as(c->e, b, k, x);
+  if (elab_same_dim(e, x, y, where) != SAME_no) return elab_axis_as(e, b, k, x);
+  call_clash(c, from.left, from.right, "%s: %s against %s", where, value_idx_text(e->a, x), value_idx_text(e->a, y));
+  return NULL;
 }
 
 // -- matmul --
@@ -45,8 +49,9 @@ value builtin_matmul(call *c) {
   if (!two_operands(c, 0, 1, &x[0], &x[1])) return value_error();
   if (!x[0]->type.rank || !x[1]->type.rank) return call_fail(c, "needs tensors of at least one dim");
   bool vector[2] = {x[0]->type.rank == 1, x[1]->type.rank == 1};
+  operands from = {c->arg[0], c->arg[1]};
   uint32_t ka = x[0]->type.rank - 1, kb = vector[1] ? 0 : x[1]->type.rank - 2;
-  x[1] = share(c, x[0], ka, x[1], kb, "the inner extents differ");
+  x[1] = share(c, x[0], ka, x[1], kb, from, "the inner extents differ");
   if (!x[1]) return value_error();
   uint32_t batch[2] = {vector[0] ? 0 : x[0]->type.rank - 2, vector[1] ? 0 : x[1]->type.rank - 2};
   uint32_t n = batch[0] > batch[1] ? batch[0] : batch[1];
@@ -62,7 +67,8 @@ value builtin_matmul(call *c) {
       has[s] = false;
     }
     if (has[0] && has[1]) {
-      x[1] = share(c, x[0], x[0]->type.rank - 2 - back, x[1], x[1]->type.rank - 2 - back, "the batch extents differ");
+      uint32_t i = x[0]->type.rank - 2 - back, k = x[1]->type.rank - 2 - back;
+      x[1] = share(c, x[0], i, x[1], k, from, "the batch extents differ");
       if (!x[1]) return value_error();
     }
     for (size_t s = 0; s < 2; s++) {
@@ -83,7 +89,7 @@ value builtin_project(call *c) {
   ir_value *x, *w;
   if (!two_operands(c, 0, 1, &x, &w)) return value_error();
   uint32_t lead = x->type.rank - 1;
-  w = share(c, x, lead, w, 1, "the widths differ");
+  w = share(c, x, lead, w, 1, (operands){c->arg[0], c->arg[1]}, "the widths differ");
   if (!w) return value_error();
   strbuf b;
   sb_init(&b, c->e->a);
@@ -101,6 +107,7 @@ typedef struct einsum {
   size_t n;
   char labels[MAX_OPERANDS + 1][IR_MAX_RANK + 1]; // of each operand; the last row is the result's
   ir_value *x[MAX_OPERANDS];
+  size_t first[128]; // the first operand that has the label
 } einsum;
 
 static bool is_label(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -166,8 +173,10 @@ static bool contract_with(einsum *s, size_t i) {
   for (const char *p = s->labels[i]; *p; p++) {
     const char *both = strchr(s->labels[0], *p);
     if (!both) continue;
-    s->x[i] = share(s->c, s->x[0], (uint32_t)(both - s->labels[0]), s->x[i], (uint32_t)(p - s->labels[i]),
-                    str_fmt(s->c->e->a, "label %c has two extents", *p));
+    const value *xs = s->c->arg[1].v.tuple->at;
+    s->x[i] =
+        share(s->c, s->x[0], (uint32_t)(both - s->labels[0]), s->x[i], (uint32_t)(p - s->labels[i]),
+              (operands){xs[s->first[(unsigned char)*p]], xs[i]}, str_fmt(s->c->e->a, "label %c has two extents", *p));
     if (!s->x[i]) return false;
   }
   strbuf b;
@@ -200,14 +209,18 @@ value builtin_einsum(call *c) {
   if (!xs->n || xs->n > MAX_OPERANDS || !read_labels(&s, spec))
     return call_fail(c, "'" STR_FMT "' does not fit %zu operands: write 'ij,jk->ik', no label twice in one operand",
                      STR_ARG(spec), xs->n);
+  for (size_t i = s.n; i-- > 0;) {
+    for (const char *p = s.labels[i]; *p; p++) s.first[(unsigned char)*p] = i;
+  }
   for (size_t i = 0; i < s.n; i++) {
     if (xs->at[i].kind != V_tensor) return call_fail(c, "needs tensors, found %s", value_describe(c->e->a, xs->at[i]));
     s.x[i] = xs->at[i].v.tensor;
     if (s.x[i]->type.rank != strlen(s.labels[i]))
-      return call_fail(c, "'%s' stands for %s", s.labels[i], value_describe(c->e->a, xs->at[i]));
+      return call_clash(c, xs->at[i], value_none(), "'%s' stands for %s", s.labels[i],
+                        value_describe(c->e->a, xs->at[i]));
     if (s.x[i]->type.dt != s.x[0]->type.dt || s.x[i]->type.dt == DT_bool)
-      return call_fail(c, "needs numbers of one type, found %s and %s", value_describe(c->e->a, xs->at[0]),
-                       value_describe(c->e->a, xs->at[i]));
+      return call_clash(c, xs->at[0], xs->at[i], "needs numbers of one type, found %s and %s",
+                        value_describe(c->e->a, xs->at[0]), value_describe(c->e->a, xs->at[i]));
   }
   for (const char *p = s.labels[s.n]; *p; p++) {
     bool found = false;

@@ -38,7 +38,9 @@ static bool out_is_positive(window *w, uint32_t i) {
   idx_ctx *ix = w->c->e->m->ix;
   const idx *room = idx_addi(ix, w->out[i], -1);
   if (idx_nonneg(ix, room) == TRI_no)
-    return call_fail(w->c, "the window does not fit an extent of %s", value_idx_text(w->c->e->a, w->in[i])), false;
+    return call_clash(w->c, w->c->arg[0], value_none(), "the window does not fit an extent of %s",
+                      value_idx_text(w->c->e->a, w->in[i])),
+           false;
   elab_check(w->c->e, room, "a window fits");
   return true;
 }
@@ -81,8 +83,9 @@ static bool conv_operands(call *c, ir_value **x, ir_value **k) {
   if (!arg_float_tensor(c, 0, x) || !arg_float_tensor(c, 1, k)) return false;
   uint32_t rank = (*x)->type.rank;
   if (rank < 3 || rank > 2 + MAX_SPACE || (*k)->type.rank != rank || (*x)->type.dt != (*k)->type.dt) {
-    call_fail(c, "needs [batch, channels, ...] with one to three spatial dims and weights of as many, found %s and %s",
-              value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
+    call_clash(c, c->arg[0], c->arg[1],
+               "needs [batch, channels, ...] with one to three spatial dims and weights of as many, found %s and %s",
+               value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
     return false;
   }
   return true;
@@ -108,17 +111,18 @@ static ir_value *drop_axis(call *c, ir_value *x, uint32_t axis) {
   return ir_reshape(elab_nodes(c->e), x, n, dim);
 }
 
-static bool divides(call *c, int64_t groups, const idx *channels) {
+static bool divides(call *c, int64_t groups, value of, const idx *channels) {
   if (idx_divides(c->e->m->ix, groups, channels) == TRI_yes) return true;
-  return call_fail(c, "%lld groups do not divide %s channels", (long long)groups, value_idx_text(c->e->a, channels)),
-         false;
+  call_clash(c, of, value_none(), "%lld groups do not divide %s channels", (long long)groups,
+             value_idx_text(c->e->a, channels));
+  return false;
 }
 
 static bool channels_agree(call *c, const idx *x, const idx *w) {
   if (elab_same_dim(c->e, x, w, "channels") != SAME_no) return true;
-  return call_fail(c, "%s channels a group, and weights for %s", value_idx_text(c->e->a, x),
-                   value_idx_text(c->e->a, w)),
-         false;
+  call_clash(c, c->arg[0], c->arg[1], "%s channels a group, and weights for %s", value_idx_text(c->e->a, x),
+             value_idx_text(c->e->a, w));
+  return false;
 }
 
 // A convolution without a window is a matrix product over channels.
@@ -171,7 +175,7 @@ value builtin_convolution(call *c) {
   idx_ctx *ix = c->e->m->ix;
   window w = {.c = c, .space = x->type.rank - 2};
   if (!read_ints(&w, 2, 1, w.stride) || !read_ints(&w, 3, 0, w.padding) || !read_ints(&w, 4, 1, w.dilation) ||
-      !divides(c, groups, x->type.dim[1]) || !divides(c, groups, k->type.dim[0]) ||
+      !divides(c, groups, c->arg[0], x->type.dim[1]) || !divides(c, groups, c->arg[1], k->type.dim[0]) ||
       !channels_agree(c, idx_floordiv(ix, x->type.dim[1], idx_int(ix, groups)), k->type.dim[1]))
     return value_error();
   for (uint32_t i = 0; i < w.space; i++) {
@@ -199,7 +203,7 @@ value builtin_convolution_transpose(call *c) {
   idx_ctx *ix = c->e->m->ix;
   window w = {.c = c, .space = x->type.rank - 2};
   if (!read_ints(&w, 2, 1, w.stride) || !read_ints(&w, 3, 0, w.padding) || !read_ints(&w, 4, 0, w.extra) ||
-      !divides(c, groups, x->type.dim[1]) || !channels_agree(c, x->type.dim[1], k->type.dim[0]))
+      !divides(c, groups, c->arg[0], x->type.dim[1]) || !channels_agree(c, x->type.dim[1], k->type.dim[0]))
     return value_error();
   for (uint32_t i = 0; i < w.space; i++) {
     w.in[i] = x->type.dim[2 + i];

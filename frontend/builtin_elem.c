@@ -32,6 +32,7 @@ static void weight_clash(call *c, const ir_weight *w, ir_type t) {
   value_print_shape(&now, t.rank, t.dim);
   value_print_shape(&before, w->type.rank, w->type.dim);
   diag *d = diag_at(e->l, elab_span(e, c->span), weight_clash, w->name, sb_cstr(&now), sb_cstr(&before));
+  elab_note_place(e, d, "its first use is", w->span);
   diag_note_to(e->l, d, "the same scope twice shares one weight; give this step its own scope");
 }
 

@@ -18,13 +18,13 @@ value builtin_take(call *c) {
 }
 
 // x cut to the extents of `like` on every axis but one: torch's gather and scatter look no further.
-static ir_value *cut_to(call *c, ir_value *x, ir_value *like, uint32_t except) {
+static ir_value *cut_to(call *c, ir_value *x, value from, ir_value *like, uint32_t except) {
   for (uint32_t i = 0; x && i < x->type.rank; i++) {
     if (i == except || x->type.dim[i] == like->type.dim[i]) continue;
     const idx *room = idx_sub(c->e->m->ix, x->type.dim[i], like->type.dim[i]);
     if (idx_nonneg(c->e->m->ix, room) == TRI_no) {
-      call_fail(c, "the index %s reaches beyond %s", value_describe(c->e->a, value_tensor(like)),
-                value_describe(c->e->a, value_tensor(x)));
+      call_clash(c, c->arg[1], from, "the index %s reaches beyond %s", value_describe(c->e->a, value_tensor(like)),
+                 value_describe(c->e->a, from));
       return NULL;
     }
     elab_check(c->e, room, "an index is no larger than what it reads");
@@ -35,8 +35,9 @@ static ir_value *cut_to(call *c, ir_value *x, ir_value *like, uint32_t except) {
 
 static bool same_rank(call *c, ir_value *x, ir_value *index) {
   if (x->type.rank == index->type.rank && x->type.rank) return true;
-  call_fail(c, "needs an index of as many dims, found %s and %s", value_describe(c->e->a, value_tensor(x)),
-            value_describe(c->e->a, value_tensor(index)));
+  value a = value_tensor(x), b = value_tensor(index);
+  call_clash(c, a, b, "needs an index of as many dims, found %s and %s", value_describe(c->e->a, a),
+             value_describe(c->e->a, b));
   return false;
 }
 
@@ -48,7 +49,7 @@ value builtin_gather(call *c) {
       !same_rank(c, x, index))
     return value_error();
   uint32_t last = x->type.rank - 1;
-  x = cut_to(c, x, index, axis);
+  x = cut_to(c, x, c->arg[0], index, axis);
   if (x) x = tensor_swap(c->e, x, axis, last);
   index = x ? tensor_swap(c->e, index, axis, last) : NULL;
   ir_value *y = index ? ir_gather(elab_nodes(c->e), x, index, last, last) : NULL;
@@ -86,11 +87,11 @@ value builtin_scatter(call *c) {
   if (c->arg[2].kind == V_tensor) {
     if (!arg_tensor(c, 2, &src) || !same_rank(c, src, index)) return value_error();
     if (src->type.dt != x->type.dt) return arg_fail(c, 2, str_fmt(c->e->a, "a tensor of %s", dtype_name(x->type.dt)));
-    src = cut_to(c, src, index, UINT32_MAX);
+    src = cut_to(c, src, c->arg[2], index, UINT32_MAX);
   } else {
     src = elab_splat(c->e, c->arg[2], x->type.dt, index->type.rank, index->type.dim, c->at[2]);
   }
-  if (!src || !cut_to(c, x, index, axis)) return value_error();
+  if (!src || !cut_to(c, x, c->arg[0], index, axis)) return value_error();
   value places = linear_places(c, x, index, axis);
   if (value_is_error(places)) return places;
   ir_value *in[] = {flattened(c, x), flattened(c, places.v.tensor), flattened(c, src)};
@@ -122,8 +123,8 @@ value builtin_topk(call *c) {
   ir_module *m = c->e->m;
   const idx *room = idx_sub(m->ix, x->type.dim[axis], k);
   if (idx_nonneg(m->ix, room) == TRI_no || idx_nonneg(m->ix, k) == TRI_no)
-    return call_fail(c, "wants %s of %s", value_describe(c->e->a, c->arg[1]),
-                     value_idx_text(c->e->a, x->type.dim[axis]));
+    return call_clash(c, c->arg[0], value_none(), "wants %s of %s", value_describe(c->e->a, c->arg[1]),
+                      value_idx_text(c->e->a, x->type.dim[axis]));
   elab_check(c->e, room, "topk: k elements exist");
   ir_attr attr[] = {attr_idx(m, "k", k), attr_int(m, "axis", axis)};
   return two_results(c, ir_build(elab_nodes(c->e), OP_topk, 1, &x, 2, attr, 0, NULL, 0, NULL));
@@ -150,8 +151,8 @@ value builtin_nms(call *c) {
               in[0]->type.dt == in[1]->type.dt &&
               elab_same_dim(c->e, in[0]->type.dim[0], in[1]->type.dim[0], "nms") != SAME_no;
   if (!fits)
-    return call_fail(c, "needs boxes [n, 4] and scores [n], found %s and %s", value_describe(c->e->a, c->arg[0]),
-                     value_describe(c->e->a, c->arg[1]));
+    return call_clash(c, c->arg[0], c->arg[1], "needs boxes [n, 4] and scores [n], found %s and %s",
+                      value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
   in[1] = elab_axis_as(c->e, in[1], 0, in[0]->type.dim[0]);
   ir_attr attr[] = {attr_float(c->e->m, "iou", iou), attr_idx(c->e->m, "max", max)};
   return two_results(c, in[1] ? ir_build(elab_nodes(c->e), OP_nms, 2, in, 2, attr, 0, NULL, 0, NULL) : NULL);
@@ -167,8 +168,8 @@ value builtin_interp(call *c) {
   bool fits = in[0]->type.rank == 4 && in[1]->type.rank == 4 && idx_equals_int(in[1]->type.dim[3], 2) &&
               elab_same_dim(c->e, in[0]->type.dim[0], in[1]->type.dim[0], "batch") != SAME_no;
   if (!fits)
-    return call_fail(c, "needs images [n, c, h, w] and places [n, h, w, 2], found %s and %s",
-                     value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
+    return call_clash(c, c->arg[0], c->arg[1], "needs images [n, c, h, w] and places [n, h, w, 2], found %s and %s",
+                      value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
   in[1] = elab_axis_as(c->e, in[1], 0, in[0]->type.dim[0]);
   ir_attr attr[] = {attr_str(c->e->m, "mode", elab_text(c->e, mode)),
                     attr_str(c->e->m, "border", elab_text(c->e, border))};

@@ -96,8 +96,8 @@ value builtin_triangular_solve(call *c) {
   for (uint32_t i = 0; fits && i + 1 < a.rank; i++)
     fits = elab_same_dim(c->e, a.dim[i], b.dim[i], c->fn->name) != SAME_no;
   if (!fits)
-    return call_fail(c, "needs [..., n, n] and [..., n, m], found %s and %s", value_describe(c->e->a, c->arg[0]),
-                     value_describe(c->e->a, c->arg[1]));
+    return call_clash(c, c->arg[0], c->arg[1], "needs [..., n, n] and [..., n, m], found %s and %s",
+                      value_describe(c->e->a, c->arg[0]), value_describe(c->e->a, c->arg[1]));
   for (uint32_t i = 0; in[1] && i + 1 < a.rank; i++) in[1] = elab_axis_as(c->e, in[1], i, a.dim[i]);
   ir_attr attr = attr_int(c->e->m, "upper", 1);
   ir_node *n = in[1] ? ir_build(elab_nodes(c->e), OP_tri_solve, 2, in, upper, &attr, 0, NULL, 0, NULL) : NULL;

@@ -46,9 +46,9 @@ value builtin_reshape(call *c) {
   }
   if (free_axis != UINT32_MAX) {
     dim[free_axis] = missing_extent(c, total, rest);
-    if (!dim[free_axis]) return call_fail(c, "%s does not divide into %s", from, to);
+    if (!dim[free_axis]) return call_clash(c, c->arg[0], value_none(), "%s does not divide into %s", from, to);
   } else if (elab_same_dim(c->e, total, rest, "reshape") == SAME_no) {
-    return call_fail(c, "%s and %s hold different numbers of elements", from, to);
+    return call_clash(c, c->arg[0], value_none(), "%s and %s hold different numbers of elements", from, to);
   }
   return value_tensor(ir_reshape(elab_nodes(c->e), x, n, dim));
 }
@@ -69,7 +69,8 @@ value builtin_permute(call *c) {
   uint32_t rank = x->type.rank;
   int64_t perm[IR_MAX_RANK];
   bool used[IR_MAX_RANK] = {false};
-  if (dims->n != rank) return call_fail(c, "%zu axes for %s", dims->n, value_describe(c->e->a, value_tensor(x)));
+  if (dims->n != rank)
+    return call_clash(c, c->arg[0], value_none(), "%zu axes for %s", dims->n, value_describe(c->e->a, value_tensor(x)));
   for (uint32_t i = 0; i < rank; i++) {
     value v = dims->at[i];
     int64_t axis = v.kind == V_int ? v.v.i + (v.v.i < 0 ? rank : 0) : -1;
@@ -104,9 +105,6 @@ static bool joinable(call *c, ir_value *a, ir_value *b, uint32_t axis) {
   bool same = a->type.dt == b->type.dt && a->type.rank == b->type.rank;
   for (uint32_t i = 0; same && i < a->type.rank; i++)
     same = i == axis || elab_same_dim(c->e, a->type.dim[i], b->type.dim[i], c->fn->name) != SAME_no;
-  if (!same)
-    call_fail(c, "%s and %s do not fit together", value_describe(c->e->a, value_tensor(a)),
-              value_describe(c->e->a, value_tensor(b)));
   return same;
 }
 
@@ -122,7 +120,10 @@ value builtin_concat(call *c) {
     if (!i && !arg_axis(c, 1, x[0]->type.rank + stack, &axis)) return value_error();
     if (stack && x[i]->type.rank == IR_MAX_RANK) return call_fail(c, "too many dims");
     if (stack) x[i] = tensor_unsqueeze(c->e, x[i], axis);
-    if (!x[i] || (i && !joinable(c, x[0], x[i], axis))) return value_error();
+    if (!x[i]) return value_error();
+    if (i && !joinable(c, x[0], x[i], axis))
+      return call_clash(c, xs->at[0], xs->at[i], "%s and %s do not fit together", value_describe(c->e->a, xs->at[0]),
+                        value_describe(c->e->a, xs->at[i]));
     for (uint32_t k = 0; i && k < x[0]->type.rank; k++) {
       if (k != axis) x[i] = elab_axis_as(c->e, x[i], k, x[0]->type.dim[k]);
     }
@@ -151,7 +152,8 @@ value builtin_chunk(call *c) {
   const idx *whole = x->type.dim[axis];
   tri exact = idx_divides(ix, n, whole);
   if (exact == TRI_no || n > VALUE_TABLE_MAX)
-    return call_fail(c, "%s does not divide into %lld equal parts", value_idx_text(c->e->a, whole), (long long)n);
+    return call_clash(c, c->arg[0], value_none(), "%s does not divide into %lld equal parts",
+                      value_idx_text(c->e->a, whole), (long long)n);
   if (exact == TRI_unknown)
     elab_check(c->e, idx_scale(ix, idx_mod(ix, whole, idx_int(ix, n)), -1), "chunk: equal parts");
   const idx **size = ARENA_ARRAY(c->e->a, const idx *, (size_t)n);
@@ -173,8 +175,8 @@ value builtin_split(call *c) {
     sum = idx_add(ix, sum, size[i]);
   }
   if (elab_same_dim(c->e, x->type.dim[axis], sum, "split") == SAME_no)
-    return call_fail(c, "the sizes add up to %s, not %s", value_idx_text(c->e->a, sum),
-                     value_idx_text(c->e->a, x->type.dim[axis]));
+    return call_clash(c, c->arg[0], value_none(), "the sizes add up to %s, not %s", value_idx_text(c->e->a, sum),
+                      value_idx_text(c->e->a, x->type.dim[axis]));
   return parts(c, x, axis, t->n, size);
 }
 
@@ -218,14 +220,15 @@ value builtin_expand(call *c) {
   const idx *dim[IR_MAX_RANK];
   if (!arg_tensor(c, 0, &x) || !arg_sizes(c, 1, &n, dim)) return value_error();
   uint32_t rank = x->type.rank;
-  if (n < rank) return call_fail(c, "%u dims for %s", n, value_describe(c->e->a, value_tensor(x)));
+  if (n < rank)
+    return call_clash(c, c->arg[0], value_none(), "%u dims for %s", n, value_describe(c->e->a, value_tensor(x)));
   for (uint32_t i = 0; i < n; i++) {
     const idx *mine = i + rank >= n ? x->type.dim[i + rank - n] : NULL;
     if (idx_equals_int(dim[i], -1) && mine) dim[i] = mine;
     if (!mine || idx_equals_int(mine, 1)) continue;
     if (elab_same_dim(c->e, dim[i], mine, "expand") == SAME_no)
-      return call_fail(c, "%s does not expand to %s", value_describe(c->e->a, value_tensor(x)),
-                       value_shape_text(c->e->a, n, dim));
+      return call_clash(c, c->arg[0], value_none(), "%s does not expand to %s",
+                        value_describe(c->e->a, value_tensor(x)), value_shape_text(c->e->a, n, dim));
   }
   return value_tensor(elab_fit(c->e, x, n, dim));
 }

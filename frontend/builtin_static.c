@@ -46,7 +46,8 @@ value builtin_zip(call *c) {
   for (size_t k = 0; k < xs->n; k++) {
     if (!is_row(xs->at[k])) return call_fail(c, "needs tuples or tables, found %s", value_describe(c->e->a, xs->at[k]));
     size_t mine = row_length(xs->at[k]);
-    if (k && mine != n) return call_fail(c, "the rows have different lengths: %zu and %zu", n, mine);
+    if (k && mine != n)
+      return call_clash(c, xs->at[k - 1], xs->at[k], "the rows have different lengths: %zu and %zu", n, mine);
     n = mine;
   }
   if (!xs->n) n = 0;

@@ -209,7 +209,7 @@ state_slot *elab_state(elab *e, const char *root_scope, unit *u, str name) {
   }
   const ast_decl *decl = map_get(u->states, name);
   state_slot *s = ARENA_NEW(e->a, state_slot);
-  *s = (state_slot){.name = intern_z(e->m->names, full), .at = decl->name.span};
+  *s = (state_slot){.name = intern_z(e->m->names, full), .at = elab_decl_span(decl)};
   dim_env *env = dim_env_new(e, u);
   for (size_t i = 0; i < u->ast->dims.n; i++) {
     unit_dim *d = &u->dim[i];
@@ -237,5 +237,7 @@ ir_value *elab_state_now(elab *e, state_slot *s) {
   b->spans = (ir_spans){e->at ? 1 : 0, e->at};
   ir_attr name = attr_str(e->m, "name", s->name);
   ir_node *n = ir_build(b, OP_state, 0, NULL, 1, &name, 1, &s->state->type, 0, NULL);
-  return s->now = n ? &n->out[0] : NULL;
+  s->now = n ? &n->out[0] : NULL;
+  elab_comes_from(e, value_tensor(s->now), s->at);
+  return s->now;
 }

@@ -117,6 +117,7 @@ struct elab {
   VEC(state_slot *) states;
   map *sizes;            // i32 scalar ir_value * -> the idx it was made from
   map *opaque;           // i32 scalar ir_value * -> a symbol that stands for it
+  map *origins;          // ir_value * that no node makes, value_table * -> its diag_span *
   map *builtins;         // name -> builtin_entry * (frontend/builtin.c)
   size_t steps_left;     // elaborating ends here, rather than never
   unsigned depth;        // of blocks and entries that are being elaborated
@@ -146,6 +147,16 @@ ir_value *elab_state_now(elab *e, state_slot *s);
 // Notes "did you mean" among the names visible here; `calls`: among functions.
 void elab_suggest(elab *e, diag *d, str word, bool calls);
 const char *elab_join_scope(elab *e, const char *outer, const char *inner);
+
+// -- elab_origin.c: where values come from --
+void elab_comes_from(elab *e, value v, diag_span at); // of a parameter, a state or a table; the first place stays
+diag_span elab_origin(const elab *e, value v);        // NO_SPAN: nobody knows
+// Notes under a clash: "f32[n, 8] comes from m.yaml:8:9, `linear(x, 8)`"; nothing for what has no origin.
+void elab_note_origin(elab *e, diag *d, value v);
+void elab_note_origins(elab *e, diag *d, value a, value b);
+void elab_note_place(elab *e, diag *d, const char *what, diag_span at); // "<what> m.yaml:4:3, `x: f32[n, 8]`"
+diag_span elab_decl_span(const ast_decl *x);                            // name and type
+diag_span elab_dim_span(const ast_dim *x);                              // name and range
 
 // -- elab_unit.c: files --
 unit *unit_load(elab *e, unit *parent, uint32_t file, const char *path, const char *config_name);
@@ -208,8 +219,12 @@ ir_value *elab_size_tensor(elab *e, const idx *size, dtype dt); // a scalar tens
 const idx *elab_affine(elab *e, ir_value *v); // an i32 scalar as a polynomial over dims and opaque symbols
 bool elab_is_opaque(elab *e, const idx *p);   // it mentions a symbol that is no dim
 bool elab_is_data(value v);                   // an i32 scalar tensor
-// Broadcasts the shapes of `n` types: rank and dims of the result. false after a diagnostic.
-bool elab_broadcast(elab *e, size_t n, const ir_type *t, diag_span span, uint32_t *rank, const idx **dim);
+typedef struct shaped {                       // what takes part in broadcasting, and what it was made from
+  ir_type type;
+  value from;
+} shaped;
+// Broadcasts the shapes of `n` operands: rank and dims of the result. false after a diagnostic.
+bool elab_broadcast(elab *e, size_t n, const shaped *x, diag_span span, uint32_t *rank, const idx **dim);
 // Makes x have exactly this shape, by broadcasting and by dims known equal.
 ir_value *elab_fit(elab *e, ir_value *x, uint32_t rank, const idx *const *dim);
 // One dim two values must share: proved, or checked at run time (the left one is the result), or NULL after a

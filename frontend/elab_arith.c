@@ -137,6 +137,7 @@ static value types_error(elab *e, const char *op, value a, value b, diag_span sp
                dtype_name(a.kind == V_tensor && dtype_is_float(a.v.tensor->type.dt)   ? a.v.tensor->type.dt
                           : b.kind == V_tensor && dtype_is_float(b.v.tensor->type.dt) ? b.v.tensor->type.dt
                                                                                       : DT_f32));
+  elab_note_origins(e, d, a, b);
   return value_error();
 }
 
@@ -163,18 +164,18 @@ static dtype common_dtype(size_t n, const value *v) {
 
 // All operands as tensors of one dtype and one shape. Numbers become splats of that shape.
 static bool meet(elab *e, size_t n, const value *v, dtype dt, diag_span span, ir_value **out) {
-  ir_type shaped[3];
-  size_t n_shaped = 0;
+  shaped with[3];
+  size_t n_with = 0;
   for (size_t i = 0; i < n; i++) {
     out[i] = NULL;
     if (v[i].kind != V_tensor && v[i].kind != V_table) continue;
     out[i] = elab_tensor(e, v[i], dt, span);
     if (!out[i]) return false;
-    shaped[n_shaped++] = out[i]->type;
+    with[n_with++] = (shaped){out[i]->type, v[i]};
   }
   uint32_t rank = 0;
   const idx *dim[IR_MAX_RANK];
-  if (!elab_broadcast(e, n_shaped, shaped, span, &rank, dim)) return false;
+  if (!elab_broadcast(e, n_with, with, span, &rank, dim)) return false;
   for (size_t i = 0; i < n; i++) {
     out[i] = out[i] ? elab_fit(e, out[i], rank, dim) : elab_splat(e, v[i], dt, rank, dim, span);
     if (!out[i]) return false;
@@ -319,17 +320,17 @@ value elab_where(elab *e, value c, value a, value b, diag_span span) {
   // The condition decides the shape too, but not the dtype: the three meet as tensors that share only a shape.
   ir_value *x[3] = {elab_tensor(e, c, DT_bool, span), NULL, NULL};
   if (!x[0]) return value_error();
-  ir_type shaped[3] = {x[0]->type};
+  shaped with[3] = {{x[0]->type, c}};
   size_t n = 1;
   for (size_t i = 0; i < 2; i++) {
     if (pair[i].kind != V_tensor && pair[i].kind != V_table) continue;
     x[i + 1] = elab_tensor(e, pair[i], dt, span);
     if (!x[i + 1]) return value_error();
-    shaped[n++] = x[i + 1]->type;
+    with[n++] = (shaped){x[i + 1]->type, pair[i]};
   }
   uint32_t rank;
   const idx *dim[IR_MAX_RANK];
-  if (!elab_broadcast(e, n, shaped, span, &rank, dim)) return value_error();
+  if (!elab_broadcast(e, n, with, span, &rank, dim)) return value_error();
   for (size_t i = 0; i < 3; i++) {
     x[i] = x[i] ? elab_fit(e, x[i], rank, dim) : elab_splat(e, pair[i - 1], dt, rank, dim, span);
     if (!x[i]) return value_error();

@@ -224,7 +224,7 @@ value const_binary(elab *e, arith op, value a, value b, diag_span span) {
   bool is_table = x.is_table || y.is_table;
   size_t n = x.is_table ? x.n : y.n;
   if (x.is_table && y.is_table && x.n != y.n) {
-    elab_error(e, span, table_lengths, x.n, y.n);
+    elab_note_origins(e, elab_error(e, span, table_lengths, x.n, y.n), a, b);
     return value_error();
   }
   builder out = builder_new(e, n);
@@ -256,8 +256,9 @@ value const_unary(elab *e, op_code op, value v, diag_span span) {
 value const_where(elab *e, value c, value a, value b, diag_span span) {
   row x = row_of(a), y = row_of(b);
   size_t n = c.v.table->n;
-  if ((x.is_table && x.n != n) || (y.is_table && y.n != n)) {
-    elab_error(e, span, table_lengths, n, x.is_table && x.n != n ? x.n : y.n);
+  bool left = x.is_table && x.n != n, right = y.is_table && y.n != n;
+  if (left || right) {
+    elab_note_origins(e, elab_error(e, span, table_lengths, n, left ? x.n : y.n), c, left ? a : b);
     return value_error();
   }
   builder out = builder_new(e, n);

@@ -7,10 +7,22 @@
 typedef struct dim_names { // names in a signature's brackets, and what they are in this call
   VEC(str) name;
   VEC(const idx *) size;
+  VEC(value) from; // the arguments that have them
 } dim_names;
 
 static value refuse(elab *e, const ast_custom_op *op, diag_span at, const char *why) {
   elab_error(e, at, custom_argument, elab_text(e, op->name.text), why);
+  return value_error();
+}
+
+// Argument i does not fit the signature, or another argument that has the same dim.
+static value misfit(elab *e, const ast_custom_op *op, size_t i, diag_span at, value v, value other) {
+  const char *name = elab_text(e, op->params.at[i].name.text), *dims = elab_text(e, op->params.at[i].dims);
+  const char *why =
+      str_fmt(e->a, "`%s` is %s[%s], found %s", name, dtype_name(op->params.at[i].dt), dims, value_describe(e->a, v));
+  diag *d = elab_error(e, at, custom_argument, elab_text(e, op->name.text), why);
+  elab_note_place(e, d, "it is declared at", op->span);
+  elab_note_origins(e, d, other, v);
   return value_error();
 }
 
@@ -32,20 +44,24 @@ static bool nth_name(str list, size_t k, str *out) {
   }
 }
 
-static const idx *find_size(const dim_names *dims, str name) {
+static const idx *find_size(const dim_names *dims, str name, value *from) {
   for (size_t i = 0; i < dims->name.n; i++) {
-    if (str_eq(dims->name.at[i], name)) return dims->size.at[i];
+    if (!str_eq(dims->name.at[i], name)) continue;
+    *from = dims->from.at[i];
+    return dims->size.at[i];
   }
   return NULL;
 }
 
-// A number in the brackets is itself, a name what the first argument that has it says.
-static bool bind_size(elab *e, dim_names *dims, str name, const idx *got) {
+// A number in the brackets is itself, a name what the first argument that has it says. false: they differ; *other is
+// that argument, if any.
+static bool bind_size(elab *e, dim_names *dims, str name, const idx *got, value from, value *other) {
   int64_t n;
-  const idx *want = parse_i64(name, &n) ? idx_int(e->m->ix, n) : find_size(dims, name);
+  const idx *want = parse_i64(name, &n) ? idx_int(e->m->ix, n) : find_size(dims, name, other);
   if (want) return elab_same_dim(e, want, got, "custom operator") != SAME_no;
   vec_push(e->a, &dims->name, name);
   vec_push(e->a, &dims->size, got);
+  vec_push(e->a, &dims->from, from);
   return true;
 }
 
@@ -73,16 +89,13 @@ value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op, const as
     if (!in[i]) return value_error();
     str name;
     uint32_t rank = 0;
+    value tensor = value_tensor(in[i]), other = value_none();
     bool fits = in[i]->type.dt == op->params.at[i].dt;
     while (fits && nth_name(op->params.at[i].dims, rank, &name)) {
-      fits = rank < in[i]->type.rank && bind_size(e, &dims, name, in[i]->type.dim[rank]);
+      fits = rank < in[i]->type.rank && bind_size(e, &dims, name, in[i]->type.dim[rank], tensor, &other);
       rank++;
     }
-    if (!fits || rank != in[i]->type.rank)
-      return refuse(e, op, at[i],
-                    str_fmt(e->a, "`%s` is %s[%s], found %s", elab_text(e, op->params.at[i].name.text),
-                            dtype_name(op->params.at[i].dt), elab_text(e, op->params.at[i].dims),
-                            value_describe(e->a, value_tensor(in[i]))));
+    if (!fits || rank != in[i]->type.rank) return misfit(e, op, i, at[i], tensor, other);
   }
   ir_type *out = ARENA_ARRAY(e->a, ir_type, op->results.n);
   for (size_t i = 0; i < op->results.n; i++) {
@@ -91,7 +104,8 @@ value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op, const as
     uint32_t rank = 0;
     for (; rank < IR_MAX_RANK && nth_name(op->results.at[i].dims, rank, &name); rank++) {
       int64_t number;
-      dim[rank] = parse_i64(name, &number) ? idx_int(e->m->ix, number) : find_size(&dims, name);
+      value from;
+      dim[rank] = parse_i64(name, &number) ? idx_int(e->m->ix, number) : find_size(&dims, name, &from);
       if (!dim[rank]) return refuse(e, op, op->span, str_fmt(e->a, "no argument has dim `%s`", elab_text(e, name)));
     }
     out[i] = ir_type_make(e->m, op->results.at[i].dt, rank, dim);

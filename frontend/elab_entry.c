@@ -17,8 +17,9 @@ static bool dim_in_range(elab *e, const unit_dim *d, const idx *v, diag_span spa
   const char *name = elab_text(e, d->ast->name.text);
   const idx *above = idx_addi(c, v, -d->lo), *below = idx_sub(c, idx_int(c, d->hi), v);
   if (idx_nonneg(c, above) == TRI_no || idx_nonneg(c, below) == TRI_no || idx_divides(c, d->step, v) == TRI_no) {
-    elab_error(e, span, dim_outside, name, value_idx_text(e->a, v), (long long)d->lo, (long long)d->hi,
-               (long long)d->step);
+    diag *g = elab_error(e, span, dim_outside, name, value_idx_text(e->a, v), (long long)d->lo, (long long)d->hi,
+                         (long long)d->step);
+    elab_note_place(e, g, "it is declared at", elab_dim_span(d->ast));
     return false;
   }
   const char *text =
@@ -85,6 +86,7 @@ static void entry_input(elab *e, const ast_decl *in) {
   }
   ir_value *v = NULL;
   if (ok) v = ir_graph_param(e->graph, intern(e->m->names, in->name.text), type, has_default ? &dflt : NULL);
+  elab_comes_from(e, value_tensor(v), elab_decl_span(in));
   elab_bind(e->frame, e->a, in->name.text, value_tensor(v));
 }
 
@@ -204,14 +206,27 @@ static void solve_dim(elab *e, dim_env *env, unit_dim *d, const ast_expr *x, con
   if (idx_divides(c, k, left) == TRI_yes) bind_dim(e, env, d, idx_floordiv(c, left, idx_int(c, k)), at);
 }
 
-static bool type_mismatch(elab *e, const ast_expr *call, const ast_decl *in, ir_value *v, diag_span at,
-                          const ir_type *want) {
+// The argument that gives a dim of a declared type its value: the first that has it.
+static value dim_giver(const entry_args *a, const ast_expr *dim) {
+  for (size_t i = 0; i < a->x->inputs.n && dim->kind == EX_name; i++) {
+    if (a->given[i] && scan_type_mentions(&a->x->inputs.at[i].type, dim->text)) return a->v[i];
+  }
+  return value_none();
+}
+
+// Argument i is not what is declared; with `want`, in the declared dim `dim`.
+static bool type_mismatch(elab *e, const ast_expr *call, const entry_args *a, size_t i, const ir_type *want,
+                          const ast_expr *dim) {
+  const ast_decl *in = &a->x->inputs.at[i];
+  value other = want ? dim_giver(a, dim) : value_none();
   strbuf b;
   sb_init(&b, e->a);
   if (want) value_print_type(&b, *want);
   else sb_fmt(&b, "%s with %zu dims", dtype_name(in->type.dt), in->type.dims.n);
-  elab_error(e, at, entry_argument, elab_text(e, call->text), elab_text(e, in->name.text), sb_cstr(&b),
-             value_describe(e->a, value_tensor(v)));
+  diag *d = elab_error(e, a->at[i], entry_argument, elab_text(e, call->text), elab_text(e, in->name.text), sb_cstr(&b),
+                       value_describe(e->a, a->v[i]));
+  elab_note_place(e, d, "the input is declared at", elab_decl_span(in));
+  elab_note_origins(e, d, value_same(other, a->v[i]) ? value_none() : other, a->v[i]);
   return false;
 }
 
@@ -223,7 +238,7 @@ static bool bind_dims_from(elab *e, const ast_expr *call, entry_args *a, dim_env
       if (!a->given[i]) continue;
       ir_value *v = a->v[i].v.tensor;
       if (v->type.dt != in->type.dt || v->type.rank != in->type.dims.n)
-        return pass ? ok : type_mismatch(e, call, in, v, a->at[i], NULL);
+        return pass ? ok : type_mismatch(e, call, a, i, NULL, NULL);
       for (uint32_t k = 0; k < v->type.rank; k++) {
         const ast_expr *dim = in->type.dims.at[k];
         unit_dim *d = dim->kind == EX_name ? find_dim(env, dim->text) : only_unbound(env, dim);
@@ -236,13 +251,15 @@ static bool bind_dims_from(elab *e, const ast_expr *call, entry_args *a, dim_env
   return ok;
 }
 
-// The argument, seen with exactly the declared type.
-static value fit_arg(elab *e, const ast_expr *call, const ast_decl *in, ir_value *v, diag_span at) {
+// Argument i, seen with exactly the declared type.
+static value fit_arg(elab *e, const ast_expr *call, const entry_args *a, size_t i) {
+  const ast_type *declared = &a->x->inputs.at[i].type;
+  ir_value *v = a->v[i].v.tensor;
   ir_type want;
-  if (!elab_type(e, &in->type, &want)) return value_error();
+  if (!elab_type(e, declared, &want)) return value_error();
   for (uint32_t k = 0; k < want.rank && v; k++) {
     if (elab_same_dim(e, want.dim[k], v->type.dim[k], "argument") == SAME_no) {
-      type_mismatch(e, call, in, v, at, &want);
+      type_mismatch(e, call, a, i, &want, declared->dims.at[k]);
       return value_error();
     }
     v = elab_axis_as(e, v, k, want.dim[k]);
@@ -303,8 +320,7 @@ value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call
   e->scope = root_scope;
   for (size_t i = 0; i < n; i++) {
     const ast_decl *in = &x->inputs.at[i];
-    elab_bind(&f, e->a, in->name.text,
-              a.given[i] ? fit_arg(e, call, in, a.v[i].v.tensor, a.at[i]) : default_arg(e, in));
+    elab_bind(&f, e->a, in->name.text, a.given[i] ? fit_arg(e, call, &a, i) : default_arg(e, in));
   }
   e->depth++;
   elab_steps(e, &x->steps);

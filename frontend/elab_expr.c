@@ -49,7 +49,7 @@ static value choice_expr(elab *e, const ast_expr *x) {
   return elab_expr(e, c ? x->left : x->right);
 }
 
-value elab_expr(elab *e, const ast_expr *x) {
+static value evaluate(elab *e, const ast_expr *x) {
   switch (x->kind) {
   case EX_int: return value_int(x->i);
   case EX_bool: return value_bool(x->i != 0);
@@ -72,6 +72,12 @@ value elab_expr(elab *e, const ast_expr *x) {
   case EX_ellipsis: break; // the grammar has them inside an index only
   }
   return value_error();
+}
+
+value elab_expr(elab *e, const ast_expr *x) {
+  value v = evaluate(e, x);
+  if (v.kind == V_table) elab_comes_from(e, v, elab_span(e, x->span));
+  return v;
 }
 
 bool elab_condition(elab *e, const ast_expr *x, const char *word, bool *out) {

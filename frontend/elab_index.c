@@ -44,9 +44,10 @@ static const char *within(elab *e, const idx *i, const idx *n) {
   return str_fmt(e->a, "index %s within %s", value_idx_text(e->a, i), value_idx_text(e->a, n));
 }
 
-static bool select_one(elab *e, const ast_expr *x, const idx *n, selector *s) {
+static bool select_one(elab *e, const ast_expr *x, ir_value *of, uint32_t axis, selector *s) {
   value v = elab_expr(e, x);
   idx_ctx *c = e->m->ix;
+  const idx *n = of->type.dim[axis];
   *s = (selector){.kind = SEL_at, .size = idx_int(c, 1), .step = 1};
   if (elab_is_data(v)) {
     s->data = v.v.tensor;
@@ -57,7 +58,8 @@ static bool select_one(elab *e, const ast_expr *x, const idx *n, selector *s) {
   if (!s->lo) return false;
   const idx *room = idx_addi(c, idx_sub(c, n, s->lo), -1);
   if (idx_nonneg(c, room) == TRI_no || idx_nonneg(c, s->lo) == TRI_no) {
-    elab_error(e, x->span, index_range, value_describe(e->a, v), value_idx_text(e->a, n));
+    diag *d = elab_error(e, x->span, index_range, value_describe(e->a, v), value_idx_text(e->a, n));
+    elab_note_origin(e, d, value_tensor(of));
     return false;
   }
   elab_check(e, room, within(e, s->lo, n));
@@ -155,13 +157,13 @@ static bool select_slice(elab *e, const ast_expr *x, const idx *n, selector *s) 
   return true;
 }
 
-static bool select_axes(elab *e, const ast_expr *x, uint32_t rank, const idx *const *dim, bool new_dims,
-                        selection *out) {
+static bool select_axes(elab *e, const ast_expr *x, ir_value *of, bool new_dims, selection *out) {
+  const uint32_t rank = of->type.rank;
   size_t taken = 0;
   for (size_t i = 0; i < x->items.n; i++)
     taken += x->items.at[i]->kind != EX_none && x->items.at[i]->kind != EX_ellipsis;
   if (taken > rank) {
-    elab_error(e, x->op_span, index_count, taken, rank);
+    elab_note_origin(e, elab_error(e, x->op_span, index_count, taken, rank), value_tensor(of));
     return false;
   }
   uint32_t axis = 0;
@@ -184,7 +186,8 @@ static bool select_axes(elab *e, const ast_expr *x, uint32_t rank, const idx *co
       for (uint32_t k = (uint32_t)(rank - taken); k > 0; k--) out->out[out->n_out++] = (int32_t)axis++;
     } else {
       selector *s = &out->axis[axis];
-      if (!(it->kind == EX_slice ? select_slice : select_one)(e, it, dim[axis], s)) return false;
+      bool ok = it->kind == EX_slice ? select_slice(e, it, of->type.dim[axis], s) : select_one(e, it, of, axis, s);
+      if (!ok) return false;
       if (s->kind != SEL_at) out->out[out->n_out++] = (int32_t)axis;
       axis++;
     }
@@ -218,7 +221,7 @@ static ir_value *read_axis(elab *e, ir_value *x, uint32_t axis, const selector *
 
 static value index_tensor(elab *e, const ast_expr *x, ir_value *t) {
   selection sel;
-  if (!select_axes(e, x, t->type.rank, t->type.dim, true, &sel)) return value_error();
+  if (!select_axes(e, x, t, true, &sel)) return value_error();
   if (!e->frame->u->is_prelude) e->at = &x->span;
   for (uint32_t i = 0; i < sel.rank && t; i++) t = read_axis(e, t, i, &sel.axis[i]);
   if (!t) return value_error();
@@ -312,7 +315,7 @@ value elab_update(elab *e, value target, const ast_expr *index, value v, diag_sp
   ir_value *x = target.v.tensor;
   selection sel = {.rank = x->type.rank, .n_out = x->type.rank};
   for (uint32_t i = 0; i < sel.rank; i++) sel.out[i] = (int32_t)i;
-  if (index && !select_axes(e, index, x->type.rank, x->type.dim, false, &sel)) return value_error();
+  if (index && !select_axes(e, index, x, false, &sel)) return value_error();
   const idx *region[IR_MAX_RANK], *shape[IR_MAX_RANK], *sizes[IR_MAX_RANK];
   int64_t axes[IR_MAX_RANK], step = 1;
   ir_value *in[IR_MAX_RANK + 2] = {x};
@@ -339,7 +342,8 @@ value elab_update(elab *e, value target, const ast_expr *index, value v, diag_sp
   }
   for (uint32_t i = 0; i < sel.n_out; i++) shape[i] = region[sel.out[i]];
   if (v.kind == V_tensor && v.v.tensor->type.dt != x->type.dt) {
-    elab_error(e, span, update_type, name, value_describe(e->a, target), value_describe(e->a, v));
+    diag *d = elab_error(e, span, update_type, name, value_describe(e->a, target), value_describe(e->a, v));
+    elab_note_origins(e, d, target, v);
     return value_error();
   }
   ir_value *y;
@@ -348,14 +352,15 @@ value elab_update(elab *e, value target, const ast_expr *index, value v, diag_sp
     uint32_t rank;
     const idx *got[IR_MAX_RANK];
     ir_type want = ir_type_make(e->m, x->type.dt, sel.n_out, shape);
-    if (!y || !elab_broadcast(e, 2, (ir_type[]){want, y->type}, span, &rank, got)) return value_error();
+    if (!y || !elab_broadcast(e, 2, (shaped[]){{want, target}, {y->type, v}}, span, &rank, got)) return value_error();
     bool fits = rank == sel.n_out;
     for (uint32_t i = 0; i < rank && fits; i++) fits = got[i] == shape[i];
     if (!fits) {
       strbuf b;
       sb_init(&b, e->a);
       value_print_type(&b, want);
-      elab_error(e, span, update_type, name, sb_cstr(&b), value_describe(e->a, v));
+      diag *d = elab_error(e, span, update_type, name, sb_cstr(&b), value_describe(e->a, v));
+      elab_note_origins(e, d, target, v);
       return value_error();
     }
     y = elab_fit(e, y, sel.n_out, shape);

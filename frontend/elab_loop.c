@@ -73,6 +73,7 @@ static void carried_error(elab *e, const carried *c, value v, diag_span span) {
   else
     diag_note_to(e->l, d,
                  "what the compiler knows cannot change at run time; `full(value, dtype=...)` makes it a tensor");
+  elab_note_origins(e, d, c->before, v);
 }
 
 // Appends the tensors of `v`, which must have the structure and types of `like`. false: they differ.
@@ -145,7 +146,10 @@ static void leave(elab *e, body *b) {
 
 static ir_value **add_params(elab *e, body *b, const carry_set *set) {
   ir_value **p = ARENA_ARRAY(e->a, ir_value *, set->init.n);
-  for (size_t i = 0; i < set->init.n; i++) p[i] = ir_region_param(b->region, set->init.at[i]->type);
+  for (size_t i = 0; i < set->init.n; i++) {
+    p[i] = ir_region_param(b->region, set->init.at[i]->type);
+    elab_comes_from(e, value_tensor(p[i]), elab_origin(e, value_tensor(set->init.at[i])));
+  }
   return p;
 }
 
@@ -231,6 +235,7 @@ void elab_loop(elab *e, const ast_step *s) {
   body b;
   enter(e, &b, set.init.n + 1);
   value i = value_tensor(ir_region_param(b.region, ir_type_make(e->m, DT_i32, 0, NULL)));
+  elab_comes_from(e, i, elab_span(e, s->names.at[0].span));
   install(e, &set, add_params(e, &b, &set));
   if (!value_same(t.step, value_int(1))) i = elab_binary(e, AR_mul, i, t.step, s->span);
   if (!value_same(t.from, value_int(0))) i = elab_binary(e, AR_add, i, t.from, s->span);
@@ -326,9 +331,11 @@ void elab_when(elab *e, const ast_step *s) {
     carry_set one = {0}, other = {0};
     flatten(e, x, &one);
     if (x.kind == V_none || y.kind == V_none || !one.init.n || !yield_like(e, x, y, &other)) {
-      if (was && !value_is_error(x) && !value_is_error(y))
-        elab_error(e, s->span, branch_type, elab_text(e, names.at.at[i]), value_describe(e->a, x),
-                   value_describe(e->a, y));
+      if (was && !value_is_error(x) && !value_is_error(y)) {
+        diag *d = elab_error(e, s->span, branch_type, elab_text(e, names.at.at[i]), value_describe(e->a, x),
+                             value_describe(e->a, y));
+        elab_note_origins(e, d, x, y);
+      }
       if (was) *was = value_error();
       continue;
     }

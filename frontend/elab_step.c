@@ -68,6 +68,13 @@ static void bind_name(elab *e, const ast_name *name, value v) {
   elab_bind(e->frame, e->a, name->text, v);
 }
 
+// The tensor that `shape(name)` was asked of.
+static void note_shaped(elab *e, diag *d, const ast_expr *call) {
+  const ast_expr *x = call->items.n ? call->items.at[0] : NULL;
+  const value *v = x && x->kind == EX_name ? elab_find_local(e->frame, x->text) : NULL;
+  if (v) elab_note_origin(e, d, *v);
+}
+
 // Several names take a tuple apart; false after a diagnostic.
 static bool bind_names(elab *e, const ast_name *names, size_t n, value v, const ast_expr *x) {
   if (n == 1) {
@@ -76,7 +83,7 @@ static bool bind_names(elab *e, const ast_name *names, size_t n, value v, const 
   }
   size_t have = v.kind == V_tuple ? v.v.tuple->n : v.kind == V_table ? v.v.table->n : 0;
   bool of_shape = v.kind == V_tuple && x->kind == EX_call && str_is(x->text, "shape");
-  if (have != n && of_shape) elab_error(e, x->span, shape_rank, n, have);
+  if (have != n && of_shape) note_shaped(e, elab_error(e, x->span, shape_rank, n, have), x);
   else if (have != n && !value_is_error(v)) elab_error(e, x->span, unpack_count, n, value_describe(e->a, v));
   for (size_t i = 0; i < n; i++) {
     value part = have != n ? value_error() : v.kind == V_tuple ? v.v.tuple->at[i] : value_table_at(v.v.table, i);

@@ -194,24 +194,28 @@ ir_value *elab_axis_as(elab *e, ir_value *x, uint32_t axis, const idx *dim) {
   return ir_broadcast(elab_nodes(e), x, x->type.rank, to);
 }
 
-static void shape_error(elab *e, ir_type a, ir_type b, const idx *x, const idx *y, int axis, diag_span span) {
-  elab_error(e, span, broadcast, value_shape_text(e->a, a.rank, a.dim), value_shape_text(e->a, b.rank, b.dim),
-             value_idx_text(e->a, x), value_idx_text(e->a, y), axis);
+static void shape_error(elab *e, const shaped *a, const shaped *b, const idx *x, const idx *y, int axis,
+                        diag_span span) {
+  diag *d = elab_error(e, span, broadcast, value_shape_text(e->a, a->type.rank, a->type.dim),
+                       value_shape_text(e->a, b->type.rank, b->type.dim), value_idx_text(e->a, x),
+                       value_idx_text(e->a, y), axis);
+  elab_note_origins(e, d, a->from, b->from);
 }
 
-bool elab_broadcast(elab *e, size_t n, const ir_type *t, diag_span span, uint32_t *rank, const idx **dim) {
+bool elab_broadcast(elab *e, size_t n, const shaped *x, diag_span span, uint32_t *rank, const idx **dim) {
   *rank = 0;
-  for (size_t i = 0; i < n; i++) *rank = t[i].rank > *rank ? t[i].rank : *rank;
+  for (size_t i = 0; i < n; i++) *rank = x[i].type.rank > *rank ? x[i].type.rank : *rank;
   for (uint32_t back = 1; back <= *rank; back++) { // axes from the last one
     const idx *d = NULL;
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {
-      if (t[i].rank < back) continue;
-      const idx *mine = t[i].dim[t[i].rank - back];
+      ir_type t = x[i].type;
+      if (t.rank < back) continue;
+      const idx *mine = t.dim[t.rank - back];
       if (!d || idx_equals_int(d, 1)) {
         if (!d || !idx_equals_int(mine, 1)) d = mine, from = i;
       } else if (!idx_equals_int(mine, 1) && mine != d && elab_same_dim(e, d, mine, "broadcast") == SAME_no) {
-        shape_error(e, t[from], t[i], d, mine, -(int)back, span);
+        shape_error(e, &x[from], &x[i], d, mine, -(int)back, span);
         return false;
       }
     }

@@ -86,6 +86,7 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
   e->m = ir_module_new(a, l, "");
   e->sizes = map_new(a);
   e->opaque = map_new(a);
+  e->origins = map_new(a);
   e->scope = "";
   ir_builder scratch;
   ir_builder_init(&scratch, e->m, ir_graph_new(e->m, "scratch", false)->body);

@@ -95,16 +95,34 @@ rt_status rt_dim_in_range(const rt_session *s, const char *what, uint32_t d, int
                  (long long)dim->step);
 }
 
-static rt_status bind_dim(rt_session *s, const program_state *g, const char *input, uint32_t d, int64_t value,
-                          rt_error *err) {
+// The input that has given dim `d` its value: the first of the program that has it.
+static const char *giver(const rt_session *s, uint32_t program, const rt_tensor *in, uint32_t d) {
+  const rt_plan *p = s->m->plan;
+  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
+  const rt_tensor_info *info = RT_ARRAY(p, rt_tensor_info, tensors) + g->first_input;
+  for (uint32_t i = 0; i < g->n_inputs; i++)
+    for (uint32_t k = 0; in[i].data && k < info[i].rank; k++) {
+      uint32_t dim;
+      int64_t factor;
+      if (single_dim(p, RT_ARRAY(p, uint32_t, words)[info[i].dims + k], &dim, &factor) && dim == d)
+        return rt_string(p, info[i].name);
+    }
+  return "";
+}
+
+static rt_status bind_dim(rt_session *s, uint32_t program, const rt_tensor *in, const char *input, uint32_t d,
+                          int64_t value, rt_error *err) {
   const rt_dim *dim = RT_ARRAY(s->m->plan, rt_dim, dims) + d;
   const char *name = rt_string(s->m->plan, dim->name);
-  if (g->uses_states && s->fixed[d] != INT64_MIN && s->fixed[d] != value)
+  if (s->programs[program].uses_states && s->fixed[d] != INT64_MIN && s->fixed[d] != value)
     return rt_fail(err, RT_E_DATA, "input `%s`: `%s` is %lld, and %lld in the session's state, until it is reset",
                    input, name, (long long)value, (long long)s->fixed[d]);
+  if (s->given[d] != INT64_MIN && s->given[d] != value)
+    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld, and was set to %lld", input, name, (long long)value,
+                   (long long)s->given[d]);
   if (s->next[d] != INT64_MIN && s->next[d] != value)
-    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld here and %lld elsewhere", input, name, (long long)value,
-                   (long long)s->next[d]);
+    return rt_fail(err, RT_E_INVALID, "input `%s`: `%s` is %lld, and %lld in input `%s`", input, name, (long long)value,
+                   (long long)s->next[d], giver(s, program, in, d));
   char what[128];
   snprintf(what, sizeof what, "input `%s`", input);
   rt_status st = rt_dim_in_range(s, what, d, value, err);
@@ -139,7 +157,7 @@ rt_status rt_bind_inputs(rt_session *s, uint32_t program, const rt_tensor *in, r
       if (in[i].dim[d] % factor)
         return rt_fail(err, RT_E_INVALID, "input `%s`: dim %u is %lld, not a multiple of %lld", name, d,
                        (long long)in[i].dim[d], (long long)factor);
-      rt_status st = bind_dim(s, &s->programs[program], name, dim, in[i].dim[d] / factor, err);
+      rt_status st = bind_dim(s, program, in, name, dim, in[i].dim[d] / factor, err);
       if (st) return st;
     }
   }

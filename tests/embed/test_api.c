@@ -154,6 +154,10 @@ static void refuses_wrong_calls(void **state) {
   assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL);
   in.data = NULL;
   assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  in.data = images, out[0].dim[0] = 2;
+  assert_int_equal(nnc_session_set_dim(s, "batch", 3), NNC_OK);
+  assert_int_equal(nnc_run(s, 0, &in, 1, out, 2), NNC_E_MODEL);
+  assert_string_equal(nnc_session_error(s), "input `image`: `batch` is 2, and was set to 3");
   assert_int_equal(nnc_session_set_dim(s, "batch", 65), NNC_E_MODEL);
   assert_int_equal(nnc_session_set_dim(s, "nothing", 1), NNC_E_MODEL);
   assert_int_equal(nnc_run(NULL, 0, &in, 1, out, 2), NNC_E_ARGUMENT);
@@ -162,6 +166,28 @@ static void refuses_wrong_calls(void **state) {
   tight.max_arena_bytes = 16;
   assert_int_equal(nnc_session_new(&s, m, &tight), NNC_OK);
   assert_int_equal(digits_run(s, 1, images, logits, probabilities), NNC_E_ENVIRONMENT);
+  nnc_session_free(s);
+  nnc_module_free(m);
+}
+
+// Two inputs that disagree about a dim: the message names both.
+static void tells_which_inputs_clash(void **state) {
+  (void)state;
+  static const char text[] = "nnc: 1\nname: m\ndims:\n  n: 1..8\ninputs:\n  a: f32[n]\n  b: f32[2 * n]\nsteps:\n"
+                             "- y: sum(a) + sum(b)\noutputs:\n  y: y\n";
+  nnc_module *m;
+  nnc_session *s;
+  assert_int_equal(nnc_module_compile(&m, text, sizeof text - 1, "m.yaml", NULL, NULL), NNC_OK);
+  assert_int_equal(nnc_session_new(&s, m, NULL), NNC_OK);
+  float a[3] = {1, 2, 3}, b[8] = {0}, y = 0;
+  nnc_tensor in[] = {nnc_tensor_of(NNC_F32, a, 1, (const int64_t[]){3}),
+                     nnc_tensor_of(NNC_F32, b, 1, (const int64_t[]){8})};
+  nnc_tensor out = nnc_tensor_of(NNC_F32, &y, 0, NULL);
+  assert_int_equal(nnc_run(s, 0, in, 2, &out, 1), NNC_E_MODEL);
+  assert_string_equal(nnc_session_error(s), "input `b`: `n` is 4, and 3 in input `a`");
+  in[1].dim[0] = 6;
+  assert_int_equal(nnc_run(s, 0, in, 2, &out, 1), NNC_OK);
+  assert_true(y == 6);
   nnc_session_free(s);
   nnc_module_free(m);
 }
@@ -227,7 +253,8 @@ int main(void) {
       cmocka_unit_test(agrees_with_the_framework),     cmocka_unit_test(serves_every_batch),
       cmocka_unit_test(sessions_in_two_threads_agree), cmocka_unit_test(describes_itself),
       cmocka_unit_test(refuses_wrong_calls),           cmocka_unit_test(reports_model_errors),
-      cmocka_unit_test(reports_what_prepare_meets),    cmocka_unit_test(refuses_code_for_a_newer_cpu),
+      cmocka_unit_test(tells_which_inputs_clash),      cmocka_unit_test(reports_what_prepare_meets),
+      cmocka_unit_test(refuses_code_for_a_newer_cpu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,6 +116,44 @@ static void models_that_mean_nothing(void **state) {
   check_models(state, models, N_OF(models));
 }
 
+// Where two shapes clash, the message names the place and where both sides come from.
+static void shapes_that_clash(void **state) {
+  scratch *s = *state;
+#define AB "nnc: 1\ndims:\n  n: 1..8\ninputs:\n  a: f32[n, 4]\n  b: f32[n, 5]\n"
+#define C  "steps:\n- c: relu(b)\n"
+  static const struct {
+    const char *text, *parts[3];
+  } clashes[] = {
+      {AB C "- y: a + c\n" Y,
+       {"m.yaml:9:6: error: shapes [n, 4] and [n, 5] do not broadcast",
+        "f32[n, 4] comes from m.yaml:5:3, `a: f32[n, 4]`", "f32[n, 5] comes from m.yaml:8:6, `relu(b)`"}},
+      {AB "steps:\n- c: permute(b, 1, 0)\n- y: matmul(a, c)\n" Y,
+       {"m.yaml:9:6: error: `matmul`: the inner extents differ: 4 against 5", "comes from m.yaml:5:3",
+        "comes from m.yaml:8:6"}},
+      {AB C "- y: einsum('ij,ij->i', a, c)\n" Y,
+       {"m.yaml:9:6: error: `einsum`: label j has two extents: 4 against 5", "comes from m.yaml:5:3",
+        "comes from m.yaml:8:6"}},
+      {AB C "- y: concat((a, c), dim=0)\n" Y,
+       {"m.yaml:9:6: error: `concat`: f32[n, 4] and f32[n, 5] do not fit together", "comes from m.yaml:5:3",
+        "comes from m.yaml:8:6"}},
+      {AB C "- d@w: linear(a, 3)\n- y@w: linear(c, 3)\n" Y,
+       {"m.yaml:10:8: error: weight `w.weight` is [3, 5] here and [3, 4] earlier",
+        "its first use is m.yaml:9:8, `linear(a, 3)`", "the same scope twice"}},
+      {AB C "- h: a\n- loop i in range(3):\n  - h: c\n- y: h\n" Y,
+       {"m.yaml:10:3: error: `h` is f32[n, 4] before this loop and f32[n, 5] after a turn", "comes from m.yaml:5:3",
+        "comes from m.yaml:8:6"}},
+      {"nnc: 1\ndims:\n  n: 1..8\nentries:\n  f:\n    inputs:\n      x: f32[n, 4]\n    steps:\n    - y: x\n    "
+       "outputs:\n"
+       "      y: y\n  g:\n    inputs:\n      b: f32[n, 5]\n    steps:\n    - y: f(b)\n    outputs:\n      y: y\n",
+       {"m.yaml:16:12: error: `f`: input `x` is f32[n, 4], found f32[n, 5]",
+        "the input is declared at m.yaml:7:7, `x: f32[n, 4]`", "f32[n, 5] comes from m.yaml:14:7, `b: f32[n, 5]`"}},
+  };
+  for (size_t i = 0; i < N_OF(clashes); i++)
+    for (size_t k = 0; k < N_OF(clashes[i].parts); k++) check_model(s, clashes[i].text, clashes[i].parts[k]);
+#undef AB
+#undef C
+}
+
 // `front`, then `piece` n times, then `back`.
 static const char *repeat(scratch *s, const char *front, const char *piece, size_t n, const char *back) {
   strbuf b;
@@ -248,6 +286,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(texts_that_are_no_yaml),
       CASE(models_that_mean_nothing),
+      CASE(shapes_that_clash),
       CASE(models_without_end),
       CASE(large_models),
       CASE(includes),
