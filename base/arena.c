@@ -2,30 +2,38 @@
 //
 // In: sizes. Out: zeroed, 16-byte aligned memory that lives until `arena_free`. Method: blocks double from 4 KB to
 // 1 MB; a request that would waste much of a block gets a block of its own, behind the one in use. Cost: a pointer
-// bump and a memset. Under AddressSanitizer each request is a block of exactly its size, so that one byte past its end
-// is seen. Nothing is ever given back before the whole arena is, so a growing array leaves its old copies behind.
+// bump and a memset. Nothing is ever given back before the whole arena is, so a growing array leaves its old copies
+// behind. Under AddressSanitizer all of a block is poisoned but what has been asked for, and a red zone stands ahead of
+// each request: one byte past its end, or before its beginning, is seen.
 #include "base/arena.h"
 #include "base/vec.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define EACH_ALONE 1
+#define WITH_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define EACH_ALONE 1
+#define WITH_ASAN 1
 #endif
 #endif
-#ifndef EACH_ALONE
-#define EACH_ALONE 0
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+enum { RED_ZONE = 16 };
+static void poison(void *p, size_t n) { ASAN_POISON_MEMORY_REGION(p, n); }
+static void unpoison(void *p, size_t n) { ASAN_UNPOISON_MEMORY_REGION(p, n); }
+#else
+enum { RED_ZONE = 0 };
+static void poison(void *p, size_t n) { (void)p, (void)n; }
+static void unpoison(void *p, size_t n) { (void)p, (void)n; }
 #endif
 
 enum { ALIGN = 16, FIRST_BLOCK = 4096, LAST_BLOCK = 1 << 20 };
 
 typedef struct block {
   _Alignas(16) struct block *next;
+  size_t room; // bytes after the header
 } block;
 
 typedef struct cleanup {
@@ -63,7 +71,7 @@ arena *arena_new(const mem_source *m) {
   if (!a) return NULL;
   memset(a, 0, sizeof *a);
   a->source = m;
-  a->next_block = FIRST_BLOCK;
+  a->next_block = m && m->each_alone ? 0 : FIRST_BLOCK; // from 0 on every request is too large for a block with others
   a->bytes = sizeof *a;
   return a;
 }
@@ -78,6 +86,7 @@ void arena_free(arena *a) {
   while (a->blocks) {
     block *b = a->blocks;
     a->blocks = b->next;
+    unpoison(b + 1, b->room); // whoever gets these bytes next knows nothing of us
     mem_release(a->source, b);
   }
   mem_release(a->source, a);
@@ -99,18 +108,18 @@ static unsigned char *block_new(arena *a, size_t room) {
   block *b = mem_alloc(a->source, sizeof(block) + room);
   if (!b) return NULL;
   b->next = a->blocks;
+  b->room = room;
   a->blocks = b;
+  poison(b + 1, room);
   a->bytes += sizeof(block) + room;
   return (unsigned char *)(b + 1);
 }
 
 static void *try_alloc(arena *a, size_t size_bytes) {
-  if (size_bytes > SIZE_MAX - ALIGN) return NULL;
-  size_t rounded = size_bytes ? (size_bytes + ALIGN - 1) / ALIGN * ALIGN : ALIGN;
+  if (size_bytes > SIZE_MAX - ALIGN - RED_ZONE) return NULL;
+  size_t rounded = RED_ZONE + (size_bytes ? (size_bytes + ALIGN - 1) / ALIGN * ALIGN : ALIGN);
   unsigned char *p = a->free;
-  if (EACH_ALONE) {
-    p = block_new(a, size_bytes);
-  } else if (rounded <= (size_t)(a->end - a->free)) {
+  if (rounded <= (size_t)(a->end - a->free)) {
     a->free += rounded;
   } else if (rounded > a->next_block / 4) {
     p = block_new(a, rounded);
@@ -122,7 +131,9 @@ static void *try_alloc(arena *a, size_t size_bytes) {
       if (a->next_block < LAST_BLOCK) a->next_block *= 2;
     }
   }
-  return p ? memset(p, 0, size_bytes) : NULL;
+  if (!p) return NULL;
+  unpoison(p + RED_ZONE, size_bytes);
+  return memset(p + RED_ZONE, 0, size_bytes);
 }
 
 void *arena_alloc(arena *a, size_t size_bytes) {

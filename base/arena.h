@@ -8,6 +8,7 @@
 #define NNC_BASE_ARENA_H
 
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ typedef struct mem_source {
   void *(*alloc)(void *user, size_t size_bytes);
   void (*release)(void *user, void *block);
   void *user;
+  bool each_alone; // an arena takes a block for each request: for tests, so that each can be refused
 } mem_source;
 
 void *mem_alloc(const mem_source *m, size_t size_bytes); // NULL when there is none; not zeroed

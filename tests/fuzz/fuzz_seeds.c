@@ -20,15 +20,16 @@ int main(int argc, char **argv) {
       FUZZ_TARGETS
 #undef T
   };
+  bool ok = true;
   if (argc != 2) return 2;
   for (size_t t = 0; t < sizeof targets / sizeof *targets; t++) {
     arena *a = arena_new(NULL);
     if (!a || setjmp(*arena_guard(a))) return 3;
     fuzz_seeds seeds = {0};
     fuzz_seeds_of(a, targets[t], &seeds);
-    for (size_t i = 0; i < seeds.n; i++)
-      if (!write_seed(argv[1], targets[t], i, seeds.at[i].bytes)) return 3;
+    for (size_t i = 0; i < seeds.n; i++) ok = ok && write_seed(argv[1], targets[t], i, seeds.at[i].bytes);
     arena_free(a);
   }
-  return 0;
+  if (!ok) fprintf(stderr, "cannot write to the folders of %s\n", argv[1]);
+  return ok ? 0 : 3;
 }

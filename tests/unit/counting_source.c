@@ -19,7 +19,7 @@ static void count_release(void *user, void *block) {
 }
 
 void counting_source_init(counting_source *c, size_t fail_at) {
-  *c = (counting_source){.source = {count_alloc, count_release, c}, .fail_at = fail_at};
+  *c = (counting_source){.source = {count_alloc, count_release, c, true}, .fail_at = fail_at};
 }
 
 int run_guarded(arena *a, void (*body)(arena *a, void *user), void *user) {

@@ -1,4 +1,5 @@
-// A memory source that counts what is out and refuses on demand, and a way to run code under an arena's guard.
+// A memory source that counts what is out and refuses on demand, and a way to run code under an arena's guard. Each
+// request of an arena is a call of its own, unless `source.each_alone` is taken back before the arena is made.
 #ifndef NNC_TESTS_COUNTING_SOURCE_H
 #define NNC_TESTS_COUNTING_SOURCE_H
 

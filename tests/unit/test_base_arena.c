@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "base/diag.h"
 #include "base/file.h"
 #include "base/map.h"
@@ -47,6 +51,24 @@ static void blocks_do_not_overlap(void **state) {
     for (size_t k = 0; k < size[i]; k++) assert_int_equal(at[i][k], i % 251);
   }
   arena_free(a);
+}
+
+// Under AddressSanitizer what lies ahead of a request and behind it may not be touched, in whatever block it is.
+static void red_zones_are_poisoned(void **state) {
+  (void)state;
+#ifdef __SANITIZE_ADDRESS__
+  arena *a = arena_new(NULL);
+  static const size_t sizes[] = {1, 8, 13, 16, 100, 4000, 5000, 7, 70000};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    unsigned char *p = arena_alloc(a, sizes[i]);
+    assert_null(__asan_region_is_poisoned(p, sizes[i]));
+    assert_true(__asan_address_is_poisoned(p - 1));
+    assert_true(__asan_address_is_poisoned(p + sizes[i]));
+  }
+  arena_free(a);
+#else
+  skip();
+#endif
 }
 
 static void counts_and_returns_everything(void **state) {
@@ -245,13 +267,10 @@ static void fail_each_allocation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(zeroed_and_aligned),
-      cmocka_unit_test(blocks_do_not_overlap),
-      cmocka_unit_test(counts_and_returns_everything),
-      cmocka_unit_test(impossible_sizes_unwind),
-      cmocka_unit_test(cleanups_run_last_first),
-      cmocka_unit_test(failed_defer_releases),
-      cmocka_unit_test(grow_an_array),
+      cmocka_unit_test(zeroed_and_aligned),      cmocka_unit_test(blocks_do_not_overlap),
+      cmocka_unit_test(red_zones_are_poisoned),  cmocka_unit_test(counts_and_returns_everything),
+      cmocka_unit_test(impossible_sizes_unwind), cmocka_unit_test(cleanups_run_last_first),
+      cmocka_unit_test(failed_defer_releases),   cmocka_unit_test(grow_an_array),
       cmocka_unit_test(fail_each_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
