@@ -69,14 +69,20 @@ static rt_status open_state(rt_session *s, uint32_t i, rt_error *err) {
         bytes > RT_MOST_BYTES)
       return rt_fail(err, RT_E_INVALID, "state `%s`: its shape overflows", rt_string(p, t->name));
   }
+  // What is filled is used, all of it: it counts, and the system refuses what it has not got.
+  bool filled = !is_zero(t);
+  if (filled && s->max_arena_bytes && bytes > s->max_arena_bytes)
+    return rt_fail(err, RT_E_MEMORY, "state `%s` needs %llu bytes; the limit is %llu", rt_string(p, t->name),
+                   (unsigned long long)bytes, (unsigned long long)s->max_arena_bytes);
   state_memory *m = &s->states[i];
   m->bytes = bytes + 64; // mapped even when it is empty
-  void *at = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | (filled ? 0 : MAP_NORESERVE);
+  void *at = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (at == MAP_FAILED)
     return rt_fail(err, RT_E_MEMORY, "out of memory: state `%s` needs %llu bytes", rt_string(p, t->name),
                    (unsigned long long)bytes);
   m->data = at;
-  for (uint64_t b = 0; b < bytes && !is_zero(t); b += size) memcpy((char *)at + b, &t->dflt, size);
+  for (uint64_t b = 0; filled && b < bytes; b += size) memcpy((char *)at + b, &t->dflt, size);
   return RT_OK;
 }
 

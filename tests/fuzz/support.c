@@ -29,7 +29,7 @@ static void budget_release(void *user, void *block) {
 
 void fuzz_guarded(void (*body)(arena *a, diag_list *l, void *user), void *user) {
   budget b = {(size_t)400 << 20};
-  mem_source source = {budget_alloc, budget_release, &b};
+  mem_source source = {.alloc = budget_alloc, .release = budget_release, .user = &b};
   arena *a = arena_new(&source);
   FUZZ_CHECK(a != NULL);
   int unwound = setjmp(*arena_guard(a));

@@ -80,6 +80,22 @@ static void updates_stay_and_failures_leave_nothing(void **state) {
 }
 
 // An old version that is read after the update, and a value that is moved from what it overwrites.
+// A state that is filled is memory that is used: no more of it than the session may take.
+static void filled_states_count_as_memory(void **state) {
+  nnc_session_options o = NNC_SESSION_OPTIONS_INIT;
+  o.threads = 1, o.max_arena_bytes = 512;
+  nnc_session *s;
+  assert_int_equal(nnc_session_new(&s, *state, &o), NNC_OK);
+  int32_t pick = 0, calls;
+  float sums[64];
+  nnc_tensor in = scalar(&pick), out[] = {floats(sums, 1, 0, 64), scalar(&calls)};
+  assert_int_equal(nnc_run(s, PEEK, &in, 1, out, 2), NNC_E_ENVIRONMENT);
+  assert_string_equal(nnc_session_error(s), "state `table` needs 768 bytes; the limit is 512");
+  assert_int_equal(nnc_session_set_dim(s, "rows", 4), NNC_OK);
+  sees(s, (float[]){3, 3, 3, 3}, 4, 5);
+  nnc_session_free(s);
+}
+
 static void old_versions_stay_readable(void **state) {
   nnc_session *s = state_session(*state, 1);
   assert_int_equal(nnc_session_set_dim(s, "rows", 4), NNC_OK);
@@ -185,6 +201,7 @@ static int teardown(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(updates_stay_and_failures_leave_nothing),
+      cmocka_unit_test(filled_states_count_as_memory),
       cmocka_unit_test(old_versions_stay_readable),
       cmocka_unit_test(sizes_are_fixed_until_a_reset),
       cmocka_unit_test(a_shared_dim_is_fixed_by_the_first_call),

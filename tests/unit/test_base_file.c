@@ -247,7 +247,7 @@ static void descriptors_do_not_pass_to_programs(void **state) {
   assert_true(file_write(p->a, &p->l, in(p, "f"), (str){big, sizeof big}, 0600));
   for (int fd = 3; fd < 64; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC); // those that the test was started with
   descriptor_watch w = {0, 0};
-  mem_source source = {watching_alloc, watching_release, &w};
+  mem_source source = {.alloc = watching_alloc, .release = watching_release, .user = &w};
   arena *a = arena_new(&source);
   int n_before = w.most_open;
   assert_true(file_read(a, &p->l, in(p, "f"), sizeof big, &got));
