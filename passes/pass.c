@@ -48,11 +48,31 @@ static bool round_trips(pass_context *c, const ir_module *m, const char *after) 
   return false;
 }
 
+static bool holds_group(const ir_region *r) {
+  for (const ir_node *n = r->first; n; n = n->next) {
+    if (n->op == OP_group) return true;
+    for (uint32_t i = 0; i < n->n_regions; i++)
+      if (holds_group(n->regions[i])) return true;
+  }
+  return false;
+}
+
+// Groups are fusion's own: what it proved of one before it made it, no text can say and no verifier check.
+static bool is_unfused(pass_context *c, const ir_module *m) {
+  for (size_t i = 0; i < m->graphs.n; i++) {
+    if (!holds_group(m->graphs.at[i]->body)) continue;
+    diag_at(c->diags, NO_SPAN, graph_unsound, m->graphs.at[i]->name, "a `group` before fusion");
+    return false;
+  }
+  return true;
+}
+
 bool pass_run_all(pass_context *c, ir_module *m, const pass_options *opt, pass_report *report) {
   if (opt->stop_after && !pass_find(opt->stop_after)) {
     diag_at(c->diags, NO_SPAN, pass_unknown, opt->stop_after);
     return false;
   }
+  if (!is_unfused(c, m)) return false;
   int64_t done = 0;
   for (size_t i = 0; i < pass_count(); i++) {
     const pass_info *p = &pipeline[i];

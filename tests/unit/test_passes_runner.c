@@ -185,6 +185,25 @@ static void unknown_passes_are_refused(void **state) {
   arena_free(x.a);
 }
 
+static void groups_of_others_are_refused(void **state) {
+  (void)state;
+  static const char text[] = "graph forward(%0 x: f32[4]) {\n"
+                             "  %1 = group(%0) {kind=\"row\", name=\"exp\", root=0} {(%2: f32[4])\n"
+                             "    %3 = exp(%2) : f32[4]\n"
+                             "    yield %2\n"
+                             "  } : f32[4]\n"
+                             "  return y: %1\n"
+                             "}\n";
+  bench x;
+  bench_open(&x);
+  x.m = graph_parse(x.a, &x.l, diag_add_file(&x.l, "model", str_of(text)));
+  assert_true(x.m && graph_verify(x.m));
+  assert_false(pass_run_all(&x.c, x.m, &x.opt, &x.report));
+  assert_int_equal(x.l.items.n, 1);
+  assert_string_equal(x.l.items.at[0]->text, "graph `forward`: a `group` before fusion");
+  arena_free(x.a);
+}
+
 static void numeric_rewrites_are_explained(void **state) {
   (void)state;
   static const char text[] = "graph forward(%0 x: f32[4]) {\n"
@@ -214,6 +233,7 @@ int main(void) {
       cmocka_unit_test(print_after_dumps_the_module),
       cmocka_unit_test(modules_survive_the_round_trip_through_text),
       cmocka_unit_test(unknown_passes_are_refused),
+      cmocka_unit_test(groups_of_others_are_refused),
       cmocka_unit_test(numeric_rewrites_are_explained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
