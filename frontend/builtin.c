@@ -205,7 +205,7 @@ value arg_fail(call *c, size_t i, const char *expected) {
   return value_error();
 }
 
-static diag *call_error(call *c, const char *fmt, va_list ap) {
+__attribute__((format(printf, 2, 0))) static diag *call_error(call *c, const char *fmt, va_list ap) {
   strbuf b;
   sb_init(&b, c->e->a);
   sb_vfmt(&b, fmt, ap);

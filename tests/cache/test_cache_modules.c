@@ -143,8 +143,9 @@ static void fresh_weights(void **state) {
   for (int i = 0; i < 20 && took_ns > QUICK_NS; i++) { // to a slow run (a busy machine, sanitizers) nothing is fresh
     int64_t start = clock_ns();
     scratch_file(s, "w.safetensors", bytes);
-    expect(cached_run(s, &o), true, false, 85);
+    outcome made = cached_run(s, &o);
     took_ns = clock_ns() - start;
+    if (took_ns <= QUICK_NS) expect(made, true, false, 85);
   }
   if (took_ns > QUICK_NS) skip();
   settle();

@@ -282,7 +282,7 @@ static void memory_is_what_is_alive(void **state) {
                              "}\n";
   size_t peak[2];
   for (int i = 0; i < 2; i++) {
-    meter m = {.source = {meter_alloc, meter_release, &m}};
+    meter m = {.source = {.alloc = meter_alloc, .release = meter_release, .user = &m}};
     arena *a = arena_new(&m.source);
     diag_list l;
     diag_init(&l, a);
