@@ -92,7 +92,10 @@ const llvm_backend *compile_open_llvm(compile_job *j) {
   const char *folder = own_folder(j->a);
   const char *tries[] = {str_fmt(j->a, "%slibnnc-llvm.so.0", folder),
                          str_fmt(j->a, "%s../lib/libnnc-llvm.so.0", folder), "libnnc-llvm.so.0"};
-  for (size_t i = 0; i < 3 && !j->llvm_library; i++) j->llvm_library = dlopen(tries[i], RTLD_NOW | RTLD_LOCAL);
+  // It stays in the process: threads that were there meanwhile keep storage of it, and the next compile finds it
+  // loaded.
+  for (size_t i = 0; i < 3 && !j->llvm_library; i++)
+    j->llvm_library = dlopen(tries[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!j->llvm_library) {
     diag_at(&j->diags, NO_SPAN, llvm_not_found, dlerror());
     return NULL;
