@@ -102,7 +102,10 @@ static void check_symbol(void *user, const sym *s) {
 
 static void check_symbols(verifier *v, const ir_node *n, size_t count, const idx *const *e) {
   symbol_check c = {v, n};
-  for (size_t i = 0; i < count; i++) idx_symbols(e[i], check_symbol, &c);
+  for (size_t i = 0; i < count; i++) {
+    idx_symbols(e[i], check_symbol, &c);
+    if (idx_mentions_read(e[i])) unsound(v, n, "a size reads elements of a tensor");
+  }
 }
 
 static void check_node_symbols(verifier *v, const ir_node *n) {
