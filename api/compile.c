@@ -92,10 +92,7 @@ const llvm_backend *compile_open_llvm(compile_job *j) {
   const char *folder = own_folder(j->a);
   const char *tries[] = {str_fmt(j->a, "%slibnnc-llvm.so.0", folder),
                          str_fmt(j->a, "%s../lib/libnnc-llvm.so.0", folder), "libnnc-llvm.so.0"};
-  // It stays in the process: threads that were there meanwhile keep storage of it, and the next compile finds it
-  // loaded.
-  for (size_t i = 0; i < 3 && !j->llvm_library; i++)
-    j->llvm_library = dlopen(tries[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  for (size_t i = 0; i < 3 && !j->llvm_library; i++) j->llvm_library = dlopen(tries[i], RTLD_NOW | RTLD_LOCAL);
   if (!j->llvm_library) {
     diag_at(&j->diags, NO_SPAN, llvm_not_found, dlerror());
     return NULL;
@@ -176,10 +173,12 @@ bool compile_load(compile_job *j, rt_kernel **kernels) {
   *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
   for (size_t i = 0; i < plan->kernels.count; i++) {
     const char *name = rt_string(plan, info[i].name);
-    (*kernels)[i] = rt_routine(name);
-    void *f = (*kernels)[i] ? NULL : code_find(code, &j->diags, name);
-    if (!(*kernels)[i] && !f) return false;
-    if (f) *(void **)(void *)&(*kernels)[i] = f;
+    rt_kernel *k = &(*kernels)[i];
+    *k = rt_routine(name);
+    if (*k) continue;
+    void *f = code_find(code, &j->diags, name);
+    if (!f) return false;
+    memcpy(k, &f, sizeof f);
   }
   j->codegen_ms += ms_since(start);
   return true;

@@ -17,7 +17,8 @@ enum { ATTENTION_MAX_FACTS = 4, ATTENTION_MAX_WIDTH = 512, ATTENTION_MAX_CONE = 
 typedef enum attention_kind {
   ATTENTION_softmax, // weights = exp(score) / Σ_key exp(score)
   ATTENTION_plain,   // weights = score, any function of the dot product
-  ATTENTION_linear   // the same, a product with the dot product as one factor: sums may be taken in the other order
+  ATTENTION_linear   // the same, a product of dot, factors of key or query, and facts: sums may be taken in the other
+                     // order
 } attention_kind;
 
 typedef struct attention {

@@ -76,12 +76,14 @@ void flash_stage_keys(flash *x, const splice *outer, kir_builder *b) {
 static void clear(flash *x, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
-  kir_builder body = kir_for_body(b, columns);
-  const idx *at = idx_add(kc, idx_of(kc, columns->var), c);
-  if (x->stat[STAT_top]) stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
-  if (x->stat[STAT_sum]) stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
-  kir_for_end(columns, NULL);
+  if (x->stat[STAT_sum]) {
+    kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
+    kir_builder body = kir_for_body(b, columns);
+    const idx *at = idx_add(kc, idx_of(kc, columns->var), c);
+    if (x->stat[STAT_top]) stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
+    stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
+    kir_for_end(columns, NULL);
+  }
   kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   kir_stmt *out = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);

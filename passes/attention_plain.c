@@ -105,17 +105,6 @@ static bool is_linear(linear *w, const sx *e, bool inverse) {
   return true;
 }
 
-// Every fact bounds the keys from above, later for later queries.
-static bool grows(const matcher *x) {
-  const attention *o = x->out;
-  idx_ctx *c = x->m->ix;
-  for (uint32_t i = 0; i < o->n_facts; i++) {
-    const idx *coef, *rest;
-    if (!idx_linear(c, o->fact[i], o->key, &coef, &rest) || !idx_equals_int(coef, -1)) return false;
-  }
-  return true;
-}
-
 // -- all of it --
 
 bool match_plain(matcher *x, const sx *weights) {
@@ -146,7 +135,7 @@ bool match_plain(matcher *x, const sx *weights) {
     if (o->sum != before) o->with = x->c->after;
   }
   linear w = {x, 0, NULL};
-  if (is_linear(&w, o->score, false) && w.n_scores == 1 && grows(x)) {
+  if (is_linear(&w, o->score, false) && w.n_scores == 1) {
     o->kind = ATTENTION_linear;
     o->columns = w.columns;
     return true;

@@ -34,8 +34,8 @@ str model_object(arena *a, const model_parts *m);
 Elf64_Ehdr elf_object_head(uint64_t sections_at, uint16_t n_sections, uint16_t names); // of an x86-64 relocatable
 
 // -- merge.c --
-// One relocatable object of n >= 1 that an assembler has written (they are trusted). false: more sections than a file
-// can have.
+// One relocatable object of any number that an assembler has written (they are trusted). false: more sections than a
+// file can have.
 bool elf_merge(arena *a, size_t n, const str *objects, str *out);
 
 // -- append.c --

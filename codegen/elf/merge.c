@@ -6,7 +6,6 @@
 // objects is written once.
 #include "codegen/elf/elf.h"
 
-#include <elf.h>
 #include <string.h>
 
 enum { NONE = 0, HEADER_ALIGN = 8 };

@@ -84,6 +84,22 @@ static void compile_writes_a_library(void **state) {
   assert_true(number(o, "kernels") >= 1 && number(o, "code_bytes") > 0 && number(o, "codegen_ms") > 0);
 }
 
+// A model without a kernel of its own: what it runs is a routine of the runtime, which the library brings along.
+static void a_library_brings_routines(void **state) {
+  workplace *w = *state;
+  write_text(w, "order.yaml",
+             "nnc: 1\nname: order\ndims:\n  n: 2..9\ninputs:\n  x: f32[3, n]\nsteps:\n- y, i: sort(x, 1)\n"
+             "outputs:\n  y: y\n  i: i\n");
+  expect_status(w, 0, "compile order.yaml -o order.so");
+  expect_status(w, 0, "run order.so --in x=random:3 --dim n=7 --out y=y.npy --out i=i.npy");
+  expect_status(w, 0, "run order.yaml --in x=random:3 --dim n=7 --out y=y_jit.npy --out i=i_jit.npy");
+  const ir_tensor *y = read_tensor(w, "y.npy", NULL), *i = read_tensor(w, "i.npy", NULL);
+  const float *v = y->data;
+  for (int k = 0; k < 21; k++) assert_true(k % 7 == 0 || v[k - 1] <= v[k]);
+  assert_memory_equal(v, read_tensor(w, "y_jit.npy", NULL)->data, 21 * sizeof *v);
+  assert_memory_equal(i->data, read_tensor(w, "i_jit.npy", NULL)->data, 21 * sizeof(int32_t));
+}
+
 static void compile_emits_every_form(void **state) {
   workplace *w = *state;
   static const struct {
@@ -219,6 +235,7 @@ int main(void) {
       cmocka_unit_test(check_names_what_is_not_compiled),
       cmocka_unit_test(check_reads_weights_when_asked),
       cmocka_unit_test(compile_writes_a_library),
+      cmocka_unit_test(a_library_brings_routines),
       cmocka_unit_test(compile_emits_every_form),
       cmocka_unit_test(show_has_every_stage),
       cmocka_unit_test(show_memory_binds_dims),
