@@ -142,13 +142,7 @@ static void compile_without_memory(void **state) {
 }
 
 // The same by single requests of the arena, 13000 where there are 50 blocks: all of them up to code generation, which
-// costs ten times as much as what goes before it and is sampled. With sanitizers, under which a compile takes 15 ms
-// and not 3, every seventh, so that the test ends within a minute.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STRIDE = 7 };
-#else
-enum { STRIDE = 1 };
-#endif
+// costs ten times as much as what goes before it and is sampled.
 enum { CODE_STRIDE = 41 };
 
 static void compile_without_one_request(void **state) {
@@ -157,7 +151,7 @@ static void compile_without_one_request(void **state) {
   c.each_alone = c.no_code = true;
   size_t n_before = compile_once(&c, 0);
   assert_true(n_before > 5000);
-  for (size_t i = 1; i <= n_before; i += STRIDE) compile_once(&c, i);
+  for (size_t i = 1; i <= n_before; i += REFUSAL_STRIDE) compile_once(&c, i);
   c.no_code = false;
   size_t n_calls = compile_once(&c, 0);
   assert_true(n_calls > n_before);
