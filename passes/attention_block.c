@@ -73,7 +73,7 @@ void flash_stage_keys(flash *x, const splice *outer, kir_builder *b) {
   if (x->vs) stage_keys(x, outer, b, x->vs, x->n.root[ROOT_v], x->col->s, x->width, x->out_cols);
 }
 
-static void clear(flash *x, kir_builder *b) {
+void flash_clear(flash *x, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
   if (x->stat[STAT_sum]) {
@@ -276,7 +276,7 @@ static void all_keys(flash *x, const splice *s, kir_builder *b) {
 
 // -- the end of a block --
 
-static void finish(flash *x, const splice *outer, kir_builder *b) {
+void flash_finish(flash *x, const splice *outer, kir_builder *b) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
@@ -316,8 +316,8 @@ static void finish(flash *x, const splice *outer, kir_builder *b) {
 
 void flash_block(flash *x, const splice *outer, kir_builder *b) {
   stage_queries(x, outer, b);
-  clear(x, b);
+  flash_clear(x, b);
   if (x->state) flash_read_state(x, b);
   if (x->start != x->end) all_keys(x, outer, b); // else the state holds every key
-  finish(x, outer, b);
+  flash_finish(x, outer, b);
 }

@@ -1,12 +1,13 @@
 // The state of the attention schedule, shared by its files: schedule_attention.c (labels, scratch, bounds),
-// attention_block.c (the loops of one block of queries), attention_linear.c (sums over keys taken first).
+// attention_block.c (the loops of one block of queries), attention_few.c (the same for few queries), attention_linear.c
+// (sums over keys taken first).
 #ifndef NNC_PASSES_FLASH_H
 #define NNC_PASSES_FLASH_H
 
 #include "passes/attention.h"
 #include "passes/schedule.h"
 
-enum { MB = 96, NB = 60, FLASH_MAX_OUTER = 12 };
+enum { MB = 96, NB = 60, FEW = 8, FLASH_MAX_OUTER = 12 };
 enum { STAT_top, STAT_sum, STAT_scale, STATS };
 enum {
   ROOT_q,
@@ -25,11 +26,13 @@ typedef struct flash {
   nest n;
   uint32_t first_yield;
   const nest_label *row, *col; // queries, columns of v
+  nest_label single;           // row, where there is but one query
   uint32_t n_batch, n_grid_batch;
   nest_label batch[FLASH_MAX_OUTER];
   uint32_t rows, cols, out_cols;                     // register tiles: keys or queries, queries, columns of v
   int64_t depth, width;                              // constants
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie
+  kir_buffer *qs, *sq;       // few queries, beside each other in no lane
   kir_buffer *state, *total; // linear: Σ_key k · v [depth, width] and Σ_key k [depth] of the keys before the block
   const idx *m0, *len;       // the block's first query, and how many it has
   const idx *start, *end;    // its keys; linear: those that the state does not hold
@@ -39,6 +42,9 @@ typedef struct flash {
 // -- attention_block.c --
 // Everything for one block of queries, once its labels are bound in `outer`: x->m0, len, start and end say for what.
 void flash_block(flash *x, const splice *outer, kir_builder *b);
+
+void flash_clear(flash *x, kir_builder *b); // acc and statistics
+void flash_finish(flash *x, const splice *outer, kir_builder *b);
 
 // A matrix product in register tiles: to[i, e] = (fresh ? 0 : to[i, e]) · scale[i] + Σ_n left(n, i) · right(n, e).
 typedef struct flash_product {
@@ -56,6 +62,11 @@ void flash_multiply(const flash_product *p, kir_builder *b);
 kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, const idx *e); // a `right`: v
 kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step);        // from 0
 void flash_stage_keys(flash *x, const splice *outer, kir_builder *b); // ks and vs of kb..ke, where there are any
+
+// -- attention_few.c --
+// The same for at most FEW queries, and the scratch it takes besides.
+void flash_few(const flash *all, const splice *outer, kir_builder *b);
+void flash_few_scratch(flash *x);
 
 // -- attention_linear.c --
 // Can the bounds of the keys be followed by a state? They must rise with the query.

@@ -56,15 +56,18 @@ static bool is_short(const idx *e) {
 bool attention_fits(form_ctx *f, const attention *a, const domain *d, const char **why) {
   const sx *root[] = {a->q, a->k, a->v, a->score, a->columns, a->rows};
   uint32_t n_rows = 0, n_cols = 0;
+  bool shared = false; // do several keys' blocks share one of values?
   bool narrow = is_short(a->depths);
   for (uint32_t i = 0; i < d->rank; i++) {
     if (idx_equals_int(d->dim[i], 1)) continue;
     role r = role_of(f, root, d->label[i]);
     n_rows += r == ROLE_row;
     n_cols += r == ROLE_col;
+    shared = shared || (uses(f, a->k, d->label[i]) && !uses(f, a->v, d->label[i]));
     if (r == ROLE_col) narrow = narrow && is_short(d->dim[i]);
   }
-  if (n_rows == 0 || idx_equals_int(a->keys, 1)) return false; // one query or key: there is no matrix
+  if (idx_equals_int(a->keys, 1)) return false; // there is no matrix
+  if (n_rows == 0 && shared) return false;      // one query to a block of keys, many to one of values: a matrix product
   if (!is_accumulated(a->q->dt) || !is_accumulated(a->k->dt) || !is_accumulated(a->v->dt)) *why = "of its dtype";
   else if (n_cols != 1) *why = "its values have no columns of their own, or several";
   else if (!narrow) *why = "its heads are wider than 512, or their width is not constant";
@@ -141,7 +144,12 @@ static bool classify(flash *x) {
     int64_t hint = extent_hint(x->g, n->label[i].extent);
     if (r == ROLE_row && hint > longest) longest = hint, x->row = &n->label[i];
   }
-  if (!x->row || !x->col || n->n_labels > FLASH_MAX_OUTER) return false;
+  if (!x->col || n->n_labels > FLASH_MAX_OUTER) return false;
+  if (!x->row) {
+    idx_ctx *c = x->g->m->ix;
+    x->single = (nest_label){.s = idx_fresh(c, "query"), .extent = idx_int(c, 1)};
+    x->row = &x->single;
+  }
   for (uint32_t i = 0; i < n->n_labels; i++)
     if (!n->label[i].reduced && &n->label[i] != x->row && &n->label[i] != x->col) x->batch[x->n_batch++] = n->label[i];
   return idx_is_const(x->col->extent, &x->width) && idx_is_const(x->a.depths, &x->depth);
@@ -155,7 +163,16 @@ static bool is_unit_load(flash *x, const sx *e, const sym *s) {
          idx_equals_int(coef, 1);
 }
 
-static void make_scratch(flash *x) {
+// May there be few queries, more than few? Where keys are as many, few of them are no work.
+static void count_queries(flash *x, bool *few, bool *many) {
+  int64_t least, most;
+  bool known = idx_range(x->g->m->ix, x->row->extent, &least, &most);
+  *many = !known || most > FEW;
+  if (x->a.kind == ATTENTION_linear && (!*many || !flash_state_follows(x))) x->a.kind = ATTENTION_plain;
+  *few = (!known || least <= FEW) && x->a.kind != ATTENTION_linear && (!*many || x->row->extent != x->a.keys);
+}
+
+static void make_scratch(flash *x, bool few, bool many) {
   kir_kernel *k = x->g->k;
   const target *t = x->g->c->target;
   uint32_t lanes = t->vector_bytes / 4;
@@ -164,12 +181,14 @@ static void make_scratch(flash *x) {
   x->out_cols = x->width <= lanes ? lanes : 2 * lanes;
   int64_t padded = (x->width + x->out_cols - 1) / x->out_cols * x->out_cols;
   int64_t deep = (x->depth + x->cols - 1) / x->cols * x->cols;
-  x->qt = kir_group(k, "qt", DT_f32, 2, (int64_t[]){x->depth, MB});
-  x->st = kir_group(k, "st", DT_f32, 2, (int64_t[]){NB, MB});
-  x->acc = kir_group(k, "acc", DT_f32, 2, (int64_t[]){MB, padded});
+  int64_t most = many ? MB : x->cols;
+  if (few) flash_few_scratch(x);
+  if (many) x->qt = kir_group(k, "qt", DT_f32, 2, (int64_t[]){x->depth, MB});
+  if (many) x->st = kir_group(k, "st", DT_f32, 2, (int64_t[]){NB, MB});
+  x->acc = kir_group(k, "acc", DT_f32, 2, (int64_t[]){many ? MB : FEW, padded});
   bool softmax = x->a.kind == ATTENTION_softmax;
   for (uint32_t i = 0; i < STATS; i++)
-    if (softmax || (i == STAT_sum && x->a.sum)) x->stat[i] = kir_group(k, stat_name[i], DT_f32, 1, (int64_t[]){MB});
+    if (softmax || (i == STAT_sum && x->a.sum)) x->stat[i] = kir_group(k, stat_name[i], DT_f32, 1, &most);
   if (x->a.kind == ATTENTION_linear) {
     int64_t deep_rows = (x->depth + x->rows - 1) / x->rows * x->rows;
     x->state = kir_group(k, "state", DT_f32, 2, (int64_t[]){deep_rows, padded});
@@ -222,7 +241,8 @@ bool schedule_attention(lower_group *g) {
   if (!root || root->op != OP_contract) return false;
   if (!attention_cones(g->c->a, root, after_mix(g, root), match, &(matching){g, &x})) return false;
   if (!collect(&x) || !classify(&x)) return false;
-  if (x.a.kind == ATTENTION_linear && !flash_state_follows(&x)) x.a.kind = ATTENTION_plain;
+  bool few, many;
+  count_queries(&x, &few, &many);
   bool linear = x.a.kind == ATTENTION_linear;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   idx_ctx *kc = g->k->ix;
@@ -232,7 +252,7 @@ bool schedule_attention(lower_group *g) {
   x.m0 = linear ? idx_int(kc, 0) : idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, MB)), MB);
   x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, MB));
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  make_scratch(&x);
+  make_scratch(&x, few, many);
   kir_builder b = kir_begin(g->k);
   kir_stmt *loops[FLASH_MAX_OUTER];
   uint32_t n_loops = 0;
@@ -247,7 +267,16 @@ bool schedule_attention(lower_group *g) {
     flash_linear(&x, &s, &b);
   } else {
     bound_keys(&x, &s);
-    flash_block(&x, &s, &b);
+    if (few && many) {
+      kir_stmt *several = kir_if(&b, idx_addi(kc, x.len, -FEW - 1));
+      kir_builder then = kir_then(&b, several), otherwise = kir_else(&b, several);
+      flash_block(&x, &s, &then);
+      flash_few(&x, &s, &otherwise);
+    } else if (few) {
+      flash_few(&x, &s, &b);
+    } else {
+      flash_block(&x, &s, &b);
+    }
   }
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
   g->k->cost_ns = cost_of_point(&x, outer);
