@@ -91,6 +91,7 @@ static sha256_digest key_of(const compile_job *j) {
   for (size_t i = 0; i < j->front.n_configs; i++) pack_str(&b, str_of(j->front.configs[i]));
   pack_pairs(&b, j->front.n_sets, j->front.sets);
   pack_pairs(&b, j->front.n_dims, j->front.dims);
+  pack_str(&b, str_of(j->front.approx ? j->front.approx : ""));
   return sha256_of(sb_str(&b));
 }
 

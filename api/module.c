@@ -34,7 +34,8 @@ static frontend_options front_options(const nnc_compile_options *o) {
                             .n_dims = o->n_dims,
                             .dims = (const frontend_pair *)(const void *)o->dims,
                             .n_weights = o->n_weights,
-                            .weights = o->weights};
+                            .weights = o->weights,
+                            .approx = o->approx};
 }
 
 _Static_assert(sizeof(frontend_pair) == sizeof(nnc_setting), "settings are passed on as they are");

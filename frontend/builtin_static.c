@@ -155,6 +155,18 @@ value builtin_table(call *c) {
   return c->arg[0].kind == V_tuple ? table_of_values(c, c->arg[0]) : arg_fail(c, 0, "a tuple of numbers");
 }
 
+// Does `--approx` make this attention linear? Said at each, and where it cannot.
+value builtin_approximates(call *c) {
+  elab *e = c->e;
+  if (!e->opt || !e->opt->approx) return value_bool(false);
+  value mask = c->arg[0];
+  bool can = mask.kind == V_none || (mask.kind == V_tensor && mask.v.tensor->type.dt == DT_bool);
+  diag_span at = elab_span(e, c->span);
+  elab_once(e, can ? diag_at(e->l, at, attention_approximated) : diag_at(e->l, at, attention_stays_exact));
+  e->n_approximated += can;
+  return value_bool(can);
+}
+
 value builtin_fail(call *c) {
   str text;
   if (!arg_string(c, 0, &text)) return value_error();

@@ -120,6 +120,7 @@ struct elab {
   map *origins;          // ir_value * that no node makes, value_table * -> its diag_span *
   map *builtins;         // name -> builtin_entry * (frontend/builtin.c)
   size_t steps_left;     // elaborating ends here, rather than never
+  size_t n_approximated; // attentions, by --approx
   unsigned depth;        // of blocks and entries that are being elaborated
   unsigned compile_time; // inside something that the compiler must know
 };

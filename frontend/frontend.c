@@ -79,6 +79,10 @@ static void elaborate(elab *e) {
 ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *text, const frontend_options *opt) {
   size_t errors = l->n_errors;
   str content;
+  if (opt && opt->approx && strcmp(opt->approx, "linear-attention=elu1")) {
+    diag_at(l, NO_SPAN, approx_unknown, opt->approx);
+    return NULL;
+  }
   if (text) content = *text;
   else if (!file_read(a, l, path, AST_MAX_FILE_BYTES, &content)) return NULL;
   elab *e = ARENA_NEW(a, elab);
@@ -97,6 +101,7 @@ ir_module *frontend_load(arena *a, diag_list *l, const char *path, const str *te
   e->m->name = str_dup(a, e->root->ast->name);
   check_options(e);
   elaborate(e);
+  if (e->opt && e->opt->approx && !e->n_approximated) diag_at(l, NO_SPAN, approx_nothing, e->opt->approx, path);
   l->here = NO_SPAN;
   return l->n_errors == errors ? e->m : NULL;
 }

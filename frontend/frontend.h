@@ -18,6 +18,7 @@ typedef struct frontend_options {
   const char *const *weights; // --weights FILE... | SCOPE=FILE... | "random" | "random:SEED"; NULL or n_weights 0: the
                               // model's own `weights:` section
   size_t n_weights;
+  const char *approx; // "linear-attention=elu1": `attention` becomes `linear_attention`, with warnings; NULL: nothing
 } frontend_options;
 
 // Parses and elaborates `path` (its text is read from disk; when `text` is not NULL it is used instead and `path` only

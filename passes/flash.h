@@ -32,7 +32,7 @@ typedef struct flash {
   uint32_t rows, cols, out_cols;                     // register tiles: keys or queries, queries, columns of v
   int64_t depth, width;                              // constants
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie
-  kir_buffer *qs, *sq;       // few queries, beside each other in no lane
+  kir_buffer *qs, *sq;                               // few queries, beside each other in no lane
   kir_buffer *state, *total; // linear: Σ_key k · v [depth, width] and Σ_key k [depth] of the keys before the block
   const idx *m0, *len;       // the block's first query, and how many it has
   const idx *start, *end;    // its keys; linear: those that the state does not hold

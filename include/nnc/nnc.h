@@ -103,9 +103,11 @@ typedef struct nnc_compile_options {
   void (*sink)(void *user, const nnc_diagnostic *d); /* called for each message as it is known; optional */
   void *sink_user;
   int no_cache; /* 1: neither read nor write the cache of compiled models and prepared weights (docs/runtime.md) */
+  const char
+      *approx; /* NULL, or "linear-attention=elu1": softmax attention becomes linear, other numbers, with warnings */
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0 }
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and

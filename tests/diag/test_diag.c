@@ -4,7 +4,7 @@
 //     %%% title
 // and NAME.expected the messages they give, under the same lines. Each model is loaded as `m.yaml`, in this folder, so
 // that `include:` finds the files of tests/diag/lib. Options may follow the title after ` | `:
-//     --set K=V   --dim N=V   --config FILE   --weights FILE   as on the command line
+//     --set K=V   --dim N=V   --config FILE   --weights FILE   --approx WHAT   as on the command line
 //     --bind      binds the weights too, as --weights does
 //     --data      the text is not a model but a published config
 // NNC_UPDATE_GOLDEN=1 writes what is found to the .expected files; the difference is to be reviewed.
@@ -78,6 +78,7 @@ static void read_options(char *text, case_options *o) {
     else if (strcmp(word, "--dim") == 0) o->dims[o->load.n_dims++] = split_pair(value);
     else if (strcmp(word, "--config") == 0) o->configs[o->load.n_configs++] = value;
     else if (strcmp(word, "--weights") == 0) o->weights[o->load.n_weights++] = value;
+    else if (strcmp(word, "--approx") == 0) o->load.approx = value;
     else fail_msg("unknown option %s", word);
   }
   o->load.sets = o->sets;

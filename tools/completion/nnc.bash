@@ -7,6 +7,7 @@ _nnc() {
   fi
   case $before in
   --emit) mapfile -t COMPREPLY < <(compgen -W "so obj graph kernel plan llvm asm" -- "$word") && return ;;
+  --approx) mapfile -t COMPREPLY < <(compgen -W "linear-attention=elu1" -- "$word") && return ;;
   --weights-mode) mapfile -t COMPREPLY < <(compgen -W "embed file" -- "$word") && return ;;
   --stage) mapfile -t COMPREPLY < <(compgen -W "graph fused kernel plan memory" -- "$word") && return ;;
   --format) mapfile -t COMPREPLY < <(compgen -W "text dot" -- "$word") && return ;;
