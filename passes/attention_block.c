@@ -96,6 +96,31 @@ void flash_clear(flash *x, kir_builder *b) {
 
 // -- one block of keys --
 
+// Rows of keys and values of the next block, on their way to the second-level cache while this one is computed: each
+// tile of scores asks for its share.
+static void fetch_row(flash *x, const splice *outer, kir_builder *b, const sx *e, const sym *label, int64_t width) {
+  enum { LINE = 16 };
+  splice s = *outer;
+  for (int64_t at = 0; at < width; at += LINE) {
+    splice_bind(&s, label, idx_int(x->g->k->ix, at));
+    kir_prefetch(b, lower_in(x->g, e->value), (const idx *[]){splice_index(&s, e->at)});
+  }
+}
+
+static void fetch_ahead(flash *x, const splice *outer, kir_builder *b, const idx *i, const idx *j) {
+  idx_ctx *kc = x->g->k->ix;
+  uint32_t share = (x->rows * x->cols + MB - 1) / MB;
+  const idx *first = idx_add(kc, idx_addi(kc, x->kb, NB),
+                             idx_add(kc, i, idx_scale(kc, idx_floordiv(kc, j, idx_int(kc, x->cols)), share)));
+  const idx *last = idx_addi(kc, lower_dim_expr(x->g, x->a.keys), -1);
+  for (uint32_t row = 0; row < share; row++) {
+    splice s = *outer;
+    splice_bind(&s, x->a.key, idx_min(kc, idx_addi(kc, first, row), last));
+    if (x->k_lies) fetch_row(x, &s, b, x->n.root[ROOT_k], x->a.depth, x->depth);
+    if (x->v_lies) fetch_row(x, &s, b, x->n.root[ROOT_v], x->col->s, x->width);
+  }
+}
+
 // st[key, query] for a column of queries. Keys past the block's end weigh nothing.
 static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) {
   lower_group *g = x->g;
@@ -111,6 +136,7 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   splice_bind(&s, x->a.key, key);
   splice_bind(&s, x->row->s, idx_add(kc, x->m0, idx_add(kc, j, c)));
   s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
+  fetch_ahead(x, outer, &body, i, j);
   kir_tile *zero = kir_const(&body, f32_of(0), x->rows, x->cols);
   kir_stmt *dot = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), 1, x->depth > 1 ? 2 : 1, 1, &zero);
   kir_builder in_dot = kir_for_body(&body, dot);

@@ -31,6 +31,7 @@ typedef struct flash {
   nest_label batch[FLASH_MAX_OUTER];
   uint32_t rows, cols, out_cols;                     // register tiles: keys or queries, queries, columns of v
   int64_t depth, width;                              // constants
+  bool k_lies, v_lies;                               // in memory as f32, side by side
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie
   kir_buffer *qs, *sq;                               // few queries, beside each other in no lane
   kir_buffer *state, *total; // linear: Σ_key k · v [depth, width] and Σ_key k [depth] of the keys before the block

@@ -195,9 +195,10 @@ static void make_scratch(flash *x, bool few, bool many) {
     if (x->a.sum) x->total = kir_group(k, "total", DT_f32, 1, &deep_rows);
   }
   const sx *key = x->n.root[ROOT_k];
+  x->k_lies = is_unit_load(x, key, x->a.depth);
+  x->v_lies = is_unit_load(x, x->n.root[ROOT_v], x->col->s);
   if (key->kind != SX_load || key->dt != DT_f32) x->ks = kir_group(k, "ks", DT_f32, 2, (int64_t[]){NB, deep});
-  if (!is_unit_load(x, x->n.root[ROOT_v], x->col->s) || x->width % x->out_cols)
-    x->vs = kir_group(k, "vs", DT_f32, 2, (int64_t[]){NB, padded});
+  if (!x->v_lies || x->width % x->out_cols) x->vs = kir_group(k, "vs", DT_f32, 2, (int64_t[]){NB, padded});
 }
 
 typedef struct matching {

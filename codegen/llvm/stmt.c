@@ -77,7 +77,7 @@ static void emit_store(cg *g, const kir_stmt *s) {
 
 static void emit_prefetch(cg *g, const kir_stmt *s) {
   LLVMValueRef at = cg_address(g, s->acc.buf, cg_at_col(g, cg_at_row(g, cg_offset(g, s->acc), 0), 0));
-  LLVMValueRef read = LLVMConstInt(g->i32, 0, false), keep = LLVMConstInt(g->i32, 3, false);
+  LLVMValueRef read = LLVMConstInt(g->i32, 0, false), keep = LLVMConstInt(g->i32, 2, false);
   LLVMValueRef data = LLVMConstInt(g->i32, 1, false);
   (void)cg_intrinsic(g, "llvm.prefetch", 1, &g->ptr, 4, (LLVMValueRef[]){at, read, keep, data});
 }
