@@ -102,6 +102,35 @@ value builtin_scatter(call *c) {
   return value_tensor(n ? ir_reshape(elab_nodes(c->e), &n->out[0], x->type.rank, x->type.dim) : NULL);
 }
 
+// Rows of `new` [batch, heads, time, width] behind the at[b] rows that each element of the batch has: an update whose
+// starts are apart.
+value builtin_cache_append(call *c) {
+  elab *e = c->e;
+  ir_value *cache, *new, *at;
+  if (!arg_tensor(c, 0, &cache) || !arg_tensor(c, 1, &new) || !arg_index(c, 2, &at)) return value_error();
+  const idx *one = idx_int(e->m->ix, 1);
+  bool fits = cache->type.rank == 4 && new->type.rank == 4 && cache->type.dt == new->type.dt && at->type.rank == 1 &&
+              elab_same_dim(e, at->type.dim[0], cache->type.dim[0], "cache_append") != SAME_no;
+  for (uint32_t i = 0; i < 4 && fits; i++)
+    fits = i == 2 || elab_same_dim(e, new->type.dim[i], cache->type.dim[i], "cache_append") != SAME_no;
+  if (!fits)
+    return call_clash(c, c->arg[0], c->arg[1],
+                      "needs a cache [batch, heads, capacity, width], rows [batch, heads, time, width] of its type and "
+                      "at [batch], found %s, %s and %s",
+                      value_describe(e->a, c->arg[0]), value_describe(e->a, c->arg[1]),
+                      value_describe(e->a, c->arg[2]));
+  const idx *size = new->type.dim[2], *dim[] = {at->type.dim[0], one, one, one};
+  for (uint32_t i = 0; i < 4 && new; i++)
+    if (i != 2) new = elab_axis_as(e, new, i, cache->type.dim[i]);
+  at = elab_axis_as(e, at, 0, cache->type.dim[0]);
+  dim[0] = cache->type.dim[0];
+  ir_value *in[] = {cache, new, at ? ir_reshape(elab_nodes(e), at, 4, dim) : NULL};
+  const int64_t axis = 2;
+  ir_attr attr[] = {attr_ints(e->m, "axes", 1, &axis), attr_idxs(e->m, "sizes", 1, &size)};
+  ir_node *n = in[1] && in[2] ? ir_build(elab_nodes(e), OP_update, 3, in, 2, attr, 0, NULL, 0, NULL) : NULL;
+  return n ? value_tensor(&n->out[0]) : value_error();
+}
+
 // -- order --
 
 static value two_results(call *c, const ir_node *n) {

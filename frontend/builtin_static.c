@@ -106,10 +106,12 @@ value builtin_int(call *c) {
 }
 
 value builtin_as_tuple(call *c) {
-  int64_t n;
-  if (!arg_int(c, 1, &n)) return value_error();
-  if (n < 0 || n > VALUE_TABLE_MAX) return arg_fail(c, 1, "a length");
+  int64_t n = 1;
   value x = c->arg[0];
+  bool any = c->arg[1].kind == V_none;
+  if (any && is_row(x)) return x;
+  if (!any && !arg_int(c, 1, &n)) return value_error();
+  if (n < 0 || n > VALUE_TABLE_MAX) return arg_fail(c, 1, "a length");
   if (is_row(x)) {
     if (row_length(x) != (size_t)n)
       return call_fail(c, "%zu values where %lld are wanted", row_length(x), (long long)n);

@@ -95,6 +95,18 @@ bool infer_custom(infer *x) {
   return declare(x, x->n_declared, x->declared);
 }
 
+// A start is one for all, or has the value's dims, 1 on the axes that start somewhere: its elements then begin their
+// rows apart, and no two rows meet.
+static bool is_start(infer *x, uint32_t operand, ir_type value, const bool *starts) {
+  const ir_type t = infer_in(x, operand);
+  if (t.rank == 0 || t.rank != value.rank || t.dt != DT_i32) return infer_is_scalar(x, operand, DT_i32);
+  for (uint32_t i = 0; i < t.rank; i++) {
+    if (idx_equals_int(t.dim[i], 1) || (!starts[i] && infer_same_dim(x, t.dim[i], value.dim[i]))) continue;
+    return infer_mismatch(x, t, value);
+  }
+  return true;
+}
+
 bool infer_update(infer *x) {
   const ir_type t = infer_in(x, 0), value = infer_in(x, 1);
   const int64_t *axes;
@@ -109,7 +121,7 @@ bool infer_update(infer *x) {
   if (step < 1) return infer_attribute(x, "its `step` is %lld; it must be positive", (long long)step);
   for (uint32_t i = 0; i < t.rank; i++) dim[i] = t.dim[i];
   for (size_t k = 0; k < n; k++) {
-    if (!infer_is_scalar(x, (uint32_t)k + 2, DT_i32)) return false;
+    if (!is_start(x, (uint32_t)k + 2, value, has)) return false;
     idx_ctx *c = x->m->ix;
     const idx *room = idx_sub(c, idx_addi(c, t.dim[axes[k]], -1), idx_scale(c, idx_addi(c, sizes[k], -1), step));
     dim[axes[k]] = sizes[k];

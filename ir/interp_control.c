@@ -113,8 +113,19 @@ EVALUATOR(bind) {
 // -- update --
 
 // Element [k...] of the value goes to element [start + k*step...] of the new version; axes not listed run over their
-// whole dim.
-static bool bind_update(interp *it, const ir_node *n, ir_tensor *const *in, int64_t *start, int64_t *step) {
+// whole dim. A start that is no scalar has the value's dims, or 1.
+typedef struct update_run {
+  const ir_tensor *start[IR_MAX_RANK]; // NULL: from 0
+  int64_t step[IR_MAX_RANK];
+} update_run;
+
+static bool bind_start(interp *it, const ir_node *n, const ir_tensor *start, const ir_tensor *value) {
+  bool fits = start->dt == DT_i32 && (start->rank == 0 || start->rank == value->rank);
+  for (uint32_t i = 0; i < start->rank && fits; i++) fits = start->dim[i] == 1 || start->dim[i] == value->dim[i];
+  return fits ? true : interp_malformed(it, n, "a start is no i32, or has dims of its own");
+}
+
+static bool bind_update(interp *it, const ir_node *n, ir_tensor *const *in, update_run *run) {
   const ir_tensor *x = in[0], *value = in[1];
   const int64_t *axes;
   const idx *const *sizes;
@@ -122,13 +133,15 @@ static bool bind_update(interp *it, const ir_node *n, ir_tensor *const *in, int6
   int64_t by = ir_attr_int(n, "step", 1), dim[IR_MAX_RANK];
   if (ir_attr_idxs(it->m, n, "sizes", &sizes) != n_axes || n->n_in != n_axes + 2)
     return interp_malformed(it, n, "its axes, sizes and starts differ in number");
-  for (uint32_t i = 0; i < x->rank; i++) start[i] = 0, step[i] = 1, dim[i] = x->dim[i];
+  for (uint32_t i = 0; i < x->rank; i++) run->start[i] = NULL, run->step[i] = 1, dim[i] = x->dim[i];
   for (size_t k = 0; k < n_axes; k++) {
     if (axes[k] < 0 || axes[k] >= (int64_t)x->rank) return interp_malformed(it, n, "an axis is not its operand's");
     int64_t a = axes[k];
-    step[a] = by;
-    if (!interp_index(it, n, sizes[k], &dim[a]) || !scalar_operand(it, n, in[2 + k], &start[a])) return false;
-    if (!interp_run_in_range(it, n, start[a], dim[a], by, x->dim[a])) return false;
+    run->step[a] = by;
+    run->start[a] = in[2 + k];
+    if (!interp_index(it, n, sizes[k], &dim[a]) || !bind_start(it, n, in[2 + k], value)) return false;
+    for (int64_t i = 0, count = ir_tensor_count(in[2 + k]); i < count; i++)
+      if (!interp_run_in_range(it, n, interp_get(in[2 + k], i).v.i, dim[a], by, x->dim[a])) return false;
   }
   return interp_expect(it, n, value, x->rank, dim);
 }
@@ -144,15 +157,24 @@ static void new_version(interp *it, const ir_tensor *x, ir_tensor *t) {
   }
 }
 
+// Where the run of axis k begins for this element of the value.
+static int64_t start_at(const update_run *run, uint32_t k, const int64_t *index) {
+  const ir_tensor *start = run->start[k];
+  int64_t at = 0;
+  for (uint32_t i = 0; start && i < start->rank; i++) at = at * start->dim[i] + (start->dim[i] == 1 ? 0 : index[i]);
+  return start ? interp_get(start, at).v.i : 0;
+}
+
 EVALUATOR(update) {
   const ir_tensor *x = in[0], *value = in[1];
-  int64_t start[IR_MAX_RANK], step[IR_MAX_RANK], stride[IR_MAX_RANK], index[IR_MAX_RANK] = {0};
-  if (!interp_same_shape(it, n, x, out[0]) || !bind_update(it, n, in, start, step)) return false;
+  int64_t stride[IR_MAX_RANK], index[IR_MAX_RANK] = {0};
+  update_run run;
+  if (!interp_same_shape(it, n, x, out[0]) || !bind_update(it, n, in, &run)) return false;
   interp_strides(x->rank, x->dim, stride);
   memcpy(out[0]->data, x->data, (size_t)ir_tensor_count(x) * dtype_size(x->dt));
   for (int64_t i = 0, count = ir_tensor_count(value); i < count; i++) {
     int64_t at = 0;
-    for (uint32_t k = 0; k < x->rank; k++) at += (start[k] + index[k] * step[k]) * stride[k];
+    for (uint32_t k = 0; k < x->rank; k++) at += (start_at(&run, k, index) + index[k] * run.step[k]) * stride[k];
     interp_set(out[0], at, interp_get(value, i));
     interp_next(value->rank, value->dim, index);
   }

@@ -1,8 +1,9 @@
 // Canonicalisation: the graph is rebuilt bottom-up through the hash-consing builder; each elementwise node meets the
-// rewrite rules, and movement that undoes or repeats movement is dropped. No canonical order of movement is needed: the
-// index form sees through any (graph-ir section 3).
+// rewrite rules, movement that undoes or repeats movement is dropped, and an update of a part becomes one of the whole.
+// No canonical order of movement is needed: the index form sees through any (graph-ir section 3).
 #include "passes/pass.h"
 #include "passes/rules.h"
+#include "passes/update_part.h"
 #include <string.h>
 
 typedef struct canon {
@@ -56,9 +57,14 @@ static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
     if (v) map_put_ptr(values, &n->out[0], v);
     return v != NULL;
   }
-  if (!op_is_elementwise(n->op)) return false;
-  ir_value *in[3];
+  ir_value *in[IR_MAX_RANK + 2];
+  if (n->op != OP_update && !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) in[i] = map_get_ptr(values, n->in[i]);
+  if (n->op == OP_update) {
+    ir_value *v = update_of_part(b, n, in);
+    if (v) map_put_ptr(values, &n->out[0], v);
+    return v != NULL;
+  }
   ir_node *copy = ir_copy_node(b, n, in, values);
   map_put_ptr(values, &n->out[0], rules_apply(x->rules, b, &copy->out[0], x->c->explain));
   return true;

@@ -15,8 +15,14 @@ static void mark_node(liveness *l, const ir_node *n) {
   for (uint32_t i = 0; i < n->n_regions; i++) mark_region(l, n->regions[i]);
 }
 
+// An update of what a pure operator made is no version of a state.
+static bool is_pure_update(const ir_node *n) {
+  return n->op == OP_update && n->in[0]->def && op_has(n->in[0]->def->op, OPF_PURE);
+}
+
 // Something in it is kept for what it does.
 static bool has_effect(const ir_node *n) {
+  if (is_pure_update(n)) return false;
   if (op_has(n->op, OPF_EFFECT)) return true;
   for (uint32_t i = 0; i < n->n_regions; i++)
     for (const ir_node *q = n->regions[i]->first; q; q = q->next)

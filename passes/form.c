@@ -246,11 +246,15 @@ static const sx *form_gather(form_ctx *f, const ir_node *n, const idx *const *at
   return form_guard(f, n, form_at(f, data, data_at), &m);
 }
 
-// Where a run of `size` elements by `step` begins: `start` (an i32 scalar), clamped so that all of it lies in the axis.
-static const idx *form_start(form_ctx *f, const ir_value *start, const idx *size, int64_t step, const idx *dim,
-                             misses *m) {
+// Where the run of `size` elements by `step` that holds element `at` begins, clamped so that all of it lies in the
+// axis. `start` is an i32 scalar, or has a dim for each of `at`.
+static const idx *form_start(form_ctx *f, const ir_value *start, const idx *const *at, const idx *size, int64_t step,
+                             const idx *dim, misses *m) {
   idx_ctx *c = f->m->ix;
-  const idx *place = form_place(f, start, NULL);
+  const idx *own[IR_MAX_RANK];
+  for (uint32_t i = 0; i < start->type.rank; i++)
+    own[i] = idx_equals_int(start->type.dim[i], 1) ? idx_int(c, 0) : at[i];
+  const idx *place = form_place(f, start, own);
   const idx *run = idx_scale(c, idx_addi(c, size, -1), step);
   return place ? form_clamp(f, place, idx_sub(c, idx_addi(c, dim, -1), run), m) : NULL;
 }
@@ -263,7 +267,7 @@ static const sx *form_slice(form_ctx *f, const ir_node *n, const idx *const *at)
   int64_t step = ir_attr_int(n, "step", 1);
   misses m = {0};
   const idx *inner[IR_MAX_RANK];
-  const idx *start = form_start(f, n->in[1], n->out[0].type.dim[axis], step, in.dim[axis], &m);
+  const idx *start = form_start(f, n->in[1], at, n->out[0].type.dim[axis], step, in.dim[axis], &m);
   if (!start) return NULL;
   memcpy(inner, at, in.rank * sizeof *inner);
   inner[axis] = idx_add(c, start, idx_scale(c, at[axis], step));
@@ -281,7 +285,7 @@ const sx *form_update(form_ctx *f, const ir_node *n, const idx *const *at, const
   ir_attr_idxs(f->m, n, "sizes", &sizes);
   memcpy(store_at, at, t.rank * sizeof *store_at);
   for (size_t k = 0; k < n_axes; k++) {
-    const idx *start = form_start(f, n->in[2 + k], sizes[k], step, t.dim[axes[k]], &m);
+    const idx *start = form_start(f, n->in[2 + k], at, sizes[k], step, t.dim[axes[k]], &m);
     if (!start) return NULL;
     store_at[axes[k]] = idx_add(c, start, idx_scale(c, at[axes[k]], step));
   }

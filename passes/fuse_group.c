@@ -330,7 +330,16 @@ static void join_attention(fuse_plan *p, fuse_cone *c, const ir_node *n) {
   if (n != mix) add_node(p, g, n, g->dom.at);
 }
 
-// The one group that reads any value of g, or NULL when there are several or a graph output is among the readers.
+// Is the value an index or a start? Those are read from memory.
+static bool is_place(const ir_node *user, const ir_value *v) {
+  uint32_t first = user->op == OP_gather || user->op == OP_slice ? 1 : fuse_is_store(user) ? 2 : user->n_in;
+  for (uint32_t i = first; i < user->n_in; i++)
+    if (user->in[i] == v) return true;
+  return false;
+}
+
+// The one group that reads any value of g and may compute it, or NULL when there are several or a graph output is among
+// the readers.
 static fuse_group *only_reader(const fuse_plan *p, const fuse_group *g) {
   fuse_group *reader = NULL;
   for (size_t i = 0; i < g->nodes.n; i++) {
@@ -338,7 +347,7 @@ static fuse_group *only_reader(const fuse_plan *p, const fuse_group *g) {
     for (;;) {
       if (fuse_uses(p, v) != 1) return NULL;
       const ir_node *u = map_get_ptr(p->user, v);
-      if (!u) return NULL; // a graph output
+      if (!u || is_place(u, v)) return NULL; // no user: a graph output
       fuse_group *r = map_get_ptr(p->group_of, u);
       if (r == g) break;
       if (r && reader && r != reader) return NULL;
@@ -360,15 +369,6 @@ static bool reads_target(const fuse_plan *p, const fuse_group *g, const fuse_gro
   return false;
 }
 
-// Does it make a start of the update? Those are read from memory.
-static bool makes_start(const fuse_plan *p, const fuse_group *g, const fuse_group *update) {
-  candidates c = {.region = g->root->parent};
-  for (uint32_t i = 2; i < update->root->n_in; i++) producers(p, update->root->in[i], add_candidate, &c);
-  for (uint32_t i = 0; i < c.n; i++)
-    if (c.at[i] == g) return true;
-  return c.overflow;
-}
-
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
@@ -376,9 +376,9 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    bool takes = reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention ||
-                            reader->kind == FUSE_elem || reader->kind == FUSE_scan ||
-                            (reader->kind == FUSE_update && !reads_target(p, g, reader) && !makes_start(p, g, reader)));
+    bool takes =
+        reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
+                   reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
     if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);

@@ -24,8 +24,8 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
 
-`make_refs.py bert` and `make_refs.py zoo` write the checkpoints of tests/bert and tests/zoo instead, and need torch and
-transformers: gen/bert.py, gen/zoo.py.
+`make_refs.py bert` and `make_refs.py zoo` write the checkpoints of tests/bert and tests/zoo instead, `make_refs.py generated`
+what those of tests/zoo generate; they need torch and transformers: gen/bert.py, gen/zoo.py, gen/zoo_generated.py.
 """
 import sys
 from pathlib import Path
@@ -43,6 +43,10 @@ def main():
     from gen import zoo
 
     return zoo.write_all(sys.argv[2:])
+  if sys.argv[1:2] == ["generated"]:
+    from gen import zoo_generated
+
+    return zoo_generated.write_all(sys.argv[2:])
   from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
 
   families = {}

@@ -57,7 +57,8 @@ static void numbers_of_the_compiler(void **state) {
       s,
       HEAD "inputs:\n  x: f32[1]\nsteps:\n- y: ones(2) * x\noutputs:\n"
            "  a: int(-2.75)\n  b: int(table((1.5, -1.5)))\n  c: make_divisible(30, 8)\n  d: make_divisible(11, 8)\n"
-           "  e: len((1, 2)) + len('abc') + len(y)\n  f: as_tuple(3, 2)[1] - 2 ** 3 ** 1\n  g: 7 // -2\n  h: -7 % 3\n"
+           "  e: len((1, 2)) + len('abc') + len(y)\n  f: as_tuple((9, 3))[1] + len(as_tuple(7)) - as_tuple(1, 2)[1] - "
+           "2 ** 3 ** 1\n  g: 7 // -2\n  h: -7 % 3\n"
            "  i: 1e300 * 1e10\n  j: min(3, 2.5)\n  k: 2 ** -1\n  l: y\n",
       TENSORS(vector_of(s, DT_f32, 1, VALUES(3))));
   expect_tensor(out[0], DT_i32, 0, NULL, VALUES(-2));

@@ -65,7 +65,7 @@ static nnc_tensor tensor_of(const checkpoint *c, const st_tensor *t) {
   return nnc_tensor_of(type, st_copy(c->a, t)->data, t->rank, t->dim);
 }
 
-static double error_of(const float *got, const float *want, size_t n) {
+double zoo_error(const float *got, const float *want, size_t n) {
   double worst = 0, largest = 0;
   for (size_t i = 0; i < n; i++) {
     if (isnan(got[i]) != isnan(want[i])) return INFINITY;
@@ -96,7 +96,7 @@ static void run_case(const checkpoint *c, const nnc_module *m, nnc_session *s, c
   }
   if (nnc_run(s, 0, in, n_in, out, n_out)) fail_msg("%s, case %s: %s", c->folder, name, nnc_session_error(s));
   for (size_t i = 0; i < n_out; i++) {
-    double e = error_of(out[i].data, want[i], count[i]);
+    double e = zoo_error(out[i].data, want[i], count[i]);
     if (!(e < BOUND)) fail_msg("%s, case %s: output %zu errs by %g of the largest", c->folder, name, i, e);
   }
 }

@@ -2,6 +2,8 @@
 #ifndef TESTS_ZOO_ZOO_H
 #define TESTS_ZOO_ZOO_H
 
+#include <stddef.h>
+
 // The models with checkpoints in tests/zoo, by the program that runs them.
 #define ZOO_DECODERS(M) M(gpt2) M(llama) M(medusa)
 #define ZOO_ENCODERS(M) M(clip_text) M(oadtr) M(t5_encoder) M(vit)
@@ -10,6 +12,9 @@
 
 // Every checkpoint of the model at every CPU level; no softmax may keep its scores in memory.
 void zoo_check(const char *model);
+
+// The largest |got - want| over the largest |want|; infinite where only one is NaN.
+double zoo_error(const float *got, const float *want, size_t n);
 
 // A program of one group: `ZOO_DECODERS(ZOO_TEST)`, and `ZOO_DECODERS(ZOO_ENTRY)` in its table.
 #define ZOO_TEST(model)                                                                                                \

@@ -163,6 +163,12 @@ def update():
   y = x.copy()
   y[2:3, 5:8] = v
   f.case("two_axes", "update(%0, %1, %2, %3) {axes=[0,1], sizes=[1,3]}", [x, v, *at(2, 5)], [y])
+  x, v = sample(f, "rows_x", (2, 3, 2, 7), F32), sample(f, "rows_v", (1, 3, 2, 4), F32)
+  y = x.copy()
+  for i, start in enumerate((3, 0, 2)):
+    y[1, i, :, start:start + 4] = v[0, i]
+  starts = np.array([3, 0, 2], I32).reshape(1, 3, 1, 1)
+  f.case("rows", "update(%0, %1, %2, %3) {axes=[0,3], sizes=[1,4]}", [x, v, *at(1), starts], [y])
   x, v = sample(f, "ix", (5,), I8), sample(f, "iv", (2,), I8)
   y = x.copy()
   y[3:] = v
