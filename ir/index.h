@@ -82,6 +82,8 @@ bool idx_equals_int(const idx *e, int64_t v);
 const sym *idx_is_symbol(const idx *e);        // the symbol when e is exactly one symbol, else NULL
 bool idx_mentions(const idx *e, const sym *s); // inside div/mod/read too
 bool idx_mentions_read(const idx *e);
+// The sum of e's terms that mention none of the symbols and read nothing.
+const idx *idx_invariant(idx_ctx *c, const idx *e, size_t n, const sym *const *symbols);
 // Calls `f` once per distinct symbol mentioned, in id order.
 void idx_symbols(const idx *e, void (*f)(void *user, const sym *s), void *user);
 

@@ -45,6 +45,23 @@ bool idx_mentions_read(const idx *e) {
   return false;
 }
 
+static bool varies(const atom *t, size_t n, const sym *const *symbols) {
+  for (size_t i = 0; i < n; i++)
+    if (atom_mentions(t, symbols[i])) return true;
+  return t->kind == ATOM_read || (t->kind != ATOM_sym && (idx_mentions_read(t->a) || idx_mentions_read(t->b)));
+}
+
+const idx *idx_invariant(idx_ctx *c, const idx *e, size_t n, const sym *const *symbols) {
+  const size_t base = c->scratch.n;
+  for (uint32_t i = 0; i < e->n_terms; i++) {
+    const monomial *t = &e->terms[i];
+    bool kept = true;
+    for (uint32_t k = 0; k < t->n_factors && kept; k++) kept = !varies(t->factors[k], n, symbols);
+    if (kept) idx_push(c, t->coef, t->n_factors, t->factors);
+  }
+  return idx_finish(c, base);
+}
+
 // The mentioned symbol with the smallest id that is at least `from`, or NULL.
 static const sym *next_symbol(const idx *e, uint32_t from, const sym *best) {
   for (uint32_t i = 0; i < e->n_terms; i++) {

@@ -124,6 +124,15 @@ static bool param_is_constant(void *user, const ir_value *param) {
   return v && constant_of(u->l, v, &constant);
 }
 
+// A state such as `keys: f32[layers, ...]`: each layer has a kernel that differs in nothing but the layer.
+static bool param_is_stack(void *user, const ir_value *param, kir_space space) {
+  group_user *u = user;
+  const ir_value *v = u->node ? outer_value(u, param, space) : NULL;
+  if (!v) v = param;
+  int64_t n;
+  return v->type.rank > 1 && map_get_ptr(u->l->state_of, v) && idx_is_const(v->type.dim[0], &n) && n > 1;
+}
+
 static const ir_value *pack_constant(void *user, lower_group *g, const ir_value *param, kir_kernel *pack,
                                      const idx *count) {
   group_user *u = user;
@@ -219,7 +228,7 @@ static const idx *grid_over_dims(lower_group *g, const idx *e) {
       if (x->kind == ATOM_sym) {
         size_t i = 0;
         while (i < g->symbols.n && g->k->facts.at[i].symbol != x->symbol) i++;
-        factor = idx_of(g->m->ix, g->symbols.at[i]);
+        factor = g->symbols.at[i];
       } else {
         const idx *a = grid_over_dims(g, x->a), *b = grid_over_dims(g, x->b);
         factor = x->kind == ATOM_floordiv ? idx_floordiv(g->m->ix, a, b)
@@ -266,6 +275,7 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .fault_user = &u,
                    .is_constant = param_is_constant,
                    .pack = pack_constant,
+                   .is_stack = param_is_stack,
                    .user = &u};
   g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
   g.k = kir_kernel_new(a, l->c->diags, "k");
@@ -294,7 +304,7 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
     else buffers[i] = lower_buffer(l, v);
   }
   const idx **symbols = ARENA_ARRAY(a, const idx *, g.symbols.n + 1), **grid = ARENA_ARRAY(a, const idx *, 3);
-  for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = idx_of(l->m->ix, g.symbols.at[i]);
+  for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = g.symbols.at[i];
   for (uint32_t i = 0; i < g.k->n_grid; i++) grid[i] = grid_over_dims(&g, g.k->grid_extent[i]);
   *s = (prog_step){.n_buffers = (uint32_t)g.params.n,
                    .n_symbols = (uint32_t)g.symbols.n,

@@ -23,7 +23,7 @@ typedef struct lower_group {
   form_ctx *form;
   kir_kernel *k;
   VEC(lower_param) params;  // in kernel parameter order
-  VEC(const sym *) symbols; // the module symbol behind each fact of the kernel
+  VEC(const idx *) symbols; // what each fact of the kernel is, over the module's dims
   map *known;               // module index expression -> kernel index expression, for label-free ones
   int64_t (*fault_site)(void *user, op_code op, diag_span at); // registers a data-error site
   void *fault_user;
@@ -32,6 +32,9 @@ typedef struct lower_group {
   // Asks for `count` elements prepared by `pack` (a kernel with one input, `param`, and one output). Returns a fresh
   // value that stands for the packed buffer as a parameter of this kernel.
   const ir_value *(*pack)(void *user, struct lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count);
+  // Is it a tensor of several alike, of which a constant picks one? Kernels for all of them are then the same: where
+  // the one begins is a value that the plan supplies. May be NULL.
+  bool (*is_stack)(void *user, const ir_value *v, kir_space space);
   void *user;
 } lower_group;
 

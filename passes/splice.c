@@ -26,17 +26,21 @@ kir_buffer *lower_out(lower_group *g, const ir_value *v) {
   return add_param(g, v, KIR_out);
 }
 
-// The kernel's own symbol for a dim: a fact, whose value the plan supplies.
+// The kernel's own symbol for an expression over dims: a fact, whose value the plan supplies.
+static const idx *symbol_of(lower_group *g, const idx *e, int64_t lo, int64_t hi, int64_t step) {
+  for (size_t i = 0; i < g->symbols.n; i++)
+    if (g->symbols.at[i] == e) return idx_of(g->k->ix, g->k->facts.at[i].symbol);
+  char name[24];
+  snprintf(name, sizeof name, "n%zu", g->symbols.n);
+  vec_push(g->c->a, &g->symbols, e);
+  return idx_of(g->k->ix, kir_fact_add(g->k, name, lo, hi, step));
+}
+
 static const idx *dim_symbol(lower_group *g, const sym *s) {
   int64_t lo = 0, hi = INT64_MAX / 4;
   if (s->lo) idx_is_const(s->lo, &lo);
   if (s->hi) idx_is_const(s->hi, &hi);
-  for (size_t i = 0; i < g->symbols.n; i++)
-    if (g->symbols.at[i] == s) return idx_of(g->k->ix, g->k->facts.at[i].symbol);
-  char name[24];
-  snprintf(name, sizeof name, "n%zu", g->symbols.n);
-  vec_push(g->c->a, &g->symbols, s);
-  return idx_of(g->k->ix, kir_fact_add(g->k, name, lo, hi, s->step));
+  return symbol_of(g, idx_of(g->m->ix, s), lo, hi, s->step);
 }
 
 static const idx *translate(lower_group *g, const idx *e, uint32_t n, const label_binding *bound);
@@ -97,6 +101,16 @@ void splice_bind(splice *s, const sym *label, const idx *at) { s->bound[s->n_bou
 
 const idx *splice_index(splice *s, const idx *e) { return translate(s->g, e, s->n_bound, s->bound); }
 
+// A place in a parameter. What picks one of a stack is a symbol, also for the first, which begins at 0.
+static const idx *splice_address(splice *s, const ir_value *v, kir_space space, const idx *e) {
+  lower_group *g = s->g;
+  if (!g->is_stack || !g->is_stack(g->user, v, space)) return splice_index(s, e);
+  const sym *labels[IR_MAX_RANK * 2];
+  for (uint32_t i = 0; i < s->n_bound; i++) labels[i] = s->bound[i].label;
+  const idx *begin = idx_invariant(g->m->ix, e, s->n_bound, labels);
+  return idx_add(g->k->ix, symbol_of(g, begin, 0, INT64_MAX / 4, 1), splice_index(s, idx_sub(g->m->ix, e, begin)));
+}
+
 static bool any_mentions(const idx *e, uint32_t n, const idx *const *more, const sym *x) {
   bool found = idx_mentions(e, x);
   for (uint32_t i = 0; i < n; i++) found = found || idx_mentions(more[i], x);
@@ -116,7 +130,7 @@ static kir_where conditions(splice *s, bool over_r, bool over_c) {
 
 static kir_tile *splice_load(splice *s, const sx *e) {
   kir_kernel *k = s->g->k;
-  const idx *at = splice_index(s, e->at);
+  const idx *at = splice_address(s, e->value, KIR_in, e->at);
   bool over_r = any_mentions(at, s->n_conds, s->cond, k->r), over_c = any_mentions(at, s->n_conds, s->cond, k->c);
   uint32_t rows = over_r ? s->rows : 1, cols = over_c ? s->cols : 1;
   const idx *index[] = {at};
@@ -185,7 +199,7 @@ kir_tile *splice_tile(splice *s, const sx *e) {
 
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t) {
   kir_kernel *k = s->g->k;
-  const idx *at[] = {splice_index(s, address)};
+  const idx *at[] = {splice_address(s, yield, KIR_out, address)};
   bool over_r = idx_mentions(at[0], k->r), over_c = idx_mentions(at[0], k->c);
   kir_store(s->b, lower_out(s->g, yield), at, t, over_r ? s->rows : 1, over_c ? s->cols : 1,
             conditions(s, over_r, over_c));

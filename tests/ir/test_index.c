@@ -486,6 +486,10 @@ static void questions(void **state) {
   sb_init(&b, w->a);
   idx_symbols(parse(w, "free%seq+height*batch+ids[m+n]"), collect_name, &b);
   assert_string_equal(sb_cstr(&b), "batch seq height m n free ");
+  const sym *const past_m[] = {w->s[3], w->s[4]};
+  assert_ptr_equal(idx_invariant(w->c, parse(w, "3*seq*batch+past*seq+ids[n]+(m+n)//2+height//8+7"), 2, past_m),
+                   parse(w, "3*seq*batch+height//8+7"));
+  assert_ptr_equal(idx_invariant(w->c, parse(w, "past+2*m"), 2, past_m), idx_int(w->c, 0));
   const sym *f = idx_fresh(w->c, "k"), *g = idx_fresh(w->c, "k");
   assert_true(f != g && strcmp(f->name, g->name) != 0);
   assert_ptr_equal(idx_find_symbol(w->c, f->name), f);

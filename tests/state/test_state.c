@@ -1,4 +1,5 @@
 // State: what updates leave, what a failed run takes back, and which sizes are fixed until a reset.
+#include "base/str.h"
 #include "state_case.h"
 #include <string.h>
 
@@ -175,6 +176,41 @@ static void a_step_binds_a_dim(void **state) {
   nnc_module_free(m);
 }
 
+// A stack of caches: whatever its layers, they share their kernels.
+static uint64_t kernels_of(int layers, arena *a) {
+  nnc_module *m = state_module(str_fmt(a,
+                                       "nnc: 1\nname: stack\ndims:\n  batch: 1..4\n  t: 1..8\n  room: 8..64\nstate:\n"
+                                       "  keys: f32[%d, batch, 2, room, 3] = 0\ninputs:\n  x: f32[batch, 2, t, 3]\n"
+                                       "  at: i32[batch]\nsteps:\n- y: x\n- for i in range(%d):\n"
+                                       "  - update keys[i]: cache_append(keys[i], y, at)\n"
+                                       "  - y: y + sum(keys[i], dim=2, keepdim=True)\noutputs:\n  y: y\n",
+                                       layers, layers),
+                               "stack.yaml");
+  nnc_module_stats stats;
+  assert_int_equal(nnc_module_get_stats(m, &stats), NNC_OK);
+  nnc_session *s = state_session(m, 2);
+  // rows appended at 1 and at 4; each layer adds the sum of its rows, of which the others are 0
+  int32_t at[] = {1, 4};
+  float in_x[2 * 2 * 3], got[2 * 2 * 3];
+  for (int i = 0; i < 12; i++) in_x[i] = (float)i;
+  const int64_t dim[] = {2, 2, 1, 3};
+  nnc_tensor in[] = {nnc_tensor_of(NNC_F32, in_x, 4, dim), ints(at, 2)}, out = nnc_tensor_of(NNC_F32, got, 4, dim);
+  assert_int_equal(nnc_run(s, 0, in, 2, &out, 1), NNC_OK);
+  for (int i = 0; i < 12; i++) assert_true(got[i] == (float)(i << layers));
+  nnc_session_free(s);
+  nnc_module_free(m);
+  return stats.kernels;
+}
+
+static void layers_share_kernels(void **state) {
+  (void)state;
+  arena *a = arena_new(NULL);
+  assert_non_null(a);
+  if (setjmp(*arena_guard(a))) fail_msg("out of memory");
+  assert_int_equal(kernels_of(3, a), kernels_of(6, a));
+  arena_free(a);
+}
+
 // Callers give memory for outputs before a run: a size that only the run knows is refused, by name.
 static void sizes_of_outputs_are_known_before(void **state) {
   (void)state;
@@ -206,6 +242,7 @@ int main(void) {
       cmocka_unit_test(sizes_are_fixed_until_a_reset),
       cmocka_unit_test(a_shared_dim_is_fixed_by_the_first_call),
       cmocka_unit_test(a_step_binds_a_dim),
+      cmocka_unit_test(layers_share_kernels),
       cmocka_unit_test(sizes_of_outputs_are_known_before),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

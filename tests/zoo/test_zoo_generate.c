@@ -14,7 +14,7 @@
 #include "zoo/generator.h"
 #include "zoo/zoo.h"
 
-static const char *const checkpoints[] = {"llama-mha", "llama-gqa", "llama-linear"};
+static const char *const checkpoints[] = {"gpt2-plain", "gpt2-scaled", "llama-mha", "llama-gqa", "llama-linear"};
 enum { N_CHECKPOINTS = sizeof checkpoints / sizeof *checkpoints };
 
 static const double BOUND = 2e-5; // f32 twice, over two layers
@@ -175,6 +175,9 @@ static const nnc_setting small_llama[] = {
     {"vocab_size", "64"},         {"hidden_size", "32"},        {"intermediate_size", "48"}, {"num_hidden_layers", "2"},
     {"num_attention_heads", "4"}, {"num_key_value_heads", "2"}, {"max_new_tokens", "8"}};
 
+static const nnc_setting small_gpt2[] = {{"vocab_size", "64"}, {"n_embd", "32"},        {"n_layer", "2"},
+                                         {"n_head", "4"},      {"n_positions", "2048"}, {"max_new_tokens", "8"}};
+
 enum { TOKENS = 2000, PROMPT = 40, VOCAB = 64 };
 
 static size_t heap(void) {
@@ -237,6 +240,10 @@ static void failures_leave_the_state(generator *g) {
 static void small_models(void **state) {
   (void)state;
   generator g = generator_random("llama", small_llama, sizeof small_llama / sizeof *small_llama);
+  runs_long_without_allocation(&g);
+  failures_leave_the_state(&g);
+  generator_close(&g);
+  g = generator_random("gpt2", small_gpt2, sizeof small_gpt2 / sizeof *small_gpt2);
   runs_long_without_allocation(&g);
   failures_leave_the_state(&g);
   generator_close(&g);
