@@ -98,12 +98,11 @@ void flash_clear(flash *x, kir_builder *b) {
 
 // Rows of keys and values of the next block, on their way to the second-level cache while this one is computed: each
 // tile of scores asks for its share.
-static void fetch_row(flash *x, const splice *outer, kir_builder *b, const sx *e, const sym *label, int64_t width) {
+static void fetch_row(const flash *x, splice s, const sx *e, const sym *label, int64_t width) {
   enum { LINE = 16 };
-  splice s = *outer;
   for (int64_t at = 0; at < width; at += LINE) {
     splice_bind(&s, label, idx_int(x->g->k->ix, at));
-    kir_prefetch(b, lower_in(x->g, e->value), (const idx *[]){splice_index(&s, e->at)});
+    splice_prefetch(&s, e);
   }
 }
 
@@ -115,9 +114,10 @@ static void fetch_ahead(flash *x, const splice *outer, kir_builder *b, const idx
   const idx *last = idx_addi(kc, lower_dim_expr(x->g, x->a.keys), -1);
   for (uint32_t row = 0; row < share; row++) {
     splice s = *outer;
+    s.b = b;
     splice_bind(&s, x->a.key, idx_min(kc, idx_addi(kc, first, row), last));
-    if (x->k_lies) fetch_row(x, &s, b, x->n.root[ROOT_k], x->a.depth, x->depth);
-    if (x->v_lies) fetch_row(x, &s, b, x->n.root[ROOT_v], x->col->s, x->width);
+    if (x->k_lies) fetch_row(x, s, x->n.root[ROOT_k], x->a.depth, x->depth);
+    if (x->v_lies) fetch_row(x, s, x->n.root[ROOT_v], x->col->s, x->width);
   }
 }
 

@@ -200,12 +200,21 @@ void flash_few_scratch(flash *x) {
   x->sq = kir_group(k, "sq", DT_f32, 2, (int64_t[]){FEW, SQ_KEYS});
 }
 
-void flash_few(const flash *all, const splice *outer, kir_builder *b) {
+flash flash_for_few(const flash *all) {
   flash x = *all;
   x.rows = 1;
   x.out_cols = widest(all);
-  stage_queries(&x, outer, b);
-  flash_clear(&x, b);
-  all_keys(&x, outer, b);
+  return x;
+}
+
+void flash_few_weigh(flash *x, const splice *outer, kir_builder *b) {
+  stage_queries(x, outer, b);
+  flash_clear(x, b);
+  all_keys(x, outer, b);
+}
+
+void flash_few(const flash *all, const splice *outer, kir_builder *b) {
+  flash x = flash_for_few(all);
+  flash_few_weigh(&x, outer, b);
   flash_finish(&x, outer, b);
 }

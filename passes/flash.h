@@ -68,6 +68,16 @@ void flash_stage_keys(flash *x, const splice *outer, kir_builder *b); // ks and 
 // The same for at most FEW queries, and the scratch it takes besides.
 void flash_few(const flash *all, const splice *outer, kir_builder *b);
 void flash_few_scratch(flash *x);
+flash flash_for_few(const flash *all);                               // the same state with its tiles
+void flash_few_weigh(flash *x, const splice *outer, kir_builder *b); // all but the end: leaves acc and statistics
+
+// -- attention_parts.c --
+bool flash_splits(const flash *x); // may there be so many keys that few queries want them split?
+// What the first kernel leaves to the second: a value of lowering's own. many: may there be more than few queries?
+const ir_value *flash_parts_new(const flash *x, bool many);
+// The bodies of the two: one part of the keys; the parts merged, and the end.
+void flash_part(flash *x, const splice *outer, kir_builder *b, bool many, const ir_value *parts);
+void flash_merge(const flash *all, const splice *outer, kir_builder *b, bool many, const ir_value *parts);
 
 // -- attention_linear.c --
 // Can the bounds of the keys be followed by a state? They must rise with the query.

@@ -208,6 +208,7 @@ static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, 
   const char *kind = ir_attr_str(g->node, "kind", "");
   if (!strcmp(kind, "update")) return schedule_update(g);
   if (!places_of_group(&g->place, &g->dom, g->node)) return false;
+  if (work == WORK_parts) return schedule_attention_parts(g);
   if (!strcmp(kind, "contract")) return schedule_contract(g);
   if (!strcmp(kind, "row")) return schedule_row(g);
   if (!strcmp(kind, "scan")) return schedule_scan(g);
@@ -279,12 +280,14 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .user = &u};
   g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
   g.k = kir_kernel_new(a, l->c->diags, "k");
-  const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : "copy";
+  const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : work == WORK_parts ? "parts" : "copy";
   diag_span span = n && n->spans.n ? n->spans.at[0] : NO_SPAN;
   if (!run_schedule(&g, work, from, to)) {
     diag_at(l->c->diags, span, group_not_lowered, name);
     return false;
   }
+  l->parts = g.parts;
+  if (work == WORK_parts && !g.parts) return true; // one kernel does it all
   bool prepared = work == WORK_group && is_prepared(l, n);
   if (prepared)
     for (uint32_t i = 0; i < n->n_out; i++) {
@@ -328,7 +331,13 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   lower_trace(l, n);
   if (!strcmp(ir_attr_str(n, "kind", ""), "update")) return lower_update(l, n);
   bool prepared = is_prepared(l, n);
-  if (!lower_kernel(l, n, WORK_group, NULL, NULL, &s)) return false;
+  if (!strcmp(ir_attr_str(n, "kind", ""), "attention") && !prepared) {
+    if (!lower_kernel(l, n, WORK_parts, NULL, NULL, &s)) return false;
+    if (l->parts) lower_add_step(l, l->p, s);
+  }
+  bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
+  l->parts = NULL;
+  if (!ok) return false;
   lower_add_step(l, prepared ? &l->out->prepare : l->p, s);
   return true;
 }

@@ -24,6 +24,7 @@ typedef struct lowering {
   map *written;            // ir_value * that an update writes in place -> anything
   map *late;               // sym * of dims that a step of the entry binds -> anything
   map *state_of;           // ir_value * -> state index + 1 of which it is a version
+  const ir_value *parts;   // what the first kernel of the attention at work leaves to the second, or NULL
   const ir_value **newest; // [states]: the newest version, once there is one
   const ir_value **home;   // [states]: stands for the state's own memory, once it is used
 } lowering;
@@ -32,7 +33,7 @@ static inline void *lower_pointer(size_t index) { return (void *)(uintptr_t)(ind
 static inline size_t lower_index(const void *p) { return (size_t)(uintptr_t)p - 1; }
 
 // What a kernel of a group's node does.
-typedef enum lower_work { WORK_group, WORK_save, WORK_restore, WORK_copy } lower_work;
+typedef enum lower_work { WORK_group, WORK_parts, WORK_save, WORK_restore, WORK_copy } lower_work;
 
 // Schedules `n` and makes a step of the kernel; `from` and `to` are values of lowering's own: `from` of WORK_restore
 // and WORK_copy, `to` of WORK_save and WORK_copy. n may be NULL for WORK_copy. false after a diagnostic.

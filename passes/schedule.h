@@ -36,6 +36,7 @@ typedef struct lower_group {
   // the one begins is a value that the plan supplies. May be NULL.
   bool (*is_stack)(void *user, const ir_value *v, kir_space space);
   void *user;
+  const ir_value *parts; // of attention in two kernels: what the first leaves to the second; NULL where there is one
 } lower_group;
 
 bool schedule_elem(lower_group *g);
@@ -43,6 +44,7 @@ bool schedule_row(lower_group *g);
 bool schedule_scan(lower_group *g);
 bool schedule_contract(lower_group *g);
 bool schedule_attention(lower_group *g);
+bool schedule_attention_parts(lower_group *g); // the kernel before it, if there is to be one: then g->parts is set
 // One store of the value of an `update` into the tensor, in place.
 bool schedule_update(lower_group *g);
 
@@ -117,6 +119,7 @@ typedef struct splice {
 void splice_bind(splice *s, const sym *label, const idx *at);
 const idx *splice_index(splice *s, const idx *e); // module index over labels and dims -> kernel index
 kir_tile *splice_tile(splice *s, const sx *e);
+void splice_prefetch(splice *s, const sx *e); // of a load
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);
 
 // Batch labels on one grid axis, whose coordinate is taken apart by division, so that all but the first of them must

@@ -234,18 +234,67 @@ static double cost_of_point(flash *x, double heads) {
   return heads * (m < MB ? m : MB) * n * direct;
 }
 
-bool schedule_attention(lower_group *g) {
-  flash x = {.g = g};
-  x.n.g = g;
+// The group's attention: its labels, scalars, and how many queries there may be.
+static bool open_group(flash *x, bool *few, bool *many) {
+  lower_group *g = x->g;
+  x->n.g = g;
   const ir_node *root = g->region->first;
   for (int64_t i = ir_attr_int(g->node, "root", 0); root && i > 0; i--) root = root->next;
   if (!root || root->op != OP_contract) return false;
-  if (!attention_cones(g->c->a, root, after_mix(g, root), match, &(matching){g, &x})) return false;
-  if (!collect(&x) || !classify(&x)) return false;
+  if (!attention_cones(g->c->a, root, after_mix(g, root), match, &(matching){g, x})) return false;
+  if (!collect(x) || !classify(x)) return false;
+  count_queries(x, few, many);
+  x->n_grid_batch = nest_order_batch(x->n_batch, x->batch);
+  return true;
+}
+
+// The batch labels that the grid has no room for.
+static kir_builder enter_batch(flash *x, splice *s, kir_stmt **loops, uint32_t *n_loops, double *times) {
+  lower_group *g = x->g;
+  idx_ctx *kc = g->k->ix;
+  kir_builder b = kir_begin(g->k);
+  for (uint32_t i = x->n_grid_batch; i < x->n_batch; i++) {
+    kir_stmt *loop = kir_for(&b, "i", idx_int(kc, 0), lower_dim_expr(g, x->batch[i].extent), 1, 1, 0, NULL);
+    splice_bind(s, x->batch[i].s, idx_of(kc, loop->var));
+    b = kir_for_body(&b, loop);
+    loops[(*n_loops)++] = loop;
+    *times *= (double)extent_hint(g, x->batch[i].extent);
+  }
+  return b;
+}
+
+static void leave_batch(kir_stmt **loops, uint32_t n_loops) {
+  while (n_loops--) kir_for_end(loops[n_loops], NULL);
+}
+
+bool schedule_attention_parts(lower_group *g) {
+  flash x = {.g = g};
   bool few, many;
-  count_queries(&x, &few, &many);
+  if (!open_group(&x, &few, &many)) return false;
+  if (!few || !flash_splits(&x)) return true;
+  g->parts = flash_parts_new(&x, many);
+  idx_ctx *kc = g->k->ix;
+  splice s = {.g = g, .rows = 1, .cols = 1};
+  nest_bind_grid(&s, x.n_grid_batch, x.batch);
+  x.m0 = idx_int(kc, 0);
+  x.len = lower_dim_expr(g, x.row->extent);
+  make_scratch(&x, true, false);
+  kir_stmt *loops[FLASH_MAX_OUTER];
+  uint32_t n_loops = 0;
+  double times = 1;
+  kir_builder b = enter_batch(&x, &s, loops, &n_loops, &times);
+  bound_keys(&x, &s);
+  flash_part(&x, &s, &b, many, g->parts);
+  leave_batch(loops, n_loops);
+  g->k->cost_ns = cost_of_point(&x, times);
+  return true;
+}
+
+bool schedule_attention(lower_group *g) {
+  flash x = {.g = g};
+  bool few, many;
+  if (!open_group(&x, &few, &many)) return false;
   bool linear = x.a.kind == ATTENTION_linear;
-  x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1};
   nest_bind_grid(&s, x.n_grid_batch, x.batch);
@@ -254,32 +303,25 @@ bool schedule_attention(lower_group *g) {
   x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, MB));
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   make_scratch(&x, few, many);
-  kir_builder b = kir_begin(g->k);
   kir_stmt *loops[FLASH_MAX_OUTER];
   uint32_t n_loops = 0;
-  double outer = 1;
-  for (uint32_t i = x.n_grid_batch; i < x.n_batch; i++) {
-    loops[n_loops] = kir_for(&b, "i", idx_int(kc, 0), lower_dim_expr(g, x.batch[i].extent), 1, 1, 0, NULL);
-    splice_bind(&s, x.batch[i].s, idx_of(kc, loops[n_loops]->var));
-    b = kir_for_body(&b, loops[n_loops++]);
-    outer *= (double)extent_hint(g, x.batch[i].extent);
-  }
+  double times = 1;
+  kir_builder b = enter_batch(&x, &s, loops, &n_loops, &times);
   if (linear) {
     flash_linear(&x, &s, &b);
   } else {
     bound_keys(&x, &s);
+    kir_builder in_few = b, in_many = b;
     if (few && many) {
-      kir_stmt *several = kir_if(&b, idx_addi(kc, x.len, -FEW - 1));
-      kir_builder then = kir_then(&b, several), otherwise = kir_else(&b, several);
-      flash_block(&x, &s, &then);
-      flash_few(&x, &s, &otherwise);
-    } else if (few) {
-      flash_few(&x, &s, &b);
-    } else {
-      flash_block(&x, &s, &b);
+      kir_stmt *several = kir_if(&b, idx_addi(kc, queries, -FEW - 1));
+      in_many = kir_then(&b, several);
+      in_few = kir_else(&b, several);
     }
+    if (many) flash_block(&x, &s, &in_many);
+    if (few && g->parts) flash_merge(&x, &s, &in_few, many, g->parts);
+    else if (few) flash_few(&x, &s, &in_few);
   }
-  while (n_loops--) kir_for_end(loops[n_loops], NULL);
-  g->k->cost_ns = cost_of_point(&x, outer);
+  leave_batch(loops, n_loops);
+  g->k->cost_ns = cost_of_point(&x, times);
   return true;
 }

@@ -128,6 +128,11 @@ static kir_where conditions(splice *s, bool over_r, bool over_c) {
   return kir_conds(s->g->k, n, cond);
 }
 
+void splice_prefetch(splice *s, const sx *e) {
+  const idx *at[] = {splice_address(s, e->value, KIR_in, e->at)};
+  kir_prefetch(s->b, lower_in(s->g, e->value), at);
+}
+
 static kir_tile *splice_load(splice *s, const sx *e) {
   kir_kernel *k = s->g->k;
   const idx *at = splice_address(s, e->value, KIR_in, e->at);

@@ -17,7 +17,7 @@
 #include "op/agree.h"
 #include "passes/program.h"
 
-typedef enum how { T, C, W, L, LC, N } how;
+typedef enum how { T, C, W, L, LC, P, N } how;
 
 typedef struct attention_case {
   const char *name;
@@ -112,6 +112,7 @@ static void tiled_where_it_should_be(void **state) {
       fail_msg("%s: skips keys: %s", t->name, loop);
     if (t->tiled == C && (!from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
     if (t->tiled == W && (from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
+    if ((t->tiled == P) != (strstr(loop, "part") != NULL)) fail_msg("%s: parts of keys: %s", t->name, loop);
     arena_free(a);
   }
 }
