@@ -119,6 +119,7 @@ continuation generator_expected(arena *a, const char *checkpoint) {
   const st_file *f = st_open(a, &d, str_fmt(a, "%s/tests/zoo/%s/generated.safetensors", NNC_SOURCE_DIR, checkpoint));
   assert_non_null(f);
   const st_tensor *ids = part(f, "input_ids"), *sequences = part(f, "sequences"), *ends = part(f, "ends");
+  const st_tensor *start = st_find(f, "start");
   assert_int_equal(ends->dim[0], 2);
   return (continuation){.batch = ids->dim[0],
                         .time = ids->dim[1],
@@ -126,5 +127,6 @@ continuation generator_expected(arena *a, const char *checkpoint) {
                         .ids = st_copy(a, ids)->data,
                         .lengths = st_copy(a, part(f, "lengths"))->data,
                         .sequences = st_copy(a, sequences)->data,
-                        .ends = st_copy(a, ends)->data};
+                        .ends = st_copy(a, ends)->data,
+                        .start = start ? *(const int32_t *)st_copy(a, start)->data : 0};
 }

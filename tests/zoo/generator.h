@@ -17,6 +17,7 @@ typedef struct continuation {
   int64_t batch, time, new;
   const int32_t *ids, *lengths, *sequences; // [batch, time], [batch], [batch, new]
   const int32_t *ends;                      // [2]
+  int32_t start;                            // of translations
 } continuation;
 
 // Compiles a checkpoint of the zoo, or with `model` that model with random weights, with more settings; opens a session

@@ -5,8 +5,11 @@
 In:   tests/zoo/MODEL-NAME as gen/zoo.py left it. Out: generated.safetensors beside it, all i32:
   input_ids [batch, time]  lengths [batch]     prompts, padded on the right
   ends [n]                                     the tokens that end a sequence: for some prompts one of those they lead to
+  start []                                     of translations: the token before the first
   sequences [batch, new]                       what follows (of a translation all), padded with ends[0]
-Each prompt runs alone and in f64, so that no padding is seen; a prompt where two tokens come close is drawn again.
+Each prompt runs alone and in f64, so that no padding is seen; a prompt where two tokens come close is drawn again, and of
+several the one with the most different tokens is kept. Translations begin with the padding token, which is never
+generated (`bad_words_ids`), as Marian's models are published.
 """
 
 import sys
@@ -20,6 +23,7 @@ from safetensors.numpy import save_file
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
 CLOSE = 1e-3  # of the largest logit: far more than f32 changes
+DRAWS = 20
 
 # name: (batch, longest prompt, new tokens)
 CHECKPOINTS = {
@@ -37,16 +41,30 @@ CHECKPOINTS = {
 def greedy(model, prompt, new, ends):
   """The tokens behind the prompt, or None where one of them was a near thing."""
   ids = torch.from_numpy(prompt[None].astype(np.int64))
+  more = {}
+  if model.config.is_encoder_decoder:
+    pad = model.config.pad_token_id
+    more = dict(decoder_start_token_id=pad, bad_words_ids=[[pad]])
   given = hf.GenerationConfig(max_new_tokens=new, eos_token_id=ends, pad_token_id=0, do_sample=False, use_cache=True,
-                              decoder_start_token_id=model.config.pad_token_id,  # as Marian's models are published
-                              return_dict_in_generate=True, output_logits=True)
+                              return_dict_in_generate=True, output_scores=True, **more)
   out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=given)
-  for logits in out.logits:
-    best = logits[0].topk(2).values
-    if best[0] - best[1] < CLOSE * logits.abs().max():
+  for scores in out.scores:
+    best = scores[0].topk(2).values
+    if best[0] - best[1] < CLOSE * scores[scores.isfinite()].abs().max():
       return None
   first = 1 if model.config.is_encoder_decoder else len(prompt)
   return out.sequences[0, first:].numpy().astype(np.int32)
+
+
+def draw(model, n, new, rng):
+  """A prompt of n tokens, and what follows without an end."""
+  best = None
+  for _ in range(DRAWS):
+    prompt = rng.integers(0, model.config.vocab_size, n, dtype=np.int32)
+    follows = greedy(model, prompt, new, [model.config.vocab_size])
+    if follows is not None and (best is None or len(set(follows)) > len(set(best[1]))):
+      best = prompt, follows
+  return best
 
 
 def write(name):
@@ -57,11 +75,8 @@ def write(name):
   model.generation_config = hf.GenerationConfig()  # no forced end, no beams
   ids, lengths, free = np.zeros((batch, longest), np.int32), [], []
   for b in range(batch):
-    follows = None
-    while follows is None:
-      n = longest if b == 0 else int(rng.integers(1, longest + 1))
-      prompt = rng.integers(0, model.config.vocab_size, n, dtype=np.int32)
-      follows = greedy(model, prompt, new, [model.config.vocab_size])  # no end
+    n = longest if b == 0 else int(rng.integers(1, longest + 1))
+    prompt, follows = draw(model, n, new, rng)
     ids[b, :n] = prompt
     lengths.append(n)
     free.append(follows)
@@ -71,7 +86,10 @@ def write(name):
     follows = greedy(model, ids[b, :lengths[b]], new, ends.tolist())
     sequences[b, :len(follows)] = follows
   file = OUT / name / "generated.safetensors"
-  save_file({"input_ids": ids, "lengths": np.array(lengths, np.int32), "ends": ends, "sequences": sequences}, file)
+  tensors = {"input_ids": ids, "lengths": np.array(lengths, np.int32), "ends": ends, "sequences": sequences}
+  if model.config.is_encoder_decoder:
+    tensors["start"] = np.array(model.config.pad_token_id, np.int32)
+  save_file(tensors, file)
   file.chmod(0o644)
   print(f"zoo/{name}: prompts of {lengths}, ends {ends.tolist()}, {file.stat().st_size} bytes")
 
