@@ -131,12 +131,14 @@ bool elab_unit_name(elab *e, dim_env *env, str name, diag_span span, value *out)
     *out = unit_dim_value(e, env, d, span);
     return true;
   }
-  // `unet.in_channels`: a key of an included file.
+  // `unet.in_channels`: a key of an included file, or a dim of its state, which is the session's.
   const char *dot = memchr(name.p, '.', name.n);
   unit *inner = dot ? map_get(u->includes, (str){name.p, (size_t)(dot - name.p)}) : NULL;
   if (!inner) return false;
   str rest = {dot + 1, name.n - (size_t)(dot + 1 - name.p)};
-  if (map_get(inner->dims, rest)) return false;
+  d = map_get(inner->dims, rest);
+  if (d && d->in_state) *out = value_size(elab_own_dim(e, d));
+  if (d) return d->in_state;
   return elab_unit_name(e, dim_env_new(e, inner), rest, span, out);
 }
 

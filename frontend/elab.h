@@ -263,7 +263,8 @@ value elab_custom_call(elab *e, const unit *u, const ast_custom_op *op,
 value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call, const char *root_scope,
                       bool unscoped);
 bool elab_set_dim(elab *e, str name, value v,
-                  diag_span span); // a step that names a dim; false: it is no dim that a step sets
+                  diag_span span);                   // a step that names a dim; false: it is no dim that a step sets
+const idx *elab_own_dim(elab *e, const unit_dim *d); // its symbol, or what it is pinned to
 
 // -- elab_step.c, elab_loop.c --
 void elab_steps(elab *e, const ast_steps *steps);

@@ -9,7 +9,7 @@
 static unit_dim *find_dim(const dim_env *env, str name) { return map_get(env->u->dims, name); }
 static size_t dim_index(const dim_env *env, const unit_dim *d) { return (size_t)(d - env->u->dim); }
 
-static const idx *own_dim(elab *e, const unit_dim *d) { return d->pinned ? idx_int(e->m->ix, d->pin) : d->symbol; }
+const idx *elab_own_dim(elab *e, const unit_dim *d) { return d->pinned ? idx_int(e->m->ix, d->pin) : d->symbol; }
 
 // The dim's declared range holds for `v`: proved, checked at run time, or an error.
 static bool dim_in_range(elab *e, const unit_dim *d, const idx *v, diag_span span) {
@@ -63,7 +63,7 @@ bool elab_set_dim(elab *e, str name, value v, diag_span span) {
     bind_dim_at_run_time(e, env, d, v.v.tensor);
   } else {
     if (!value_is_error(v)) elab_error(e, span, dim_value_kind, elab_text(e, name), value_describe(e->a, v));
-    env->dim[dim_index(env, d)] = own_dim(e, d); // so that what follows makes sense
+    env->dim[dim_index(env, d)] = elab_own_dim(e, d); // so that what follows makes sense
   }
   return true;
 }
@@ -106,7 +106,8 @@ void elab_entry_graph(elab *e, const ast_entry *x) {
   for (size_t i = 0; i < u->ast->dims.n; i++) {
     const unit_dim *d = &u->dim[i];
     bool step_sets = !d->in_state && scan_sets(&x->steps, d->ast->name.text);
-    if (d->in_state || input_mentions(x, d->ast->name.text) || (d->pinned && !step_sets)) env->dim[i] = own_dim(e, d);
+    if (d->in_state || input_mentions(x, d->ast->name.text) || (d->pinned && !step_sets))
+      env->dim[i] = elab_own_dim(e, d);
   }
   e->graph = ir_graph_new(e->m, intern(e->m->names, x->name.text), true);
   ir_builder body;
@@ -301,7 +302,7 @@ value elab_entry_call(elab *e, unit *u, const ast_entry *x, const ast_expr *call
   e->at = &call->span;
   dim_env *env = dim_env_new(e, u);
   for (size_t i = 0; i < u->ast->dims.n; i++) {
-    if (u->dim[i].in_state) env->dim[i] = own_dim(e, &u->dim[i]);
+    if (u->dim[i].in_state) env->dim[i] = elab_own_dim(e, &u->dim[i]);
   }
   if (!bind_dims_from(e, call, &a, env)) return value_error();
   frame f = {.caller = e->frame,

@@ -25,7 +25,8 @@ The bounds are what f32 arithmetic that accumulates in f64 should meet; integer 
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
 
 `make_refs.py bert` and `make_refs.py zoo` write the checkpoints of tests/bert and tests/zoo instead, `make_refs.py generated`
-what those of tests/zoo generate; they need torch and transformers: gen/bert.py, gen/zoo.py, gen/zoo_generated.py.
+and `make_refs.py medusa` what those of tests/zoo generate; they need torch and transformers: gen/bert.py, gen/zoo.py,
+gen/zoo_generated.py, gen/zoo_medusa.py.
 """
 import sys
 from pathlib import Path
@@ -47,6 +48,10 @@ def main():
     from gen import zoo_generated
 
     return zoo_generated.write_all(sys.argv[2:])
+  if sys.argv[1:2] == ["medusa"]:
+    from gen import zoo_medusa
+
+    return zoo_medusa.write_all(sys.argv[2:])
   from gen import casts, composites, contractions, elementwise, indexed, layers, math_bits, movement, ordered, reductions
 
   families = {}
