@@ -15,6 +15,11 @@
 #include "zoo/zoo.h"
 
 static const char *const checkpoints[] = {"gpt2-plain", "gpt2-scaled", "llama-mha", "llama-gqa", "llama-linear"};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 2 }; // compiling takes four times as long
+#else
+enum { STRIDE = 1 };
+#endif
 enum { N_CHECKPOINTS = sizeof checkpoints / sizeof *checkpoints };
 
 static const double BOUND = 2e-5; // f32 twice, over two layers
@@ -103,7 +108,7 @@ static nnc_status next_tokens(opened *o, int64_t t, const int32_t *ids, const in
 
 static void checkpoints_generate(void **state) {
   arena *a = *state;
-  for (size_t i = 0; i < N_CHECKPOINTS; i++) {
+  for (size_t i = 0; i < N_CHECKPOINTS; i += STRIDE) {
     opened o = open_to_generate(a, checkpoints[i], NULL, 0);
     steps_equal_the_whole(&o.g, (unsigned)i + 1);
     generate(&o, 0, 0);
@@ -237,16 +242,56 @@ static void failures_leave_the_state(generator *g) {
   assert_memory_equal(lost, first, sizeof first);
 }
 
+static void bad_calls_are_refused(generator *g) {
+  const int32_t prompt[] = {1, 2, 3}, bad[] = {1, VOCAB, 3};
+  float logits[3 * VOCAB], again[3 * VOCAB];
+  nnc_session_reset(g->s);
+  fails(g, generator_forward(g, 3, bad, logits), "index out of range");
+  const int64_t dim[] = {1, 3, VOCAB};
+  nnc_tensor in[] = {generator_ints(prompt, 2, 1, 3), generator_ints(prompt, 1, 3, 0)};
+  nnc_tensor out = nnc_tensor_of(NNC_F32, logits, 3, dim);
+  assert_int_equal(nnc_run(g->s, generator_entry(g, "forward"), in, 2, &out, 1), NNC_E_MODEL);
+  assert_non_null(strstr(nnc_session_error(g->s), "input `attention_mask` has the wrong type"));
+  // lengths are of 0 to t
+  assert_int_equal(generator_decode(g, 1, 3, prompt, (const int32_t[]){-7}, logits), NNC_OK);
+  assert_int_equal(generator_decode(g, 1, 2, prompt, (const int32_t[]){99}, logits), NNC_OK);
+  assert_int_equal(generator_decode(g, 1, 1, prompt + 2, NULL, logits + 2 * VOCAB), NNC_OK);
+  assert_int_equal(generator_forward(g, 3, prompt, again), NNC_OK);
+  assert_true(zoo_error(logits, again, 3 * VOCAB) < BOUND);
+}
+
 static void small_models(void **state) {
   (void)state;
   generator g = generator_random("llama", small_llama, sizeof small_llama / sizeof *small_llama);
   runs_long_without_allocation(&g);
   failures_leave_the_state(&g);
+  bad_calls_are_refused(&g);
   generator_close(&g);
   g = generator_random("gpt2", small_gpt2, sizeof small_gpt2 / sizeof *small_gpt2);
   runs_long_without_allocation(&g);
   failures_leave_the_state(&g);
+  bad_calls_are_refused(&g);
   generator_close(&g);
+}
+
+static void a_checkpoint_of_another_size_is_refused(void **state) {
+  (void)state;
+  const char *config = NNC_SOURCE_DIR "/tests/zoo/llama-gqa/config.json";
+  const char *weights = NNC_SOURCE_DIR "/tests/zoo/llama-linear/model.safetensors";
+  nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
+  o.configs = &config, o.n_configs = 1;
+  o.weights = &weights, o.n_weights = 1;
+  nnc_module *m;
+  nnc_diagnostics *d;
+  assert_int_equal(nnc_module_open(&m, NNC_SOURCE_DIR "/models/transformer/llama.yaml", &o, &d), NNC_E_MODEL);
+  bool said = false;
+  for (size_t i = 0; i < nnc_diagnostics_count(d); i++) {
+    const nnc_diagnostic *e = nnc_diagnostics_get(d, i);
+    said = said || (e->severity == NNC_ERROR && strstr(e->text, "`model.embed_tokens.weight` is f32[47, 48] (") &&
+                    strstr(e->text, "llama.yaml:69:"));
+  }
+  assert_true(said);
+  nnc_diagnostics_free(d);
 }
 
 static int setup(void **state) {
@@ -267,6 +312,7 @@ int main(void) {
       cmocka_unit_test(checkpoints_generate),
       cmocka_unit_test(draws_by_noise),
       cmocka_unit_test(small_models),
+      cmocka_unit_test(a_checkpoint_of_another_size_is_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
