@@ -29,10 +29,7 @@ DRAWS = 20
 CHECKPOINTS = {
   "llama-mha": (3, 9, 20),
   "llama-gqa": (2, 17, 31),
-  "llama-linear": (4, 5, 12),
-  "gpt2-plain": (3, 8, 25),
   "gpt2-scaled": (2, 12, 21),
-  "marian-shared": (2, 13, 20),
   "marian-apart": (3, 9, 15),
   "marian-deep": (2, 6, 24),
 }
