@@ -175,20 +175,22 @@ static void a_full_cache_is_a_data_error(reader *r) {
   assert_non_null(strstr(nnc_session_error(r->s), "line "));
 }
 
+static void run_checkpoint(const char *name) {
+  reader r = {.a = arena_new(NULL)};
+  assert_non_null(r.a);
+  if (setjmp(*arena_guard(r.a))) fail_msg("out of memory");
+  read_checkpoint(&r, name);
+  accepts_what_the_paper_does(&r, name);
+  greedy_steps_give_greedy_tokens(&r, name);
+  a_full_cache_is_a_data_error(&r);
+  nnc_session_free(r.s);
+  nnc_module_free(r.m);
+  arena_free(r.a);
+}
+
 static void checkpoints_step(void **state) {
   (void)state;
-  for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) {
-    reader r = {.a = arena_new(NULL)};
-    assert_non_null(r.a);
-    if (setjmp(*arena_guard(r.a))) fail_msg("out of memory");
-    read_checkpoint(&r, checkpoints[i]);
-    accepts_what_the_paper_does(&r, checkpoints[i]);
-    greedy_steps_give_greedy_tokens(&r, checkpoints[i]);
-    a_full_cache_is_a_data_error(&r);
-    nnc_session_free(r.s);
-    nnc_module_free(r.m);
-    arena_free(r.a);
-  }
+  for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) run_checkpoint(checkpoints[i]);
 }
 
 int main(void) {
