@@ -31,11 +31,17 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
     diag_at(&j->diags, NO_SPAN, cpu_too_old, j->target->name, target_native()->name);
     return false;
   }
-  j->context = (pass_context){a, &j->diags, j->target, NULL};
+  j->context = (pass_context){.a = a, .diags = &j->diags, .target = j->target};
   return true;
 }
 
 void compile_use_cache(compile_job *j) { j->cache = cache_open(j->a, &j->diags, true); }
+
+bool compile_set_weights_dtype(compile_job *j, const char *name) {
+  if (!name || weights_form_find(name, &j->context.weights)) return true;
+  diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, weights_dtype_unknown, name), "known: f32, bf16, f16, q8, q4");
+  return false;
+}
 
 bool compile_frontend(compile_job *j) {
   int64_t start = clock_ns();

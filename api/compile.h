@@ -42,6 +42,8 @@ typedef struct compile_job {
 // NULL: read `path`. cpu NULL = native. false: no such cpu.
 bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, const frontend_options *front,
                    const char *cpu);
+// How weights lie in memory: "f32" (NULL) as the model declares them, "bf16", "f16", "q8", "q4". false: no such form.
+bool compile_set_weights_dtype(compile_job *j, const char *name);
 void compile_use_cache(compile_job *j); // for jobs whose passes run as they always do
 
 // Each step needs the ones before; false after diagnostics.

@@ -18,6 +18,7 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_library_weights:
     case DIAG_ID_weights_too_large:
     case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
+    case DIAG_ID_weights_dtype_unknown:
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;
     default: return NNC_E_MODEL;
@@ -70,7 +71,8 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   compile_job *j = ARENA_NEW(a, compile_job);
   frontend_options front = front_options(o);
   m->a = a;
-  bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu);
+  bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu) &&
+            compile_set_weights_dtype(j, o->weights_dtype);
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
   if (ok && !text && is_library(path)) ok = library_load(m, &j->diags, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);

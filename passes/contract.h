@@ -5,7 +5,14 @@
 
 #include "passes/schedule.h"
 
-enum { KC = 256, MAX_OUTER = 12 };
+enum { KC = 256, MAX_OUTER = 12, MAX_LEAVES = 4, MAX_EACH = 4 };
+
+// A constant that the column operand is made of, packed by `prepare` in the order in which the kernel reads it.
+typedef struct contract_leaf {
+  const sx *load;
+  const ir_value *packed;
+  kir_buffer *buf; // of the kernel
+} contract_leaf;
 
 typedef struct contract {
   lower_group *g;
@@ -15,13 +22,22 @@ typedef struct contract {
   const idx *m, *nn;                   // extents of row and column labels (module), 1 when absent
   uint32_t n_k, n_batch, n_grid_batch; // the first n_grid_batch of `batch` share a grid axis
   nest_label k[MAX_OUTER], batch[MAX_OUTER];
-  uint32_t rows, cols;      // the register tile
-  uint32_t mc;              // rows of a block
-  const ir_value *packed_b; // the constant operand's packed form, or NULL
-  kir_buffer *packed_buf, *panel, *partial;
-  bool chunked; // partial sums go through scratch
+  int64_t n_each;      // > 1: the last reduced label has so few values that each is a step of its own, not a loop's
+  uint32_t rows, cols; // the register tile
+  uint32_t mc;         // rows of a block
+  uint32_t n_leaves;   // of a constant B; 0: it is not packed beforehand
+  contract_leaf leaf[MAX_LEAVES];
+  kir_buffer *panel, *partial; // of B packed here, or widened here for many rows
+  int64_t chunk;               // values of the first reduced label that the panel holds
+  bool chunked;                // not all of them: partial sums go through scratch
   dtype acc_dt;
 } contract;
+
+// A factor of B that loops further inside leave as it is, and its tile once it is made.
+typedef struct contract_factor {
+  const sx *of, *rest; // rest: the other factor; NULL: there is none
+  kir_tile *tile;
+} contract_factor;
 
 typedef struct contract_block { // kernel expressions of the block being computed
   const idx *m0, *me;           // rows [m0, me)
@@ -31,12 +47,21 @@ typedef struct contract_block { // kernel expressions of the block being compute
 
 bool contract_label_in(const sx *root, const sym *s);            // does an operand depend on a label?
 const idx *contract_label_at(const splice *s, const sym *label); // a label's binding, NULL if it has none
+bool contract_is_constant(const contract *x, const sx *root);    // made of constants alone, and of at least one
+uint32_t contract_loops(const contract *x);                      // reduced labels that are loops
+// The factor of `b` that the reduced labels from `depth` on leave as it is; `rest` is NULL when there is none.
+contract_factor contract_find_factor(const contract *x, const sx *b, uint32_t depth);
+// A scalar where the last reduced label has its value `which`; as it is where that label is a loop's.
+const sx *contract_each(const contract *x, const sx *e, int64_t which);
 // Decides where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial
 // sums in scratch.
 void contract_choose_operand(contract *x);
-// The place of element (k, column) in the packed form [batch labels of B…, column panels, reduced labels…, C].
-const idx *contract_packed_index(contract *x, splice *s, const idx *panel, const idx *c_at);
-// Packs B's columns j.. for the reduced range [lo, hi) into the panel, with the operand's prologue applied.
+// Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
+void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);
+// The panel's row for labels bound in `s`; `lo`: the first value of the first label in it.
+const idx *contract_panel_row(contract *x, const splice *s, const idx *lo, int64_t which);
+// Packs B's columns j.. for values [lo, hi) of the first reduced label into the panel, with the operand's prologue
+// applied.
 void contract_pack_panel(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *lo,
                          const idx *hi);
 

@@ -78,9 +78,12 @@ void fuse_each_node(fuse_plan *p, const ir_region *r, void (*f)(fuse_plan *p, co
 void fuse_captures(const ir_node *n, void (*f)(void *user, const ir_value *v), void *user);
 uint32_t fuse_count_nodes(const ir_region *r); // with those of the bodies
 
-// What fuse_attention.c asks of fuse_group.c.
+// -- fuse_free.c --
 bool fuse_is_cheap(op_code op);
-void fuse_make_free(fuse_plan *p, const ir_node *n);           // readers compute it again
+void fuse_find_free(fuse_plan *p, const ir_node *n); // notes whether it is fixed, and whether it is free; in order
+void fuse_make_free(fuse_plan *p, const ir_node *n); // readers compute it again
+
+// What fuse_attention.c asks of fuse_group.c.
 form_stop fuse_stops_at_memory(void *plan, const ir_value *v); // a classify of form.h: opens what is free
 void fuse_find_attention(fuse_plan *p,
                          const ir_node *n); // fills cones from a contraction with the weights; every node, in order

@@ -143,15 +143,7 @@ static bool try_cone(void *user, const attention_cone *c) {
   return true;
 }
 
-// Notes whether a node depends on weights and constants alone; operands have been noted before.
-static void note_fixed(fuse_plan *p, const ir_node *n) {
-  bool all = n->op != OP_state && n->op != OP_random && n->n_regions == 0;
-  for (uint32_t i = 0; i < n->n_in; i++) all = all && map_get_ptr(p->fixed, n->in[i]);
-  for (uint32_t i = 0; i < n->n_out && all; i++) map_put_ptr(p->fixed, &n->out[i], (void *)(uintptr_t)n);
-}
-
 void fuse_find_attention(fuse_plan *p, const ir_node *n) {
-  note_fixed(p, n);
   if (n->op != OP_contract || !fuse_has_schedule(p->m, n)) return;
   const ir_node *user = fuse_uses(p, &n->out[0]) == 1 ? map_get_ptr(p->user, &n->out[0]) : NULL;
   const ir_node *after = attention_is_after(n, user) ? user : NULL;

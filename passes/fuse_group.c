@@ -30,27 +30,6 @@ bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
   return (to->needs[from->id / 64] >> (from->id % 64) & 1) != 0;
 }
 
-bool fuse_is_cheap(op_code op) {
-  switch ((int)op) {
-  case OP_neg:
-  case OP_abs:
-  case OP_not:
-  case OP_add:
-  case OP_sub:
-  case OP_mul:
-  case OP_min:
-  case OP_max:
-  case OP_eq:
-  case OP_lt:
-  case OP_le:
-  case OP_and:
-  case OP_or:
-  case OP_where:
-  case OP_cast: return true;
-  default: return false;
-  }
-}
-
 bool fuse_is_control(const ir_node *n) { return n->op == OP_if || n->op == OP_loop || n->op == OP_while; }
 
 bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || n->op == OP_sort || n->op == OP_topk; }
@@ -70,64 +49,6 @@ bool fuse_has_schedule(ir_module *m, const ir_node *n) {
     for (uint32_t i = 0; i < labels->operand[o].rank; i++)
       if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
   return true;
-}
-
-// What a reader of a free value computes again. Bounded: under picks nothing is shared, so that a chain of
-// concatenations of a value with itself would double with each of them.
-typedef struct free_tree {
-  uint32_t nodes, picks; // operators and the values they read; picks inside each other
-} free_tree;
-
-enum { FREE_MAX_NODES = 256 };
-
-static const free_tree *tree_of(const fuse_plan *p, const ir_value *v) {
-  return v->def && !map_get_ptr(p->pinned, v->def) ? map_get_ptr(p->free, v->def) : NULL;
-}
-
-bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
-  return map_get_ptr(p->free, n) && !map_get_ptr(p->pinned, n);
-}
-
-// Cheap arithmetic on positions and constants.
-static bool is_positional(const fuse_plan *p, const ir_node *n) {
-  if (!fuse_is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
-  for (uint32_t i = 0; i < n->n_in; i++) {
-    const ir_node *d = n->in[i]->def;
-    while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1 && fuse_is_free(p, d)) d = d->in[0]->def;
-    scalar s;
-    if (!d || (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) &&
-               !(op_is_elementwise(d->op) && fuse_is_free(p, d))))
-      return false;
-  }
-  return true;
-}
-
-static uint32_t own_picks(const ir_node *n) {
-  uint32_t picks = 0;
-  if (n->op == OP_pad) return 2 * n->in[0]->type.rank;
-  for (uint32_t i = 1; n->op == OP_concat && i < n->n_in; i *= 2) picks++;
-  return picks;
-}
-
-// Notes that a node is free; one whose tree grows too large is stored instead.
-void fuse_make_free(fuse_plan *p, const ir_node *n) {
-  free_tree *t = ARENA_NEW(p->a, free_tree);
-  t->nodes = 1;
-  for (uint32_t i = 0; i < n->n_in; i++) {
-    const free_tree *in = tree_of(p, n->in[i]);
-    t->nodes += in ? in->nodes : 1;
-    if (in && in->picks > t->picks) t->picks = in->picks;
-  }
-  t->picks += own_picks(n);
-  map_put_ptr(p->free, n, t);
-  if (n->n_in && (t->nodes > FREE_MAX_NODES || t->picks > GROUP_MAX_PICKS)) map_put_ptr(p->pinned, n, p);
-}
-
-static void find_free(fuse_plan *p, const ir_node *n) {
-  op_class cls = op_get(n->op)->cls;
-  if (n->op == OP_slice && n->n_in > 1) return; // reads through its start, as a gather does
-  if (fuse_has_schedule(p->m, n) && (cls == OPC_leaf || cls == OPC_movement || is_positional(p, n)))
-    fuse_make_free(p, n);
 }
 
 static fuse_group *new_group(fuse_plan *p, fuse_kind kind, const ir_node *root) {
@@ -369,6 +290,13 @@ static bool reads_target(const fuse_plan *p, const fuse_group *g, const fuse_gro
   return false;
 }
 
+// What weights alone decide is computed once: a reader that needs more must not take it in.
+static bool is_fixed(const fuse_plan *p, const fuse_group *g) {
+  for (size_t i = 0; i < g->nodes.n; i++)
+    if (!map_get_ptr(p->fixed, &g->nodes.at[i]->out[0])) return false;
+  return true;
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
@@ -376,6 +304,7 @@ static void merge_prologues(fuse_plan *p) {
     bool cheap = true;
     for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
+    if (reader && is_fixed(p, g) && !is_fixed(p, reader)) continue;
     bool takes =
         reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
                    reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
@@ -418,7 +347,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->place = places_new(a, g->module);
   p->place.stored = p->pinned;
   fuse_count_uses(p);
-  fuse_each_node(p, g->body, find_free);
+  fuse_each_node(p, g->body, fuse_find_free);
   fuse_each_node(p, g->body, pin_operands);
   fuse_each_node(p, g->body, fuse_find_attention);
   fuse_each_node(p, g->body, join_or_open);

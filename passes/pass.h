@@ -7,11 +7,16 @@
 #include "ir/graph.h"
 #include "ir/target.h"
 
+// How weights lie in memory: as the model declares them, or narrow (passes/weights.c).
+typedef enum weights_form { WEIGHTS_f32, WEIGHTS_bf16, WEIGHTS_f16, WEIGHTS_q8, WEIGHTS_q4 } weights_form;
+bool weights_form_find(const char *name, weights_form *out); // by its name on the command line
+
 typedef struct pass_context {
   arena *a;
   diag_list *diags;
   const target *target;
   strbuf *explain; // `--explain`: numeric rewrites are listed here; NULL = off
+  weights_form weights;
 } pass_context;
 
 // Changes the module's graphs; false after diagnostics.

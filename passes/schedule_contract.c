@@ -76,8 +76,7 @@ static bool classify(contract *x) {
       }
     }
     // The operand that owns the output's unit-stride label, or the constant one, gives the columns.
-    bool a_const = n->root[0]->kind == SX_load && x->g->is_constant(x->g->user, n->root[0]->value);
-    bool b_const = n->root[1]->kind == SX_load && x->g->is_constant(x->g->user, n->root[1]->value);
+    bool a_const = contract_is_constant(x, n->root[0]), b_const = contract_is_constant(x, n->root[1]);
     bool want_swap = !swapped && x->row && (!x->col || best_col == 0) && !(b_const && !a_const);
     if (!want_swap) {
       if (n->n_labels > MAX_OUTER) return false;
@@ -97,42 +96,122 @@ static bool classify(contract *x) {
   return false;
 }
 
-// The loops over reduced labels from `depth` on; the innermost one runs over [lo, hi) of the last label.
-static void dot_loops(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, uint32_t depth,
-                      const idx *lo, const idx *hi, kir_tile **acc) {
-  lower_group *g = x->g;
-  idx_ctx *kc = g->k->ix;
-  if (depth == x->n_k) {
-    splice s = *outer;
-    s.b = b;
-    s.done = NULL;
-    kir_tile *a_tile = splice_tile(&s, x->n.root[0]), *b_tile;
-    if (x->packed_b) {
-      const idx *at[] = {contract_packed_index(x, &s, blk->panel, idx_of(kc, g->k->c))};
-      b_tile =
-          kir_load(b, x->packed_buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->packed_buf->dt));
-    } else if (x->panel) {
-      const idx *row = idx_int(kc, 0);
-      for (uint32_t i = 0; i < x->n_k; i++)
-        row = idx_add(kc, idx_mul(kc, row, lower_dim_expr(g, x->k[i].extent)), contract_label_at(&s, x->k[i].s));
-      const idx *at[] = {x->n_k == 1 ? idx_sub(kc, row, lo) : row, idx_of(kc, g->k->c)};
+typedef struct block_range { // of the first reduced label
+  const idx *lo, *hi, *end;  // [lo, hi) of [0, end)
+  bool from_panel, chunked;  // is B in the panel? is that not all of it?
+} block_range;
+
+enum { SUMS = 8 };
+
+// One tile's products: what the loops over reduced labels share.
+typedef struct products {
+  contract *x;
+  const contract_block *blk;
+  const block_range *k;
+  int64_t in_flight; // sums beside each other, of neighbouring values of a label, so that none waits for itself
+} products;
+
+// One row of a widened operand has few sums, and much to do between two products: as many as hide the latency of a
+// multiply-add, where the innermost label's extent allows.
+static int64_t in_flight(const contract *x, const block_range *k) {
+  if (x->rows > 1 || k->from_panel || !x->n_leaves || x->n.root[1]->kind == SX_load) return 1;
+  uint32_t vectors = x->cols * 4 / x->g->c->target->vector_bytes, depth = contract_loops(x);
+  int64_t n = MAX_EACH;
+  while (n > 1 && (n * vectors > SUMS || n % x->n_each)) n /= 2;
+  if (n < x->n_each) return x->n_each;
+  while (n > x->n_each && (!depth || idx_divides(x->g->m->ix, n / x->n_each, x->k[depth - 1].extent) != TRI_yes))
+    n /= 2;
+  return n;
+}
+
+static kir_tile *zero_tile(contract *x, kir_builder *b, uint32_t rows) {
+  return kir_const(b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), rows, x->cols);
+}
+
+// acc[i] += A · B, with all labels bound but one that has few values.
+static void multiply(const products *p, const splice *outer, kir_builder *b, const sx *b_root, const contract_factor *f,
+                     kir_tile **acc, int64_t first) {
+  contract *x = p->x;
+  splice s = *outer;
+  s.b = b;
+  s.done = NULL;
+  s.done = map_new(x->g->c->a);
+  if (f->tile) map_put_ptr(s.done, f->of, f->tile);
+  for (int64_t e = 0; e < x->n_each; e++) {
+    kir_tile *a_tile = splice_tile(&s, contract_each(x, x->n.root[0], e)), *b_tile;
+    if (p->k->from_panel) {
+      const idx *at[] = {contract_panel_row(x, &s, p->k->lo, e), idx_of(x->g->k->ix, x->g->k->c)};
       b_tile = kir_load(b, x->panel, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), x->panel->dt));
     } else {
-      b_tile = splice_tile(&s, x->n.root[1]);
+      contract_load_leaves(x, &s, p->blk->panel, contract_each(x, f->rest ? f->rest : b_root, e));
+      b_tile = splice_tile(&s, contract_each(x, b_root, e));
     }
-    *acc = kir_dot(b, *acc, kir_convert(b, a_tile, x->acc_dt), kir_convert(b, b_tile, x->acc_dt), "fma");
-    return;
+    kir_tile **to = &acc[(first + e) % p->in_flight];
+    *to = kir_dot(b, *to, kir_convert(b, a_tile, x->acc_dt), kir_convert(b, b_tile, x->acc_dt), "fma");
   }
-  bool last = depth + 1 == x->n_k;
-  const idx *from = last ? lo : idx_int(kc, 0), *to = last ? hi : lower_dim_expr(g, x->k[depth].extent);
-  kir_stmt *loop = kir_for(b, "k", from, to, 1, last ? 2 : 1, 1, acc);
+}
+
+// The innermost loop.
+static kir_tile *sum_products(const products *p, const splice *outer, kir_builder *b, const sx *b_root,
+                              const contract_factor *f, kir_tile *acc) {
+  contract *x = p->x;
+  idx_ctx *kc = x->g->k->ix;
+  uint32_t depth = contract_loops(x);
+  kir_tile *sum[MAX_EACH] = {acc};
+  for (int64_t i = 1; i < p->in_flight; i++) sum[i] = zero_tile(x, b, outer->rows);
+  if (depth == 0) {
+    multiply(p, outer, b, b_root, f, sum, 0);
+  } else {
+    const nest_label *k = &x->k[depth - 1];
+    int64_t step = p->in_flight > x->n_each ? p->in_flight / x->n_each : 1;
+    const idx *from = depth == 1 ? p->k->lo : idx_int(kc, 0),
+              *to = depth == 1 ? p->k->hi : lower_dim_expr(x->g, k->extent);
+    kir_stmt *loop = kir_for(b, "k", from, to, step, 2, (uint32_t)p->in_flight, sum);
+    kir_builder body = kir_for_body(b, loop);
+    kir_tile *inner[MAX_EACH];
+    for (int64_t i = 0; i < p->in_flight; i++) inner[i] = loop->carry[i];
+    for (int64_t i = 0; i < step; i++) {
+      splice s = *outer;
+      splice_bind(&s, k->s, idx_addi(kc, idx_of(kc, loop->var), i));
+      multiply(p, &s, &body, b_root, f, inner, i * x->n_each);
+    }
+    kir_for_end(loop, inner);
+    for (int64_t i = 0; i < p->in_flight; i++) sum[i] = loop->result[i];
+  }
+  for (int64_t i = 1; i < p->in_flight; i++) sum[0] = kir_op2(b, OP_add, sum[0], sum[i]);
+  return sum[0];
+}
+
+// The loops over reduced labels from `depth` on. A factor of B that they leave as it is multiplies the sum of one row
+// once; for several rows there are no registers for a second sum, and it is only made once.
+static kir_tile *dot_loops(const products *p, const splice *outer, kir_builder *b, uint32_t depth, const sx *b_root,
+                           contract_factor f, kir_tile *acc) {
+  contract *x = p->x;
+  idx_ctx *kc = x->g->k->ix;
+  if (x->n_leaves && !p->k->from_panel && !f.rest) {
+    f = contract_find_factor(x, b_root, depth);
+    if (f.rest) {
+      splice s = *outer;
+      s.b = b;
+      s.done = NULL;
+      contract_load_leaves(x, &s, p->blk->panel, f.of);
+      f.tile = splice_tile(&s, f.of);
+      if (outer->rows == 1) {
+        kir_tile *part = dot_loops(p, outer, b, depth, f.rest, (contract_factor){.rest = f.rest}, zero_tile(x, b, 1));
+        return kir_fma(b, part, kir_convert(b, f.tile, x->acc_dt), acc);
+      }
+    }
+  }
+  if (depth + 1 >= contract_loops(x)) return sum_products(p, outer, b, b_root, &f, acc);
+  const idx *from = depth ? idx_int(kc, 0) : p->k->lo,
+            *to = depth ? lower_dim_expr(x->g, x->k[depth].extent) : p->k->hi;
+  kir_stmt *loop = kir_for(b, "k", from, to, 1, 1, 1, &acc);
   kir_builder body = kir_for_body(b, loop);
   splice s = *outer;
   splice_bind(&s, x->k[depth].s, idx_of(kc, loop->var));
-  kir_tile *inner = loop->carry[0];
-  dot_loops(x, &s, &body, blk, depth + 1, lo, hi, &inner);
+  kir_tile *inner = dot_loops(p, &s, &body, depth + 1, b_root, f, loop->carry[0]);
   kir_for_end(loop, &inner);
-  *acc = loop->result[0];
+  return loop->result[0];
 }
 
 static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile *acc) {
@@ -147,7 +226,7 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
 
 // One register tile: rows i.., columns j.., reduced range [lo, hi) of the last reduced label.
 static void emit_tile(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i,
-                      const idx *lo, const idx *hi, const idx *k_end) {
+                      const block_range *k) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
@@ -167,31 +246,31 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
     stores.col_tail = loads.col_tail =
         idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
-  scalar none = scalar_cast(scalar_i(DT_i64, 0), x->acc_dt);
   kir_tile *acc;
-  if (x->chunked) {
-    const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c}, *later[] = {idx_addi(kc, lo, -1)};
-    acc = kir_load(b, x->partial, at, x->rows, x->cols, kir_conds(g->k, 1, later), none);
+  if (!k->chunked) {
+    acc = zero_tile(x, b, x->rows);
   } else {
-    acc = kir_const(b, none, x->rows, x->cols);
+    const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c}, *later[] = {idx_addi(kc, k->lo, -1)};
+    acc = kir_load(b, x->partial, at, x->rows, x->cols, kir_conds(g->k, 1, later),
+                   scalar_cast(scalar_i(DT_i64, 0), x->acc_dt));
   }
-  dot_loops(x, &loads, b, blk, 0, lo, hi, &acc);
-  if (!x->chunked) {
+  products p = {x, blk, k, in_flight(x, k)};
+  acc = dot_loops(&p, &loads, b, 0, x->n.root[1], (contract_factor){0}, acc);
+  if (!k->chunked) {
     epilogue(x, &stores, b, acc);
     return;
   }
-  kir_stmt *done = kir_if(b, idx_sub(kc, hi, k_end));
+  kir_stmt *done = kir_if(b, idx_sub(kc, k->hi, k->end));
   kir_builder then = kir_then(b, done), otherwise = kir_else(b, done);
   epilogue(x, &stores, &then, acc);
   const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c};
   kir_store(&otherwise, x->partial, at, acc, x->rows, x->cols, kir_always);
 }
 
-static void emit_rows(contract *x, const splice *s, kir_builder *b, const contract_block *blk, const idx *lo,
-                      const idx *hi, const idx *k_end) {
+static void emit_rows(contract *x, const splice *s, kir_builder *b, const contract_block *blk, const block_range *k) {
   idx_ctx *kc = x->g->k->ix;
   if (!x->row) {
-    emit_tile(x, s, b, blk, idx_int(kc, 0), lo, hi, k_end);
+    emit_tile(x, s, b, blk, idx_int(kc, 0), k);
     return;
   }
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
@@ -199,34 +278,53 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
   const idx *i = idx_of(kc, rows->var);
   int64_t least, most;
   bool may_be_one = !idx_range(x->g->m->ix, x->m, &least, &most) || (least <= 1 && most > 1);
-  if (!may_be_one || x->rows == 1) {
-    emit_tile(x, s, &body, blk, i, lo, hi, k_end);
+  bool many = k->from_panel && x->n_leaves; // more than a tile
+  if (!may_be_one || many || x->rows == 1) {
+    emit_tile(x, s, &body, blk, i, k);
   } else { // all there may be is one row (one sequence, one token), clamped it would be computed x->rows times
     kir_stmt *several = kir_if(&body, idx_addi(kc, idx_sub(kc, blk->me, i), -2));
     kir_builder then = kir_then(&body, several), single = kir_else(&body, several);
     contract one = *x;
     one.rows = 1;
-    emit_tile(x, s, &then, blk, i, lo, hi, k_end);
-    emit_tile(&one, s, &single, blk, i, lo, hi, k_end);
+    emit_tile(x, s, &then, blk, i, k);
+    emit_tile(&one, s, &single, blk, i, k);
   }
   kir_for_end(rows, NULL);
 }
 
-static void emit_column(contract *x, const splice *s, kir_builder *b, const contract_block *blk) {
-  lower_group *g = x->g;
-  idx_ctx *kc = g->k->ix;
-  const idx *lo = idx_int(kc, 0), *k_end = x->n_k ? lower_dim_expr(g, x->k[x->n_k - 1].extent) : idx_int(kc, 1);
+// B through the panel, a chunk at a time.
+static void emit_from_panel(contract *x, const splice *s, kir_builder *b, const contract_block *blk, block_range k) {
+  idx_ctx *kc = x->g->k->ix;
+  k.from_panel = true;
+  k.chunked = x->chunked;
   if (!x->chunked) {
-    if (x->panel) contract_pack_panel(x, s, b, blk, lo, k_end);
-    emit_rows(x, s, b, blk, lo, k_end, k_end);
+    contract_pack_panel(x, s, b, blk, k.lo, k.end);
+    emit_rows(x, s, b, blk, &k);
     return;
   }
-  kir_stmt *chunks = kir_for(b, "pc", lo, k_end, KC, 1, 0, NULL);
+  kir_stmt *chunks = kir_for(b, "pc", k.lo, k.end, x->chunk, 1, 0, NULL);
   kir_builder body = kir_for_body(b, chunks);
-  const idx *pc = idx_of(kc, chunks->var), *pe = idx_min(kc, k_end, idx_addi(kc, pc, KC));
-  contract_pack_panel(x, s, &body, blk, pc, pe);
-  emit_rows(x, s, &body, blk, pc, pe, k_end);
+  k.lo = idx_of(kc, chunks->var);
+  k.hi = idx_min(kc, k.end, idx_addi(kc, k.lo, x->chunk));
+  contract_pack_panel(x, s, &body, blk, k.lo, k.hi);
+  emit_rows(x, s, &body, blk, &k);
   kir_for_end(chunks, NULL);
+}
+
+static void emit_column(contract *x, const splice *s, kir_builder *b, const contract_block *blk) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *end = x->n_k ? lower_dim_expr(x->g, x->k[0].extent) : idx_int(kc, 1);
+  block_range k = {.lo = idx_int(kc, 0), .hi = end, .end = end};
+  if (!x->panel) {
+    emit_rows(x, s, b, blk, &k);
+  } else if (!x->n_leaves) {
+    emit_from_panel(x, s, b, blk, k);
+  } else { // one tile of rows widens in registers what it reads once
+    kir_stmt *many = kir_if(b, idx_addi(kc, idx_sub(kc, blk->me, blk->m0), -(int64_t)x->rows - 1));
+    kir_builder then = kir_then(b, many), few = kir_else(b, many);
+    emit_from_panel(x, s, &then, blk, k);
+    emit_rows(x, s, &few, blk, &k);
+  }
 }
 
 // Roots: the operands over the map's labels, then the yields; labels of the output come from the group's domain.
@@ -271,7 +369,7 @@ static bool collect(contract *x, const ir_node *dot) {
 }
 
 bool schedule_contract(lower_group *g) {
-  contract x = {.g = g};
+  contract x = {.g = g, .n_each = 1};
   const ir_node *dot = g->region->first;
   while (dot && dot->op != OP_contract) dot = dot->next;
   if (!dot) return false;
@@ -285,6 +383,8 @@ bool schedule_contract(lower_group *g) {
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   choose_tile(&x);
   choose_block(&x);
+  int64_t last;
+  if (x.n_k > 1 && idx_is_const(x.k[x.n_k - 1].extent, &last) && last > 1 && last <= MAX_EACH) x.n_each = last;
   contract_choose_operand(&x);
 
   idx_ctx *kc = g->k->ix;
@@ -295,7 +395,7 @@ bool schedule_contract(lower_group *g) {
   blk.me = idx_min(kc, blk.m, idx_addi(kc, blk.m0, x.mc));
   blk.panel = lower_grid(g, "gn", idx_ceildiv(kc, blk.nn, x.cols));
   blk.j = idx_scale(kc, blk.panel, x.cols);
-  if (x.packed_b) x.packed_buf = lower_in(g, x.packed_b);
+  for (uint32_t i = 0; i < x.n_leaves; i++) x.leaf[i].buf = lower_in(g, x.leaf[i].packed);
 
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   kir_builder b = kir_begin(g->k);

@@ -12,10 +12,24 @@ static bool is_unsigned(dtype dt) { return dt == DT_u8; }
 
 static int64_t least(dtype dt) { return dt == DT_i8 ? INT8_MIN : dt == DT_i32 ? INT32_MIN : INT64_MIN; }
 
+// The exponent of a constant power of two, -1 for other divisors.
+static int exponent_of(LLVMValueRef y) {
+  if (!LLVMIsConstant(y)) return -1;
+  LLVMValueRef one = cg_lanes(y) == 1 ? y : LLVMGetAggregateElement(y, 0);
+  if (one == NULL || !LLVMIsAConstantInt(one)) return -1;
+  for (uint32_t i = 1; i < cg_lanes(y); i++)
+    if (LLVMGetAggregateElement(y, i) != one) return -1;
+  int64_t v = LLVMConstIntGetSExtValue(one);
+  return v > 0 && (v & (v - 1)) == 0 ? __builtin_ctzll((unsigned long long)v) : -1;
+}
+
 // Rounded towards -inf; 0 for a divisor 0. The division instruction traps at 0 and at MIN / -1: both divide by 1
 // instead.
 static LLVMValueRef int_divide(cg *g, op_code op, dtype dt, LLVMValueRef x, LLVMValueRef y) {
   LLVMValueRef zero = cg_int(g, x, 0), one = cg_int(g, x, 1), by_zero = cg_icmp(g, LLVMIntEQ, y, zero);
+  int exponent = is_unsigned(dt) ? -1 : exponent_of(y);
+  if (exponent >= 0 && op == OP_mod) return cg_and(g, x, cg_int(g, x, (INT64_C(1) << exponent) - 1));
+  if (exponent >= 0) return LLVMBuildAShr(g->b, x, cg_int(g, x, exponent), "");
   if (is_unsigned(dt)) {
     LLVMValueRef d = cg_select(g, by_zero, one, y);
     if (op == OP_mod) return LLVMBuildURem(g->b, x, d, ""); // x % 1 is 0

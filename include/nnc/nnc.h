@@ -105,9 +105,10 @@ typedef struct nnc_compile_options {
   int no_cache; /* 1: neither read nor write the cache of compiled models and prepared weights (docs/runtime.md) */
   const char
       *approx; /* NULL, or "linear-attention=elu1": softmax attention becomes linear, other numbers, with warnings */
+  const char *weights_dtype; /* how weights lie in memory: "f32" (NULL), "bf16", "f16", "q8", "q4" (docs/runtime.md) */
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL }
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and

@@ -90,7 +90,7 @@ static void add_plan(arena *a, fuzz_seed *from, fuzz_seeds *out) {
   diag_init(&l, a);
   ir_module *m = graph_parse(a, &l, diag_add_file(&l, "seed.ir", from->bytes));
   if (!m || !graph_verify(m)) return;
-  pass_context c = {a, &l, target_find("x86-64-v3"), NULL};
+  pass_context c = {.a = a, .diags = &l, .target = target_find("x86-64-v3")};
   pass_options options = PASS_OPTIONS_INIT;
   program_set *set = pass_run_all(&c, m, &options, NULL) ? lower_module(&c, m) : NULL;
   plan_image plan;

@@ -37,7 +37,7 @@ int fuzz_graph(const uint8_t *data, size_t size) {
 static void compile(arena *a, diag_list *l, void *user) {
   ir_module *m = sound(a, l, *(const str *)user);
   if (!m) return;
-  pass_context c = {a, l, target_find("x86-64-v3"), NULL};
+  pass_context c = {.a = a, .diags = l, .target = target_find("x86-64-v3")};
   pass_options options = PASS_OPTIONS_INIT;
   options.round_trip = true;
   bool ok = pass_run_all(&c, m, &options, NULL);

@@ -97,7 +97,7 @@ static void tiled_where_it_should_be(void **state) {
     sb_init(&said, a);
     diag_render_all(&l, false, &said);
     if (!m) fail_msg("%s: %s", t->name, sb_cstr(&said));
-    pass_context c = {a, &l, target_find("x86-64-v3"), NULL};
+    pass_context c = {.a = a, .diags = &l, .target = target_find("x86-64-v3")};
     pass_options options = PASS_OPTIONS_INIT;
     options.round_trip = true;
     program_set *set = pass_run_all(&c, m, &options, NULL) ? lower_module(&c, m) : NULL;
@@ -147,7 +147,7 @@ static void the_reason_is_given(void **state) {
     arena *a = arena_new(NULL);
     diag_list l;
     ir_module *m = load(a, &l, t);
-    pass_context c = {a, &l, target_find("x86-64-v3"), NULL};
+    pass_context c = {.a = a, .diags = &l, .target = target_find("x86-64-v3")};
     pass_options options = PASS_OPTIONS_INIT;
     assert_true(pass_run_all(&c, m, &options, NULL));
     bool said = false;

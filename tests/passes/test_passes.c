@@ -150,7 +150,7 @@ static void print_set(strbuf *b, const golden *g, const program_set *set) {
 }
 
 static const char *run_passes(arena *a, diag_list *l, const golden *g) {
-  pass_context c = {a, l, g->cpu, NULL};
+  pass_context c = {.a = a, .diags = l, .target = g->cpu};
   strbuf b;
   sb_init(&b, a);
   ir_module *m = graph_parse(a, l, diag_add_file(l, "golden", g->input));

@@ -35,7 +35,7 @@ static void bench_open(bench *x) {
   diag_init(&x->l, x->a);
   x->m = graph_parse(x->a, &x->l, diag_add_file(&x->l, "model", str_of(model)));
   assert_non_null(x->m);
-  x->c = (pass_context){x->a, &x->l, target_find("x86-64"), NULL};
+  x->c = (pass_context){.a = x->a, .diags = &x->l, .target = target_find("x86-64")};
   x->opt = PASS_OPTIONS_INIT;
   sb_init(&x->dump, x->a);
   x->opt.dump = &x->dump;

@@ -1,4 +1,7 @@
 // nnc verify: the interpreter on the graph as written, against compiled code, on the same inputs.
+//
+// With --weights-dtype the judge is the graph of narrow weights, which compiled code must meet as closely as any other;
+// what the narrowing itself costs is told beside it: compiled code against the graph as written.
 #include "tools/nnc/diverge.h"
 #include "tools/nnc/source.h"
 
@@ -7,7 +10,8 @@
 
 typedef struct verdict {
   const signature *s;
-  comparison *by; // [outputs]
+  comparison *by;        // [outputs]
+  comparison *narrowing; // [outputs] against the model as written; NULL: its weights are as written
   bool ok;
   divergence where;
   const char *pass; // --bisect
@@ -24,6 +28,11 @@ static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_strin
 
 static double relative(const comparison *by) { return by->max_abs == 0 ? 0 : by->max_abs / by->magnitude; }
 
+static json_t *comparison_json(const comparison *by) {
+  return json_pack("{s:o, s:o, s:o, s:o}", "max_abs", number(by->max_abs), "max_rel", number(relative(by)), "mean_rel",
+                   number(by->mean_rel), "cosine", number(by->cosine));
+}
+
 static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v) {
   json_t *out = json_new(c), *list = json_array();
   json_object_set_new(out, "entry", json_string(v->s->entry));
@@ -32,10 +41,14 @@ static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v)
   json_object_set_new(out, "cpu", json_string(j->target->name));
   json_object_set_new(out, "threads", json_integer(v->threads));
   json_object_set_new(out, "outputs", list);
-  for (size_t i = 0; i < v->s->outputs.n; i++)
-    json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:b}", "name", v->s->outputs.at[i].name, "max_abs",
-                                          number(v->by[i].max_abs), "max_rel", number(relative(&v->by[i])), "cosine",
-                                          number(v->by[i].cosine), "ok", v->by[i].ok));
+  if (v->narrowing) json_object_set_new(out, "weights_dtype", json_string(c->opt.weights_dtype));
+  for (size_t i = 0; i < v->s->outputs.n; i++) {
+    json_t *one = comparison_json(&v->by[i]);
+    json_object_set_new(one, "name", json_string(v->s->outputs.at[i].name));
+    json_object_set_new(one, "ok", json_boolean(v->by[i].ok));
+    if (v->narrowing) json_object_set_new(one, "against_f32", comparison_json(&v->narrowing[i]));
+    json_array_append_new(list, one);
+  }
   json_object_set_new(out, "first_difference", v->where.found ? json_string(where_text(c, &v->where)) : json_null());
   if (c->opt.bisect) json_object_set_new(out, "pass", v->pass ? json_string(v->pass) : json_null());
   exit_status status = print_json(c, out);
@@ -56,6 +69,15 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
     printf("  %-24s%12.3g%12.3g%12.8f  %s\n", v->s->outputs.at[i].name, by->max_abs, relative(by), by->cosine,
            by->ok ? "ok" : "DIFFERS");
   }
+  if (v->narrowing) {
+    printf("\n  weights as %s, against the model as written\n", c->opt.weights_dtype);
+    printf("  %-24s%12s%12s%12s%12s\n", "output", "max error", "relative", "mean rel.", "cosine");
+  }
+  for (size_t i = 0; v->narrowing && i < v->s->outputs.n; i++) {
+    const comparison *by = &v->narrowing[i];
+    printf("  %-24s%12.3g%12.3g%12.3g%12.8f\n", v->s->outputs.at[i].name, by->max_abs, relative(by), by->mean_rel,
+           by->cosine);
+  }
   printf("\n%s: every output within %g of the largest magnitude%s\n", v->ok ? "verified" : "FAILED", c->opt.bound,
          v->ok ? "" : " was expected");
   if (!v->ok && v->where.found)
@@ -69,26 +91,42 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
   return v->ok ? EXIT_done : EXIT_model;
 }
 
+// The first pass, and no other.
+static bool narrow_weights(compile_job *j) {
+  pass_options first = j->passes;
+  first.dump = NULL;
+  if (first.limit != 0) first.limit = 1;
+  return pass_run_all(&j->context, j->m, &first, NULL);
+}
+
 // Both runs, and the search where they differ. false after diagnostics of the job or the command line.
 static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *in, ir_tensor **want, verdict *v) {
   rt_module *m = ARENA_NEW(c->a, rt_module); // the session keeps it until the arena goes
   compiled_run r;
-  ir_graph *plain = j->m->graphs.at[s->index];
+  ir_graph *written = j->m->graphs.at[s->index], *plain = written;
+  if (!narrow_weights(j)) return false;
+  bool narrow = j->context.weights != WEIGHTS_f32;
+  if (narrow) plain = j->m->graphs.at[s->index];
   size_t n_states = j->m->states.n;
   int64_t calls = c->opt.calls ? c->opt.calls : n_states ? 3 : 1;
   if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, m, NULL)) return false;
   if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
+  if (narrow) v->narrowing = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1);
   ir_tensor **states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
+  ir_tensor **written_states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
+  ir_tensor **exact = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
   v->history.states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
   for (int64_t call = 0; call < calls && v->ok; call++) {
     v->history.calls = call;
     memcpy(v->history.states, states, n_states * sizeof *states);
     if (!interpret(c, s, plain, in, want, states, NULL, NULL) || !run_once(c, &r)) return false;
+    if (narrow && !interpret(c, s, written, in, exact, written_states, NULL, NULL)) return false;
     for (size_t i = 0; i < s->outputs.n; i++) {
       v->by[i] = tensors_compare(want[i], r.results[i]->data, c->opt.bound);
       v->ok = v->ok && v->by[i].ok;
+      if (narrow) v->narrowing[i] = tensors_compare(exact[i], r.results[i]->data, c->opt.bound);
     }
   }
   return v->ok || find_divergence(c, j, s, &r, in, &v->history, &v->where);

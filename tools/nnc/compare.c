@@ -28,17 +28,20 @@ static double difference(double want, double got) {
 
 static comparison compare_exact(const ir_tensor *want, const void *got) {
   comparison r = {.cosine = 1, .ok = true};
+  double error = 0, size_of_all = 0;
   size_t size = dtype_size(want->dt);
   for (int64_t i = 0, n = ir_tensor_count(want); i < n; i++) {
     int64_t x = scalar_load(want->dt, (const char *)want->data + (size_t)i * size).v.i;
     int64_t y = scalar_load(want->dt, (const char *)got + (size_t)i * size).v.i;
     double d = fabs((double)y - (double)x);
+    error += d, size_of_all += fabs((double)x);
     r.magnitude = fmax(r.magnitude, fabs((double)x));
     if (x == y) continue;
     r.ok = false;
     r.cosine = 0;
     if (d >= r.max_abs) r.max_abs = d, r.worst = i;
   }
+  r.mean_rel = error > 0 ? error / size_of_all : 0;
   return r;
 }
 
@@ -46,7 +49,7 @@ comparison tensors_compare(const ir_tensor *want, const void *got, double bound)
   if (!dtype_is_float(want->dt)) return compare_exact(want, got);
   comparison r = {0};
   size_t size = dtype_size(want->dt);
-  double xx = 0, yy = 0, xy = 0;
+  double xx = 0, yy = 0, xy = 0, error = 0, size_of_all = 0;
   for (int64_t i = 0, n = ir_tensor_count(want); i < n; i++) {
     double x = scalar_load(want->dt, (const char *)want->data + (size_t)i * size).v.f;
     double y = scalar_load(want->dt, (const char *)got + (size_t)i * size).v.f, d = difference(x, y);
@@ -54,7 +57,9 @@ comparison tensors_compare(const ir_tensor *want, const void *got, double bound)
     if (!isfinite(x) || !isfinite(y)) continue;
     r.magnitude = fmax(r.magnitude, fabs(x));
     xx += x * x, yy += y * y, xy += x * y;
+    error += d, size_of_all += fabs(x);
   }
+  r.mean_rel = error > 0 ? error / size_of_all : 0;
   r.cosine = xx > 0 && yy > 0 ? xy / sqrt(xx) / sqrt(yy) : xx == yy;
   r.ok = r.max_abs <= (bound + rounding(want->dt)) * r.magnitude;
   return r;

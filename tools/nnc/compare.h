@@ -9,6 +9,7 @@
 typedef struct comparison {
   double max_abs;   // largest |got - want|; infinite where one is NaN or infinite and the other is not the same
   double magnitude; // largest finite |want|
+  double mean_rel;  // sum of |got - want| over the sum of |want|, where both are finite
   double cosine;    // of the two as vectors; 1 when both are zero
   int64_t worst;    // element of the largest difference
   bool ok;          // max_abs <= bound * magnitude; integers and bools: equal

@@ -80,6 +80,8 @@ static const option_row rows[] = {
      "weights in the library, at most 1 GiB (default), or in a file beside it, NAME.weights"},
     {"approx", 0, KIND_choice, FIELD(approx), ON_MODEL, "WHAT", "linear-attention=elu1",
      "compute something else, faster: `attention` without its softmax, linear in the number of keys; warns"},
+    {"weights-dtype", 0, KIND_choice, FIELD(weights_dtype), ON_MODEL, "DTYPE", "f32|bf16|f16|q8|q4",
+     "how weights lie in memory: as declared (default), narrower, or in groups of 32 with one scale"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},
     {"no-cache", 0, KIND_flag, FIELD(no_cache), ON_compile | ON_run, NULL, NULL,
