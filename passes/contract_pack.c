@@ -155,6 +155,17 @@ static bool prepack_all(contract *x) {
   return true;
 }
 
+double contract_panel_bytes(const contract *x) {
+  double sum = 0;
+  for (uint32_t i = 0; i < x->n_leaves; i++) {
+    double bytes = (double)x->cols * (double)dtype_size(x->leaf[i].load->dt);
+    for (uint32_t k = 0; k < x->n_k; k++)
+      if (contract_label_in(x->leaf[i].load, x->k[k].s)) bytes *= (double)extent_max(x->g, x->k[k].extent);
+    sum += bytes;
+  }
+  return sum;
+}
+
 static bool is_made_of(const sx *e, const sx *leaf) {
   bool found = e == leaf;
   for (uint32_t i = 0; i < e->n_in; i++) found = found || is_made_of(e->in[i], leaf);

@@ -46,6 +46,15 @@ static void choose_tile(contract *x) {
   x->cols = x->col ? vectors * lanes : 1;
 }
 
+// Rows of a tile that widens B itself, which takes two more registers for each vector of it.
+static uint32_t widened_rows(const contract *x) {
+  const target *t = x->g->c->target;
+  uint32_t vectors = x->cols * 4 / t->vector_bytes;
+  uint32_t rows = vectors ? (t->n_vector_regs - 2) / vectors : 1;
+  rows = rows > 3 ? rows - 2 : 1;
+  return rows < x->rows ? rows : x->rows;
+}
+
 static void choose_block(contract *x) { x->mc = x->rows * (192 / x->rows ? 192 / x->rows : 1); }
 
 // Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
@@ -316,14 +325,18 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
   const idx *end = x->n_k ? lower_dim_expr(x->g, x->k[0].extent) : idx_int(kc, 1);
   block_range k = {.lo = idx_int(kc, 0), .hi = end, .end = end};
   if (!x->panel) {
-    emit_rows(x, s, b, blk, &k);
+    contract y = *x;
+    if (x->n_leaves && x->n.root[1]->kind != SX_load) y.rows = widened_rows(x);
+    emit_rows(&y, s, b, blk, &k);
   } else if (!x->n_leaves) {
     emit_from_panel(x, s, b, blk, k);
-  } else { // one tile of rows widens in registers what it reads once
+  } else { // rows of one tile widen in registers what they read once
     kir_stmt *many = kir_if(b, idx_addi(kc, idx_sub(kc, blk->me, blk->m0), -(int64_t)x->rows - 1));
-    kir_builder then = kir_then(b, many), few = kir_else(b, many);
+    kir_builder then = kir_then(b, many), otherwise = kir_else(b, many);
+    contract few = *x;
+    few.rows = widened_rows(x);
     emit_from_panel(x, s, &then, blk, k);
-    emit_rows(x, s, &few, blk, &k);
+    emit_rows(&few, s, &otherwise, blk, &k);
   }
 }
 
@@ -416,6 +429,8 @@ bool schedule_contract(lower_group *g) {
   for (uint32_t i = 0; i < x.n_k; i++) k *= (double)extent_hint(g, x.k[i].extent);
   int64_t m = extent_hint(g, x.m), nn = extent_hint(g, x.nn);
   double rows = (double)(m < x.mc ? m : x.mc), cols = (double)(nn < x.cols ? nn : x.cols);
-  g->k->cost_ns = outer * rows * cols * (k / g->c->target->fma_per_ns + nest_cost_per_element(&x.n) / 4);
+  double work = rows * cols * (k / g->c->target->fma_per_ns + nest_cost_per_element(&x.n) / 4);
+  double memory = contract_panel_bytes(&x) / g->c->target->bytes_per_ns;
+  g->k->cost_ns = outer * (work > memory ? work : memory);
   return true;
 }
