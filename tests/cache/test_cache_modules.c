@@ -91,6 +91,11 @@ static void changed_options(void **state) {
   expect(cached_run(s, &o), true, true, 85);
   expect(cached_run(s, &plain), true, true, 85);
   o = plain;
+  o.weights_dtype = "bf16"; // small integers are the same in it
+  expect(cached_run(s, &o), false, false, 85);
+  expect(cached_run(s, &o), true, true, 85);
+  expect(cached_run(s, &plain), true, true, 85);
+  o = plain;
   o.n_configs = 0;
   expect(cached_run(s, &o), false, false, 81);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static double number(const json_t *o, const char *key) {
   const json_t *v = json_object_get(o, key);
@@ -197,6 +198,52 @@ static void verify_names_the_first_difference(void **state) {
   assert_has(json_string_value(json_object_get(o, "first_difference")), "patch_embedding");
 }
 
+// Compiled code meets the interpreter on the narrow weights; what they cost grows as the bits go.
+static void verify_tells_what_narrow_weights_cost(void **state) {
+  workplace *w = *state;
+  static const char *const dtypes[] = {"f16", "bf16", "q8", "q4"};
+  static const double most[] = {1e-3, 1e-2, 3e-2, 0.3}; // of the mean, over two layers of random weights
+  double before = 0;
+  for (size_t i = 0; i < 4; i++) {
+    const char *zoo = NNC_SOURCE_DIR "/tests/zoo/gpt2-plain", *model = NNC_SOURCE_DIR "/models/transformer/gpt2.yaml";
+    nnc_run_result r = expect_status(w, 0,
+                                     "verify %s --config %s/config.json --weights %s/model.safetensors --json "
+                                     "--weights-dtype %s --threads 2",
+                                     model, zoo, zoo, dtypes[i]);
+    const json_t *o = parse_json(w, r.out), *one = json_array_get(json_object_get(o, "outputs"), 0);
+    assert_string_equal(json_string_value(json_object_get(o, "weights_dtype")), dtypes[i]);
+    assert_true(number(one, "max_rel") < 1e-5);
+    const json_t *cost = json_object_get(one, "against_f32");
+    double mean = number(cost, "mean_rel");
+    if (!(mean > before && mean < most[i])) fail_msg("%s: mean error %g", dtypes[i], mean);
+    assert_true(number(cost, "max_abs") > 0 && number(cost, "cosine") > 0.95 && number(cost, "cosine") < 1);
+    before = mean;
+  }
+  const char *text = expect_status(w, 0, "verify %s --weights-dtype q8 --calls 2 --bisect", DIGITS).out;
+  assert_has(text, "weights as q8, against the model as written\n");
+  assert_has(text, "mean rel.");
+  assert_not(expect_status(w, 0, "verify %s --weights-dtype f32", DIGITS).out, "as written");
+}
+
+static long long size_of_file(workplace *w, const char *name) {
+  struct stat s;
+  assert_int_equal(stat(in_folder(w, name), &s), 0);
+  return (long long)s.st_size;
+}
+
+static void narrow_weights_make_small_libraries(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "compile %s -o f32.so --weights-mode file", DIGITS);
+  expect_status(w, 0, "compile %s -o q8.so --weights-mode file --weights-dtype q8", DIGITS);
+  expect_status(w, 0, "compile %s -o q4.so --weights-mode file --weights-dtype q4", DIGITS);
+  long long f32 = size_of_file(w, "f32.weights"), q8 = size_of_file(w, "q8.weights");
+  assert_true(q8 < f32 * 35 / 100 && q8 > f32 * 25 / 100); // most of digits are matrices
+  assert_true(size_of_file(w, "q4.weights") < q8 * 3 / 4);
+  expect_status(w, 0, "run q4.so --in image=random:1 --dim batch=2");
+  expect_error(w, 2, "`--weights-dtype` does not take `q5`", "check %s --weights-dtype q5", DIGITS);
+  expect_error(w, 2, "a .so is compiled already", "run q4.so --weights-dtype q4 --dim batch=2");
+}
+
 static void bench_counts_and_measures(void **state) {
   workplace *w = *state;
   const json_t *o =
@@ -242,6 +289,8 @@ int main(void) {
       cmocka_unit_test(pass_options_reach_the_passes),
       cmocka_unit_test(verify_agrees),
       cmocka_unit_test(verify_names_the_first_difference),
+      cmocka_unit_test(verify_tells_what_narrow_weights_cost),
+      cmocka_unit_test(narrow_weights_make_small_libraries),
       cmocka_unit_test(bench_counts_and_measures),
       cmocka_unit_test(bench_of_a_library),
   };

@@ -215,6 +215,10 @@ static void reports_model_errors(void **state) {
   nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
   o.cpu = "z80";
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
+  o.cpu = NULL, o.weights_dtype = "q5";
+  assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "weights_dtype_unknown");
+  nnc_diagnostics_free(d);
   o.size = 3;
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
 }

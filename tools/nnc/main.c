@@ -33,7 +33,8 @@ const command commands[] = {
      "by compiled\n"
      "code. On a difference, the first step that gives other values is named with its YAML line.",
      "nnc verify models/vision/digits.yaml --dim batch=3\n"
-     "nnc verify models/vision/digits.yaml --bisect",
+     "nnc verify models/vision/digits.yaml --bisect\n"
+     "nnc verify models/vision/digits.yaml --weights-dtype q8",
      cmd_verify},
     {"check", "MODEL", "list every problem of a model at once",
      "Parses MODEL and infers every type, then prints entries, dims, weights and the exact number of parameters. "
