@@ -92,33 +92,54 @@ static const ir_value *behind_movement(const fuse_plan *p, const ir_value *v) {
   return v;
 }
 
+// The value that cheap arithmetic by constants makes another of; NULL: it is something else.
+static const ir_value *source_of(const fuse_plan *p, const ir_node *n) {
+  const ir_value *source = NULL;
+  scalar s;
+  if (!n || !op_is_elementwise(n->op) || !fuse_is_cheap(n->op) || !is_fixed(p, &n->out[0])) return NULL;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    if (ir_is_splat(n->in[i], &s)) continue;
+    if (source) return NULL;
+    source = n->in[i];
+  }
+  return source;
+}
+
 static bool is_widened(const fuse_plan *p, const ir_value *v) {
   scalar s;
   const ir_node *d = behind_movement(p, v)->def;
   if (!d || ir_is_splat(&d->out[0], &s)) return d != NULL;
   if (d->op == OP_concat && fuse_is_free(p, d)) {
     for (uint32_t i = 0; i < d->n_in; i++)
-      if (!is_widened(p, d->in[i])) return false;
-    return true;
+      if (source_of(p, d->in[i]->def) && fuse_is_free(p, d->in[i]->def)) return true;
+    return false;
   }
   return op_is_elementwise(d->op) && is_fixed(p, &d->out[0]) && fuse_is_free(p, d);
 }
 
-// Arithmetic that makes a wide weight of a narrow one. It is left to the readers, so that the weight lies in memory,
-// and comes from there, in its narrow form.
+// Arithmetic that makes a wide weight of a narrow one: casts to a wider type, and what is made of them. It is left to
+// the readers, so that the weight lies in memory, and comes from there, in its narrow form.
 static bool is_widening(const fuse_plan *p, const ir_node *n) {
-  scalar s;
-  bool by_constant = (n->op == OP_floordiv || n->op == OP_mod) && ir_is_splat(n->in[1], &s);
-  if (!op_is_elementwise(n->op) || !is_fixed(p, &n->out[0]) || (!fuse_is_cheap(n->op) && !by_constant)) return false;
+  if (!op_is_elementwise(n->op) || !fuse_is_cheap(n->op) || !is_fixed(p, &n->out[0])) return false;
   if (n->op == OP_cast && dtype_size(n->in[0]->type.dt) < dtype_size(n->out[0].type.dt)) return true;
   for (uint32_t i = 0; i < n->n_in; i++)
     if (!is_widened(p, n->in[i])) return false;
   return true;
 }
 
+// A concatenation of several things that constants make of one fixed value takes that value apart: it is what is kept.
+static void free_parts(fuse_plan *p, const ir_node *n) {
+  const ir_value *whole = source_of(p, n->in[0]->def);
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (!whole || n->n_in < 2 || (n->in[i] != whole && source_of(p, n->in[i]->def) != whole)) return;
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (n->in[i] != whole) fuse_make_free(p, n->in[i]->def);
+}
+
 void fuse_find_free(fuse_plan *p, const ir_node *n) {
   note_fixed(p, n);
   op_class cls = op_get(n->op)->cls;
+  if (n->op == OP_concat) free_parts(p, n);
   if (n->op == OP_slice && n->n_in > 1) return; // reads through its start, as a gather does
   if (fuse_has_schedule(p->m, n) &&
       (cls == OPC_leaf || cls == OPC_movement || is_positional(p, n) || is_widening(p, n)))

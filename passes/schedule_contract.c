@@ -121,15 +121,17 @@ typedef struct products {
 } products;
 
 // One row of a widened operand has few sums, and much to do between two products: as many as hide the latency of a
-// multiply-add, where the innermost label's extent allows.
+// multiply-add, where the innermost labels' extents allow.
 static int64_t in_flight(const contract *x, const block_range *k) {
   if (x->rows > 1 || k->from_panel || !x->n_leaves || x->n.root[1]->kind == SX_load) return 1;
   uint32_t vectors = x->cols * 4 / x->g->c->target->vector_bytes, depth = contract_loops(x);
   int64_t n = MAX_EACH;
-  while (n > 1 && (n * vectors > SUMS || n % x->n_each)) n /= 2;
-  if (n < x->n_each) return x->n_each;
-  while (n > x->n_each && (!depth || idx_divides(x->g->m->ix, n / x->n_each, x->k[depth - 1].extent) != TRI_yes))
-    n /= 2;
+  for (; n > 1; n /= 2) {
+    if (n * vectors > SUMS) continue;
+    if (x->n_each % n == 0) break;
+    bool whole = n % x->n_each == 0 && depth;
+    if (whole && idx_divides(x->g->m->ix, n / x->n_each, x->k[depth - 1].extent) == TRI_yes) break;
+  }
   return n;
 }
 

@@ -5,22 +5,27 @@
 // depends on weights alone, and fusion leaves the widening to whoever reads the weight (passes/fuse_free.c).
 //
 //   bf16, f16   cast(w)
-//   q8          groups of 32 along the reduced axis:   q = round(w / s) in -127..127,   s = max|w| / 127
-//   q4          the same with q in -8..7 and s = -extreme / 8, where `extreme` is the value furthest from zero, sign
-//               included: it becomes -8 exactly, and the range is used to its end (ggml's q4_0). Two values a byte:
-//               element 2j of a group in the low half, 2j+1 in the high one
+//   q8, q4      groups of 32 along the reduced axis, with one scale s in bf16 and B = 8 or 4 bits a weight (8.5 and 4.5
+//               with the scale), 32/B neighbours in an i32
 //
-// s is kept in bf16 (q8: 8.5 bits a weight, q4: 4.5), whose range is that of f32, and q is made with the s that is
-// kept: |w - q s| <= |s| / 2, for q4 <= |s| where w/s rounds to 8. A group of zeros gives zeros. A group that holds a
-// NaN or an infinity gives no finite value. The reduced label is taken apart, k = (group, place), so that a kernel may
-// apply s once a group.
+// A word is read without unpacking: element e of a word v is what the word shows when e's bits are moved to its top,
+//
+//   w = float(v << (32 - B (e+1))) * (s 2^-(32-B)) = s (q + f),   0 <= f < 1
+//
+// where q is the element's integer and f what the elements below it, in the same word, leave there. So f is known when
+// q is chosen, q = round(w/s - f), and does no harm; but neither mask nor second shift is spent on each of the weights.
+// With s = max|w| / (2^(B-1) - 1/2) / (1 - 2^-8), the last factor for the rounding of s, no q is ever out of range, so
+// that |w - s (q + f)| <= s/2: for q8 a 253rd of the largest weight of the group, for q4 nearly a 15th.
+//
+// A group of zeros gives zeros. A group that holds a NaN or an infinity gives no finite value. The reduced label is
+// taken apart, k = (group, word, element), so that a kernel may apply s once a group.
 //
 // A reduced axis whose extent is no multiple of 32, and one that is part of an index sum, cannot be grouped: such
 // weights become bf16. Vectors stay as they are; so do weights that are read in other ways.
 #include "passes/pass.h"
 #include <string.h>
 
-enum { GROUP = 32, HALF_BYTE = 16 };
+enum { GROUP = 32, WORD_BITS = 32 };
 
 static const char *const form_names[] = {"f32", "bf16", "f16", "q8", "q4"};
 
@@ -54,66 +59,66 @@ static ir_value *split_axis(ir_builder *b, ir_value *x, uint32_t axis, uint32_t 
   return ir_reshape(b, x, x->type.rank + n, dim);
 }
 
-// One value a group, for all elements of the group: `axis` is the place in it.
+// One value a group, for all that a group holds: `axis` is that of groups.
 static ir_value *spread(ir_builder *b, ir_value *x, uint32_t axis, ir_type to) {
   const idx *dim[IR_MAX_RANK];
   memcpy(dim, to.dim, to.rank * sizeof *dim);
-  dim[axis] = idx_int(b->m->ix, 1);
+  dim[axis + 1] = dim[axis + 2] = idx_int(b->m->ix, 1);
   return ir_broadcast(b, ir_reshape(b, x, to.rank, dim), to.rank, to.dim);
 }
 
-static ir_value *half(ir_builder *b, ir_value *pairs, uint32_t axis, int64_t which) {
-  idx_ctx *ix = b->m->ix;
-  return ir_slice(b, pairs, axis, idx_int(ix, which), idx_int(ix, 1), 1);
-}
-
-// Pairs of -8..7 in bytes, and back.
-static ir_value *packed_pairs(ir_builder *b, ir_value *q, uint32_t axis) {
-  ir_value *low = half(b, q, axis, 0), *high = half(b, q, axis, 1);
-  ir_value *sixteen = splat(b, scalar_i(q->type.dt, HALF_BYTE), low->type);
-  return ir_binary(b, OP_add, ir_binary(b, OP_mul, high, sixteen), ir_binary(b, OP_mod, low, sixteen));
-}
-
-static ir_value *unpacked_pairs(ir_builder *b, ir_value *bytes, uint32_t axis) {
-  ir_value *x = ir_cast(b, bytes, DT_i32);
-  ir_value *up = splat(b, scalar_i(DT_i32, 1 << 28), x->type); // the low half's sign where the word's is
-  ir_value *low = ir_binary(b, OP_floordiv, ir_binary(b, OP_mul, x, up), up);
-  ir_value *high = ir_binary(b, OP_floordiv, x, splat(b, scalar_i(DT_i32, HALF_BYTE), x->type));
-  return ir_concat(b, 2, (ir_value *[]){low, high}, axis);
+static ir_value *integer(ir_builder *b, op_code op, ir_value *x, int64_t by) {
+  return ir_binary(b, op, x, splat(b, scalar_i(x->type.dt, by), x->type));
 }
 
 // -- forms --
 
 static ir_value *cast_and_back(ir_builder *b, ir_value *w, dtype dt) { return ir_cast(b, ir_cast(b, w, dt), DT_f32); }
 
-static ir_value *eight_bits(ir_builder *b, ir_value *w, uint32_t axis) {
-  const int64_t place = axis + 1, inner[] = {GROUP};
-  ir_value *x = split_axis(b, w, axis, 1, inner);
-  ir_value *most = ir_reduce(b, OP_amax, ir_unary(b, OP_abs, x), 1, &place);
-  ir_value *s = spread(b, cast_and_back(b, scaled(b, most, 1.0 / 127), DT_bf16), axis + 1, x->type);
-  ir_value *q = ir_cast(b, ir_unary(b, OP_round_even, ir_binary(b, OP_div, x, s)), DT_i8);
-  ir_value *back = ir_binary(b, OP_mul, ir_cast(b, q, DT_f32), s);
-  return ir_reshape(b, back, w->type.rank, w->type.dim);
+// Words of [.., groups, words, elements] weights, the lowest bits first. `s`: scales, [.., groups].
+static ir_value *packed(ir_builder *b, ir_value *x, ir_value *s, uint32_t axis, int64_t bits) {
+  idx_ctx *ix = b->m->ix;
+  const int64_t most = (INT64_C(1) << (bits - 1)) - 1;
+  ir_value *word = NULL;
+  for (int64_t e = 0; e < WORD_BITS / bits; e++) {
+    ir_value *q = ir_slice(b, x, axis + 2, idx_int(ix, e), idx_int(ix, 1), 1), *step = spread(b, s, axis, q->type);
+    if (word) { // what the elements below leave
+      ir_value *f = scaled(b, ir_cast(b, word, DT_f32), 1 / (double)(INT64_C(1) << bits * e));
+      q = ir_binary(b, OP_sub, q, ir_binary(b, OP_mul, f, step));
+    }
+    q = ir_binary(b, OP_div, q, step);
+    q = ir_unary(b, OP_round_even, q);
+    q = ir_binary(b, OP_max, q, splat(b, scalar_f(DT_f32, (double)-most - 1), q->type));
+    q = ir_cast(b, ir_binary(b, OP_min, q, splat(b, scalar_f(DT_f32, (double)most), q->type)), DT_i32);
+    q = integer(b, OP_mul, integer(b, OP_mod, q, INT64_C(1) << bits), INT64_C(1) << bits * e);
+    word = word ? ir_binary(b, OP_add, word, q) : q;
+  }
+  return word;
 }
 
-static ir_value *four_bits(ir_builder *b, ir_value *w, uint32_t axis) {
-  const int64_t place = axis + 1, inner[] = {GROUP}, pairs[] = {GROUP / 2, 2};
-  ir_value *x = split_axis(b, w, axis, 1, inner);
-  ir_value *high = ir_reduce(b, OP_amax, x, 1, &place), *low = ir_reduce(b, OP_amin, x, 1, &place);
-  ir_value *extreme = ir_where(b, ir_binary(b, OP_le, ir_unary(b, OP_neg, low), high), high, low);
-  ir_value *s = cast_and_back(b, scaled(b, extreme, -1.0 / 8), DT_bf16);
-  ir_value *ratio = ir_unary(b, OP_round_even, ir_binary(b, OP_div, x, spread(b, s, axis + 1, x->type)));
-  ir_value *q = ir_cast(b, ir_binary(b, OP_min, ratio, splat(b, scalar_f(DT_f32, 7), x->type)), DT_i8);
-  q = split_axis(b, ir_reshape(b, q, w->type.rank, w->type.dim), axis, 2, pairs);
-  ir_value *wide = ir_cast(b, unpacked_pairs(b, packed_pairs(b, q, axis + 2), axis + 2), DT_f32);
-  const idx *dim[IR_MAX_RANK];
-  memcpy(dim, wide->type.dim, wide->type.rank * sizeof *dim);
-  dim[axis + 1] = dim[axis + 2] = idx_int(b->m->ix, 1);
-  s = ir_broadcast(b, ir_reshape(b, s, wide->type.rank, dim), wide->type.rank, wide->type.dim);
-  return ir_reshape(b, ir_binary(b, OP_mul, wide, s), w->type.rank, w->type.dim);
+// Elements of words, times 2^(32 - bits).
+static ir_value *unpacked(ir_builder *b, ir_value *word, uint32_t axis, int64_t bits) {
+  ir_value *at[WORD_BITS];
+  const int64_t n = WORD_BITS / bits;
+  for (int64_t e = 0; e < n; e++) at[e] = integer(b, OP_mul, word, INT64_C(1) << (WORD_BITS - bits * (e + 1)));
+  return ir_cast(b, ir_concat(b, (uint32_t)n, at, axis + 2), DT_f32);
+}
+
+static ir_value *grouped(ir_builder *b, ir_value *w, uint32_t axis, int64_t bits) {
+  const int64_t elements = WORD_BITS / bits, inner[] = {GROUP / elements, elements}, within[] = {axis + 1, axis + 2};
+  const double steps = ((double)(INT64_C(1) << (bits - 1)) - 0.5) * (1 - 0x1p-8);
+  ir_value *x = split_axis(b, w, axis, 2, inner);
+  ir_value *most = ir_reduce(b, OP_amax, ir_unary(b, OP_abs, x), 2, within);
+  ir_value *kept = ir_cast(b, scaled(b, most, 1 / steps), DT_bf16);
+  ir_value *wide = unpacked(b, packed(b, x, ir_cast(b, kept, DT_f32), axis, bits), axis, bits);
+  ir_value *s = scaled(b, ir_cast(b, kept, DT_f32), 1 / (double)(INT64_C(1) << (WORD_BITS - bits)));
+  return ir_reshape(b, ir_binary(b, OP_mul, wide, spread(b, s, axis, x->type)), w->type.rank, w->type.dim);
 }
 
 // -- operands --
+
+// Of a weight in a group; 0: the form has none.
+static int64_t bits_of(weights_form form) { return form == WEIGHTS_q8 ? 8 : form == WEIGHTS_q4 ? 4 : 0; }
 
 static bool is_moved(const ir_node *n) {
   return n->op == OP_transpose || n->op == OP_reshape || (n->op == OP_slice && n->n_in == 1);
@@ -151,11 +156,10 @@ static bool can_group(const ir_value *v, uint32_t axis) {
 
 // The value in its narrow form, widened. `axis`: where groups lie, -1: nowhere.
 static ir_value *narrowed(ir_builder *b, weights_form form, ir_value *v, int axis) {
-  bool grouped = form == WEIGHTS_q8 || form == WEIGHTS_q4;
-  if (grouped && axis >= 0) {
+  if (bits_of(form) && axis >= 0) {
     uint32_t at = (uint32_t)axis;
     ir_value *from = origin(v, &at);
-    return moved_again(b, v, from, form == WEIGHTS_q8 ? eight_bits(b, from, at) : four_bits(b, from, at));
+    return moved_again(b, v, from, grouped(b, from, at, bits_of(form)));
   }
   ir_value *w = weight_of(v);
   return moved_again(b, v, w, cast_and_back(b, w, form == WEIGHTS_f16 ? DT_f16 : DT_bf16));
@@ -219,12 +223,10 @@ static bool contraction(ir_builder *b, weights_form form, const ir_node *n, map 
     if (can_group(in[0], (uint32_t)at[0]) && can_group(in[1], (uint32_t)at[1]))
       axis[0] = at[0], axis[1] = at[1], name = labels->labels[l].name;
   }
-  const int64_t inner8[] = {GROUP}, inner4[] = {GROUP / 2, 2};
-  uint32_t n_inner = form == WEIGHTS_q8 ? 1 : form == WEIGHTS_q4 ? 2 : 0;
-  const char *split = name && n_inner ? split_label(b->m, labels, text, name, n_inner + 1) : NULL;
+  const int64_t bits = bits_of(form), elements = bits ? WORD_BITS / bits : 1, inner[] = {GROUP / elements, elements};
+  const char *split = name && bits ? split_label(b->m, labels, text, name, 3) : NULL;
   in[w] = narrowed(b, form, in[w], split ? axis[w] : -1);
-  for (uint32_t o = 0; split && o < 2; o++)
-    in[o] = split_axis(b, in[o], (uint32_t)axis[o], n_inner, n_inner == 1 ? inner8 : inner4);
+  for (uint32_t o = 0; split && o < 2; o++) in[o] = split_axis(b, in[o], (uint32_t)axis[o], 2, inner);
   map_put_ptr(values, &n->out[0], ir_contract(b, in[0], in[1], split ? split : text));
   return true;
 }
@@ -234,8 +236,8 @@ static bool rows(ir_builder *b, weights_form form, const ir_node *n, map *values
   ir_value *data = map_get_ptr(values, n->in[0]);
   if (!weight_of(data)) return false;
   uint32_t last = data->type.rank - 1;
-  bool grouped = (uint32_t)ir_attr_int(n, "axis", 0) != last && can_group(data, last);
-  ir_value *in[] = {narrowed(b, form, data, grouped ? (int)last : -1), map_get_ptr(values, n->in[1])};
+  bool groups = bits_of(form) && (uint32_t)ir_attr_int(n, "axis", 0) != last && can_group(data, last);
+  ir_value *in[] = {narrowed(b, form, data, groups ? (int)last : -1), map_get_ptr(values, n->in[1])};
   ir_copy_node(b, n, in, values);
   return true;
 }
