@@ -262,6 +262,33 @@ static bool is_prepared(lowering *l, const ir_node *n) {
   return true;
 }
 
+// Constants for what a prepared group gives. false: an equal group gave them before (another entry's, or another reader's
+// of the same weight), and nothing is left to do.
+static bool make_constants(lowering *l, const group_user *u, const lower_group *g, uint32_t kernel, const char *name) {
+  const ir_node *n = u->node;
+  strbuf recipe;
+  sb_init(&recipe, l->c->a);
+  sb_fmt(&recipe, "group|%u", kernel);
+  for (size_t i = 0; i < g->params.n; i++) {
+    const ir_value *param = g->params.at[i].value;
+    const void *packed = map_get_ptr(u->packed, param);
+    uint32_t from = packed ? (uint32_t)lower_index(packed) : 0;
+    if (g->params.at[i].buf->space != KIR_in) continue;
+    if (!packed) constant_of(l, outer_value(u, param, KIR_in), &from);
+    sb_fmt(&recipe, "|%u", from);
+  }
+  const void *known = map_get(l->constant_by_name, sb_str(&recipe));
+  uint32_t first = known ? (uint32_t)lower_index(known) : (uint32_t)l->out->constants.n;
+  for (uint32_t i = 0; i < n->n_out; i++) {
+    prog_constant k = {
+        .name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
+    if (!known) add_constant(l, k);
+    map_put_ptr(l->constant_of, &n->out[i], lower_pointer(first + i));
+  }
+  map_put(l->constant_by_name, sb_str(&recipe), lower_pointer(first));
+  return !known;
+}
+
 bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
                   prog_step *s) {
   arena *a = l->c->a;
@@ -288,13 +315,13 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   }
   l->parts = g.parts;
   if (work == WORK_parts && !g.parts) return true; // one kernel does it all
+  if (!kir_verify(g.k, l->c->diags)) {
+    diag_at(l->c->diags, span, group_not_lowered, name);
+    return false;
+  }
   bool prepared = work == WORK_group && is_prepared(l, n);
-  if (prepared)
-    for (uint32_t i = 0; i < n->n_out; i++) {
-      prog_constant k = {
-          .name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
-      map_put_ptr(l->constant_of, &n->out[i], lower_pointer(add_constant(l, k)));
-    }
+  *s = (prog_step){.what = add_kernel(l, g.k, name)};
+  if (prepared && !make_constants(l, &u, &g, s->what, name)) return true;
   uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
   for (size_t i = 0; i < g.params.n; i++) {
     const ir_value *param = g.params.at[i].value;
@@ -309,7 +336,8 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   const idx **symbols = ARENA_ARRAY(a, const idx *, g.symbols.n + 1), **grid = ARENA_ARRAY(a, const idx *, 3);
   for (size_t i = 0; i < g.symbols.n; i++) symbols[i] = g.symbols.at[i];
   for (uint32_t i = 0; i < g.k->n_grid; i++) grid[i] = grid_over_dims(&g, g.k->grid_extent[i]);
-  *s = (prog_step){.n_buffers = (uint32_t)g.params.n,
+  *s = (prog_step){.what = s->what,
+                   .n_buffers = (uint32_t)g.params.n,
                    .n_symbols = (uint32_t)g.symbols.n,
                    .n_grid = g.k->n_grid,
                    .buffers = buffers,
@@ -318,11 +346,6 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .span = span,
                    .cost_ns = g.k->cost_ns};
   s->label = n ? lower_label(l, n, name) : name;
-  if (!kir_verify(g.k, l->c->diags)) {
-    diag_at(l->c->diags, span, group_not_lowered, name);
-    return false;
-  }
-  s->what = add_kernel(l, g.k, name);
   return true;
 }
 
@@ -338,7 +361,7 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
   l->parts = NULL;
   if (!ok) return false;
-  lower_add_step(l, prepared ? &l->out->prepare : l->p, s);
+  if (s.n_buffers) lower_add_step(l, prepared ? &l->out->prepare : l->p, s);
   return true;
 }
 
