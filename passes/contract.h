@@ -56,6 +56,8 @@ const sx *contract_each(const contract *x, const sx *e, int64_t which);
 // Decides where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial
 // sums in scratch.
 void contract_choose_operand(contract *x);
+// Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.
+void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
 void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);

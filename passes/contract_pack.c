@@ -6,6 +6,8 @@
 // into scratch first.
 #include "passes/contract.h"
 
+enum { LINE_BYTES = 64, AHEAD_BYTES = 1024 }; // memory answers after some hundred cycles
+
 bool contract_label_in(const sx *root, const sym *s) {
   bool found = root->at && idx_mentions(root->at, s);
   for (uint32_t i = 0; i < root->n_in; i++) found = found || contract_label_in(root->in[i], s);
@@ -182,6 +184,20 @@ void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of
     kir_tile *t =
         kir_load(s->b, leaf->buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), leaf->buf->dt));
     map_put_ptr(s->done, leaf->load, t);
+  }
+}
+
+void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows) {
+  idx_ctx *kc = x->g->k->ix;
+  for (uint32_t i = 0; i < x->n_leaves; i++) {
+    const contract_leaf *leaf = &x->leaf[i];
+    int64_t size = (int64_t)dtype_size(leaf->buf->dt), bytes = rows * x->cols * size;
+    if (!contract_label_in(leaf->load, label)) continue;
+    const idx *at = packed_index(x, s, leaf->load, panel, idx_int(kc, AHEAD_BYTES / size));
+    for (int64_t line = 0; line < bytes; line += LINE_BYTES) {
+      const idx *next[] = {idx_addi(kc, at, line / size)};
+      kir_prefetch(s->b, leaf->buf, next);
+    }
   }
 }
 

@@ -181,6 +181,12 @@ static kir_tile *sum_products(const products *p, const splice *outer, kir_builde
     kir_builder body = kir_for_body(b, loop);
     kir_tile *inner[MAX_EACH];
     for (int64_t i = 0; i < p->in_flight; i++) inner[i] = loop->carry[i];
+    if (x->rows == 1 && !p->k->from_panel) { // one row: nothing is read twice, and memory is what it waits for
+      splice s = *outer;
+      s.b = &body;
+      splice_bind(&s, k->s, idx_of(kc, loop->var));
+      contract_prefetch(x, &s, p->blk->panel, k->s, step);
+    }
     for (int64_t i = 0; i < step; i++) {
       splice s = *outer;
       splice_bind(&s, k->s, idx_addi(kc, idx_of(kc, loop->var), i));
