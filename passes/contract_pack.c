@@ -62,6 +62,21 @@ static const idx *packed_index(contract *x, splice *s, const sx *leaf, const idx
   return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
 }
 
+// Is the packed form of a leaf all of its constant, column by column?
+static bool is_in_panels(const contract *x, const sx *leaf, lower_panels *p) {
+  idx_ctx *c = x->g->m->ix;
+  const idx *inner = idx_int(c, 1), *at = idx_int(c, 0);
+  for (uint32_t i = 0; i < x->n_k; i++) {
+    if (!contract_label_in(leaf, x->k[i].s)) continue;
+    at = idx_add(c, idx_mul(c, at, x->k[i].extent), idx_of(c, x->k[i].s));
+    inner = idx_mul(c, inner, x->k[i].extent);
+  }
+  at = idx_add(c, idx_mul(c, idx_of(c, x->col), inner), at);
+  *p = (lower_panels){.columns = x->cols};
+  return at == leaf->at && idx_is_const(inner, &p->inner) &&
+         idx_mul(c, x->nn, inner) == ir_type_count(x->g->m, leaf->value->type);
+}
+
 // Builds the kernel that packs a constant, once, in `prepare`.
 static void prepack(contract *x, contract_leaf *leaf) {
   lower_group *g = x->g;
@@ -103,7 +118,9 @@ static void prepack(contract *x, contract_leaf *leaf) {
   kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside),
            scalar_cast(scalar_i(DT_i64, 0), load->dt));
   while (n_labels--) kir_for_end(loops[n_labels], NULL);
-  leaf->packed = g->pack(g->user, g, load->value, p.k, total);
+  lower_panels form;
+  bool whole = is_in_panels(x, load, &form);
+  leaf->packed = g->pack(g->user, g, load->value, p.k, total, whole ? &form : NULL);
 }
 
 typedef struct constant_search {

@@ -4,51 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint32_t add_constant(lowering *l, prog_constant k) {
-  vec_push(l->c->a, &l->out->constants, k);
-  return (uint32_t)l->out->constants.n - 1;
-}
-
-// Index of the constant that a value is, or false: weights and array constants become constants when first asked for.
-static bool constant_of(lowering *l, const ir_value *v, uint32_t *index) {
-  const void *known = map_get_ptr(l->constant_of, v);
-  if (!known && v->def && v->def->op == OP_weight) {
-    const char *name = ir_attr_str(v->def, "name", "");
-    known = map_get(l->constant_by_name, str_of(name));
-    if (!known) {
-      prog_constant k = {
-          .name = name, .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .weight = ir_weight_find(l->m, name)};
-      known = lower_pointer(add_constant(l, k));
-      map_put(l->constant_by_name, str_of(name), (void *)(uintptr_t)known);
-    }
-  } else if (!known && v->def && v->def->op == OP_const) {
-    prog_constant k = {.name = "constant", .dt = v->type.dt, .count = ir_type_count(l->m, v->type), .data = v};
-    known = lower_pointer(add_constant(l, k));
-  }
-  if (!known) return false;
-  map_put_ptr(l->constant_of, v, (void *)(uintptr_t)known);
-  *index = (uint32_t)lower_index(known);
-  return true;
-}
-
-static uint32_t add_buffer(lowering *l, program *p, prog_buffer b) {
+uint32_t lower_add_buffer(lowering *l, program *p, prog_buffer b) {
   vec_push(l->c->a, &p->buffers, b);
   return (uint32_t)p->buffers.n - 1;
-}
-
-// The buffer of `prepare` that holds a constant: an input for plain ones, an output for computed ones.
-static uint32_t prepare_buffer(lowering *l, uint32_t constant) {
-  const void *known = map_get_ptr(l->prepare_buffer, lower_pointer(constant));
-  if (known) return (uint32_t)lower_index(known);
-  const prog_constant *k = &l->out->constants.at[constant];
-  prog_buffer b = {.cls = k->computed ? PROG_output : PROG_input, .index = constant, .dt = k->dt, .count = k->count};
-  if (!k->computed) {
-    b.index = (uint32_t)l->out->sources.n;
-    vec_push(l->c->a, &l->out->sources, constant);
-  }
-  uint32_t index = add_buffer(l, &l->out->prepare, b);
-  map_put_ptr(l->prepare_buffer, lower_pointer(constant), lower_pointer(index));
-  return index;
 }
 
 uint32_t lower_buffer(lowering *l, const ir_value *v) {
@@ -57,14 +15,14 @@ uint32_t lower_buffer(lowering *l, const ir_value *v) {
   prog_buffer b = {
       .cls = PROG_arena, .dt = v->type.dt, .count = lower_count(l, v->type), .first = (uint32_t)l->p->steps.n};
   uint32_t constant;
-  if (constant_of(l, v, &constant)) b.cls = PROG_constant, b.index = constant;
+  if (lower_constant(l, v, &constant)) b.cls = PROG_constant, b.index = constant;
   for (uint32_t i = 0; i < l->graph->body->n_params; i++)
     if (v == &l->graph->body->params[i]) b.cls = PROG_input, b.index = i;
   for (uint32_t i = 0; i < l->graph->body->n_yields; i++)
     if (v == l->graph->body->yields[i]) b.cls = PROG_output, b.index = i;
   const void *wanted = b.cls == PROG_arena ? map_get_ptr(l->wanted, v) : NULL;
   bool taken = wanted && !map_get_ptr(l->shared, wanted);
-  uint32_t index = taken ? (uint32_t)lower_index(wanted) : add_buffer(l, l->p, b);
+  uint32_t index = taken ? (uint32_t)lower_index(wanted) : lower_add_buffer(l, l->p, b);
   map_put_ptr(l->buffer_of, v, lower_pointer(index));
   return index;
 }
@@ -75,7 +33,7 @@ const ir_value *lower_fresh(lowering *l, ir_type t, prog_class cls, uint32_t ind
   v->type = t;
   prog_buffer b = {.cls = cls, .index = index, .dt = t.dt, .count = lower_count(l, t)};
   if (cls == PROG_arena) b.first = b.last = (uint32_t)l->p->steps.n;
-  map_put_ptr(l->buffer_of, v, lower_pointer(add_buffer(l, l->p, b)));
+  map_put_ptr(l->buffer_of, v, lower_pointer(lower_add_buffer(l, l->p, b)));
   return v;
 }
 
@@ -88,7 +46,7 @@ const char *lower_label(const lowering *l, const ir_node *n, const char *what) {
   return n->scope && *n->scope ? str_fmt(l->c->a, "%s %s", what, n->scope) : what;
 }
 
-static uint32_t add_kernel(lowering *l, kir_kernel *k, const char *what) {
+uint32_t lower_add_kernel(lowering *l, kir_kernel *k, const char *what) {
   str text = kir_fingerprint(k, l->c->a);
   const void *known = map_get(l->kernel_by_text, text);
   if (known) return (uint32_t)lower_index(known);
@@ -102,14 +60,7 @@ static uint32_t add_kernel(lowering *l, kir_kernel *k, const char *what) {
 
 // -- what schedules ask of lowering --
 
-typedef struct group_user {
-  lowering *l;
-  const ir_node *node;
-  map *packed; // value made by `pack` -> constant index + 1
-} group_user;
-
-// The graph's value behind a value of the group's region: an operand or a result of the group node.
-static const ir_value *outer_value(const group_user *u, const ir_value *v, kir_space space) {
+const ir_value *lower_outer(const lower_user *u, const ir_value *v, kir_space space) {
   const ir_region *r = u->node->regions[0];
   if (space == KIR_out)
     for (uint32_t i = 0; i < r->n_yields; i++)
@@ -117,62 +68,13 @@ static const ir_value *outer_value(const group_user *u, const ir_value *v, kir_s
   return v->param_of == r ? u->node->in[v->index] : NULL;
 }
 
-static bool param_is_constant(void *user, const ir_value *param) {
-  group_user *u = user;
-  const ir_value *v = outer_value(u, param, KIR_in);
-  uint32_t constant;
-  return v && constant_of(u->l, v, &constant);
-}
-
 // A state such as `keys: f32[layers, ...]`: each layer has a kernel that differs in nothing but the layer.
 static bool param_is_stack(void *user, const ir_value *param, kir_space space) {
-  group_user *u = user;
-  const ir_value *v = u->node ? outer_value(u, param, space) : NULL;
+  lower_user *u = user;
+  const ir_value *v = u->node ? lower_outer(u, param, space) : NULL;
   if (!v) v = param;
   int64_t n;
   return v->type.rank > 1 && map_get_ptr(u->l->state_of, v) && idx_is_const(v->type.dim[0], &n) && n > 1;
-}
-
-static const ir_value *pack_constant(void *user, lower_group *g, const ir_value *param, kir_kernel *pack,
-                                     const idx *count) {
-  group_user *u = user;
-  lowering *l = u->l;
-  uint32_t from;
-  constant_of(l, outer_value(u, param, KIR_in), &from);
-  uint32_t kernel = add_kernel(l, pack, "pack");
-  char recipe[64];
-  snprintf(recipe, sizeof recipe, "%u|%u", from, kernel);
-  const void *known = map_get(l->constant_by_name, str_of(recipe));
-  if (!known) {
-    prog_constant k = {.name = str_fmt(l->c->a, "packed %s", l->out->constants.at[from].name),
-                       .dt = param->type.dt,
-                       .count = count,
-                       .computed = true};
-    known = lower_pointer(add_constant(l, k));
-    map_put(l->constant_by_name, str_of(recipe), (void *)(uintptr_t)known);
-    uint32_t *buffers = ARENA_ARRAY(l->c->a, uint32_t, 2);
-    buffers[0] = prepare_buffer(l, from);
-    buffers[1] = prepare_buffer(l, (uint32_t)lower_index(known));
-    const idx **grid = ARENA_ARRAY(l->c->a, const idx *, pack->n_grid);
-    for (uint32_t i = 0; i < pack->n_grid; i++) { // packing depends on constants alone
-      int64_t n = 0;
-      idx_is_const(pack->grid_extent[i], &n);
-      grid[i] = idx_int(l->m->ix, n);
-    }
-    prog_step s = {.what = kernel,
-                   .n_buffers = 2,
-                   .n_grid = pack->n_grid,
-                   .buffers = buffers,
-                   .grid = grid,
-                   .label = k.name,
-                   .cost_ns = 1000};
-    lower_add_step(l, &l->out->prepare, s);
-  }
-  ir_value *v = ARENA_NEW(l->c->a, ir_value);
-  v->id = l->m->next_value_id++;
-  v->type = ir_type_make(g->m, param->type.dt, 1, &count);
-  map_put_ptr(u->packed, v, (void *)(uintptr_t)known);
-  return v;
 }
 
 static const char *fault_text(op_code op) {
@@ -184,7 +86,7 @@ static const char *fault_text(op_code op) {
 }
 
 static int64_t fault_site(void *user, op_code op, diag_span at) {
-  group_user *u = user;
+  lower_user *u = user;
   const char *text = fault_text(op);
   for (size_t i = 0; i < u->l->out->faults.n; i++) {
     const prog_fault *f = &u->l->out->faults.at[i];
@@ -244,55 +146,13 @@ static const idx *grid_over_dims(lower_group *g, const idx *e) {
   return sum;
 }
 
-// May the group run in `prepare`? All operands constant, no dims, and nothing of it is an output of the entry, or
-// written later.
-static bool is_prepared(lowering *l, const ir_node *n) {
-  uint32_t constant;
-  if (!n->n_in) return false;
-  for (uint32_t i = 0; i < n->n_in; i++)
-    if (!constant_of(l, n->in[i], &constant)) return false;
-  for (uint32_t i = 0; i < n->n_out; i++) {
-    if (!idx_is_const(ir_type_count(l->m, n->out[i].type), NULL) || map_get_ptr(l->written, &n->out[i])) return false;
-    for (uint32_t k = 0; k < l->graph->body->n_yields; k++)
-      if (l->graph->body->yields[k] == &n->out[i]) return false;
-  }
-  for (const ir_node *q = n->regions[0]->first; q; q = q->next)
-    for (uint32_t i = 0; i < q->n_out; i++)
-      if (!idx_is_const(ir_type_count(l->m, q->out[i].type), NULL)) return false;
-  return true;
-}
-
-// Constants for what a prepared group gives. false: an equal group gave them before (another entry's, or another reader's
-// of the same weight), and nothing is left to do.
-static bool make_constants(lowering *l, const group_user *u, const lower_group *g, uint32_t kernel, const char *name) {
-  const ir_node *n = u->node;
-  strbuf recipe;
-  sb_init(&recipe, l->c->a);
-  sb_fmt(&recipe, "group|%u", kernel);
-  for (size_t i = 0; i < g->params.n; i++) {
-    const ir_value *param = g->params.at[i].value;
-    const void *packed = map_get_ptr(u->packed, param);
-    uint32_t from = packed ? (uint32_t)lower_index(packed) : 0;
-    if (g->params.at[i].buf->space != KIR_in) continue;
-    if (!packed) constant_of(l, outer_value(u, param, KIR_in), &from);
-    sb_fmt(&recipe, "|%u", from);
-  }
-  const void *known = map_get(l->constant_by_name, sb_str(&recipe));
-  uint32_t first = known ? (uint32_t)lower_index(known) : (uint32_t)l->out->constants.n;
-  for (uint32_t i = 0; i < n->n_out; i++) {
-    prog_constant k = {
-        .name = name, .dt = n->out[i].type.dt, .count = ir_type_count(l->m, n->out[i].type), .computed = true};
-    if (!known) add_constant(l, k);
-    map_put_ptr(l->constant_of, &n->out[i], lower_pointer(first + i));
-  }
-  map_put(l->constant_by_name, sb_str(&recipe), lower_pointer(first));
-  return !known;
-}
-
-bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
-                  prog_step *s) {
+// `u` must live as long as the group is worked on.
+static lower_group begin_group(lower_user *u) {
+  lowering *l = u->l;
   arena *a = l->c->a;
-  group_user u = {l, n, map_new(a)};
+  const ir_node *n = u->node;
+  u->packed = map_new(a);
+  u->in_panels = map_new(a);
   lower_group g = {.c = l->c,
                    .m = l->m,
                    .node = n,
@@ -300,13 +160,38 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .place = places_new(a, l->m),
                    .known = map_new(a),
                    .fault_site = fault_site,
-                   .fault_user = &u,
-                   .is_constant = param_is_constant,
-                   .pack = pack_constant,
+                   .fault_user = u,
+                   .is_constant = lower_param_is_constant,
+                   .pack = lower_pack,
+                   .panels = lower_find_panels,
                    .is_stack = param_is_stack,
-                   .user = &u};
+                   .user = u};
   g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
   g.k = kir_kernel_new(a, l->c->diags, "k");
+  return g;
+}
+
+// Packs what a product reads before another group reads it: that one then finds it in panels. The product's own kernel
+// is made again when its turn comes.
+static void pack_first(lowering *l, const ir_node *n) {
+  uint32_t constant;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    const ir_node *product = map_get_ptr(l->product_of, n->in[i]);
+    if (!product || product == n || !lower_constant(l, n->in[i], &constant)) continue;
+    lower_user u = {.l = l, .node = product};
+    lower_group g = begin_group(&u);
+    run_schedule(&g, WORK_group, NULL, NULL);
+    for (uint32_t k = 0; k < product->n_in; k++) map_put_ptr(l->product_of, product->in[k], NULL);
+  }
+}
+
+bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
+                  prog_step *s) {
+  arena *a = l->c->a;
+  bool prepared = work == WORK_group && lower_is_prepared(l, n);
+  lower_user u = {.l = l, .node = n, .prepared = prepared};
+  lower_group g = begin_group(&u);
+  if (n && !prepared) pack_first(l, n);
   const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : work == WORK_parts ? "parts" : "copy";
   diag_span span = n && n->spans.n ? n->spans.at[0] : NO_SPAN;
   if (!run_schedule(&g, work, from, to)) {
@@ -319,18 +204,17 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
     diag_at(l->c->diags, span, group_not_lowered, name);
     return false;
   }
-  bool prepared = work == WORK_group && is_prepared(l, n);
-  *s = (prog_step){.what = add_kernel(l, g.k, name)};
-  if (prepared && !make_constants(l, &u, &g, s->what, name)) return true;
+  *s = (prog_step){.what = lower_add_kernel(l, g.k, name)};
+  if (prepared && !lower_make_constants(l, &u, &g, s->what, name)) return true;
   uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
   for (size_t i = 0; i < g.params.n; i++) {
     const ir_value *param = g.params.at[i].value;
     const void *packed = map_get_ptr(u.packed, param);
-    const ir_value *v = packed || !n ? NULL : outer_value(&u, param, g.params.at[i].buf->space);
+    const ir_value *v = packed || !n ? NULL : lower_outer(&u, param, g.params.at[i].buf->space);
     if (!v) v = param; // made by lowering
     if (packed) map_put_ptr(l->constant_of, v, (void *)(uintptr_t)packed);
     uint32_t constant;
-    if (prepared && constant_of(l, v, &constant)) buffers[i] = prepare_buffer(l, constant);
+    if (prepared && lower_constant(l, v, &constant)) buffers[i] = lower_prepare_buffer(l, constant);
     else buffers[i] = lower_buffer(l, v);
   }
   const idx **symbols = ARENA_ARRAY(a, const idx *, g.symbols.n + 1), **grid = ARENA_ARRAY(a, const idx *, 3);
@@ -353,7 +237,7 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   prog_step s;
   lower_trace(l, n);
   if (!strcmp(ir_attr_str(n, "kind", ""), "update")) return lower_update(l, n);
-  bool prepared = is_prepared(l, n);
+  bool prepared = lower_is_prepared(l, n);
   if (!strcmp(ir_attr_str(n, "kind", ""), "attention") && !prepared) {
     if (!lower_kernel(l, n, WORK_parts, NULL, NULL, &s)) return false;
     if (l->parts) lower_add_step(l, l->p, s);
@@ -380,6 +264,15 @@ bool lower_node(lowering *l, const ir_node *n, bool nested) {
   }
 }
 
+static void find_products(lowering *l, const ir_region *r) {
+  for (const ir_node *n = r->first; n; n = n->next) {
+    if (fuse_is_control(n))
+      for (uint32_t i = 0; i < n->n_regions; i++) find_products(l, n->regions[i]);
+    bool product = n->op == OP_group && !strcmp(ir_attr_str(n, "kind", ""), "contract");
+    for (uint32_t i = 0; product && i < n->n_in; i++) map_put_ptr(l->product_of, n->in[i], (void *)(uintptr_t)n);
+  }
+}
+
 static bool lower_graph(lowering *l, const ir_graph *g) {
   program *p = ARENA_NEW(l->c->a, program);
   p->name = g->name;
@@ -390,6 +283,8 @@ static bool lower_graph(lowering *l, const ir_graph *g) {
   l->wanted = map_new(l->c->a);
   l->shared = map_new(l->c->a);
   l->uses = last_uses_of(l->c->a, g->body);
+  l->product_of = map_new(l->c->a);
+  find_products(l, g->body);
   bool ok = lower_states_begin(l);
   for (const ir_node *n = g->body->first; n; n = n->next) ok = lower_node(l, n, false) && ok;
   ok = ok && lower_states_end(l);
@@ -436,6 +331,7 @@ program_set *lower_module(pass_context *c, ir_module *m) {
   l.constant_by_name = map_new(c->a);
   l.constant_of = map_new(c->a);
   l.prepare_buffer = map_new(c->a);
+  l.panels_of = map_new(c->a);
   l.out->m = m;
   l.out->target = c->target;
   l.out->prepare.name = "prepare";

@@ -20,6 +20,8 @@ typedef struct lowering {
   map *shared;             // buffer index + 1 of more than one value (updated in place, taken over) -> anything
   last_uses uses;          // in the entry
   map *constant_of;        // ir_value * -> constant index + 1
+  map *panels_of;          // constant index + 1 (as a pointer) -> panels *: its packed form
+  map *product_of;         // ir_value * -> the group of a product that may pack it, until it has
   map *prepare_buffer;     // constant index + 1 (as a pointer) -> buffer index + 1, of prepare
   map *written;            // ir_value * that an update writes in place -> anything
   map *late;               // sym * of dims that a step of the entry binds -> anything
@@ -44,6 +46,36 @@ void lower_add_step(lowering *l, program *p, prog_step s);
 uint32_t lower_buffer(lowering *l, const ir_value *v); // the buffer of the entry that holds a value
 const ir_value *lower_fresh(lowering *l, ir_type t, prog_class cls, uint32_t index); // a value with a buffer of its own
 bool lower_node(lowering *l, const ir_node *n, bool nested);                         // any node of a fused graph
+
+// A group while its kernel is made: the `user` of its lower_group.
+typedef struct lower_user {
+  lowering *l;
+  const ir_node *node;
+  bool prepared;  // it runs in `prepare`
+  map *packed;    // value that stands for a packed constant -> constant index + 1
+  map *in_panels; // parameter -> its lower_panels
+} lower_user;
+
+// The graph's value behind a value of the group's region: an operand or a result of the group node.
+const ir_value *lower_outer(const lower_user *u, const ir_value *v, kir_space space);
+uint32_t lower_add_buffer(lowering *l, program *p, prog_buffer b);
+uint32_t lower_add_kernel(lowering *l, kir_kernel *k, const char *what); // an equal one is kept once
+
+// -- lower_constant.c --
+// Index of the constant that a value is, or false: weights and array constants become constants when first asked for.
+bool lower_constant(lowering *l, const ir_value *v, uint32_t *index);
+// The buffer of `prepare` that holds a constant: an input for plain ones, an output for computed ones.
+uint32_t lower_prepare_buffer(lowering *l, uint32_t constant);
+// May the group run in `prepare`? All operands constant, no dims, and nothing of it is an output of the entry, or
+// written later.
+bool lower_is_prepared(lowering *l, const ir_node *n);
+// Constants for what a prepared group gives. false: an equal group gave them before (another entry's, or another
+// reader's of the same weight), and nothing is left to do.
+bool lower_make_constants(lowering *l, const lower_user *u, const lower_group *g, uint32_t kernel, const char *name);
+bool lower_param_is_constant(void *user, const ir_value *param); // these three: see lower_group in schedule.h
+const ir_value *lower_pack(void *user, lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count,
+                           const lower_panels *form);
+bool lower_find_panels(void *user, const ir_value *param, lower_panels *out);
 
 bool lower_refuse(lowering *l, const ir_node *n); // a diagnostic: not compiled. Returns false
 

@@ -12,6 +12,13 @@ typedef struct lower_param {
   kir_buffer *buf;
 } lower_param;
 
+// A constant that lies in memory as panels of columns: what was [columns of all panels, inner] is [panels, inner,
+// columns].
+typedef struct lower_panels {
+  const ir_value *value; // stands for it as a parameter of a kernel
+  int64_t inner, columns;
+} lower_panels;
+
 // One group on its way to a kernel.
 typedef struct lower_group {
   pass_context *c;
@@ -30,8 +37,12 @@ typedef struct lower_group {
   // Weights for the contraction schedule: is this parameter constant, and if so take a packed copy instead.
   bool (*is_constant)(void *user, const ir_value *param);
   // Asks for `count` elements prepared by `pack` (a kernel with one input, `param`, and one output). Returns a fresh
-  // value that stands for the packed buffer as a parameter of this kernel.
-  const ir_value *(*pack)(void *user, struct lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count);
+  // value that stands for the packed buffer as a parameter of this kernel. `panels`: what the packed form is, when it
+  // holds all of the constant, so that others can read it there; NULL when it is something else.
+  const ir_value *(*pack)(void *user, struct lower_group *g, const ir_value *param, kir_kernel *pack, const idx *count,
+                          const lower_panels *panels);
+  // Does a constant lie in memory as panels only?
+  bool (*panels)(void *user, const ir_value *param, lower_panels *out);
   // Is it a tensor of several alike, of which a constant picks one? Kernels for all of them are then the same: where
   // the one begins is a value that the plan supplies. May be NULL.
   bool (*is_stack)(void *user, const ir_value *v, kir_space space);

@@ -128,18 +128,35 @@ static kir_where conditions(splice *s, bool over_r, bool over_c) {
   return kir_conds(s->g->k, n, cond);
 }
 
+// Where an element of a constant lies in its panels.
+static const idx *place_in_panels(idx_ctx *c, const idx *at, const lower_panels *p) {
+  const idx *inner = idx_int(c, p->inner), *columns = idx_int(c, p->columns), *column = idx_floordiv(c, at, inner);
+  const idx *row = idx_add(c, idx_mul(c, idx_floordiv(c, column, columns), inner), idx_mod(c, at, inner));
+  return idx_add(c, idx_mul(c, row, columns), idx_mod(c, column, columns));
+}
+
+// The address of a load in `from`: what it reads, or, of a constant that a product packs, its panels.
+static const idx *load_address(splice *s, const sx *e, const ir_value **from) {
+  lower_panels p = {.value = e->value};
+  bool packed = s->g->panels(s->g->user, e->value, &p);
+  *from = p.value;
+  return packed ? splice_index(s, place_in_panels(s->g->m->ix, e->at, &p)) : splice_address(s, e->value, KIR_in, e->at);
+}
+
 void splice_prefetch(splice *s, const sx *e) {
-  const idx *at[] = {splice_address(s, e->value, KIR_in, e->at)};
-  kir_prefetch(s->b, lower_in(s->g, e->value), at);
+  const ir_value *from;
+  const idx *at[] = {load_address(s, e, &from)};
+  kir_prefetch(s->b, lower_in(s->g, from), at);
 }
 
 static kir_tile *splice_load(splice *s, const sx *e) {
   kir_kernel *k = s->g->k;
-  const idx *at = splice_address(s, e->value, KIR_in, e->at);
+  const ir_value *from;
+  const idx *at = load_address(s, e, &from);
   bool over_r = any_mentions(at, s->n_conds, s->cond, k->r), over_c = any_mentions(at, s->n_conds, s->cond, k->c);
   uint32_t rows = over_r ? s->rows : 1, cols = over_c ? s->cols : 1;
   const idx *index[] = {at};
-  return kir_load(s->b, lower_in(s->g, e->value), index, rows, cols, conditions(s, over_r, over_c),
+  return kir_load(s->b, lower_in(s->g, from), index, rows, cols, conditions(s, over_r, over_c),
                   scalar_cast(scalar_i(DT_i64, 0), e->dt));
 }
 
