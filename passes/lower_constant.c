@@ -146,8 +146,7 @@ bool lower_find_panels(void *user, const ir_value *param, lower_panels *out) {
   return true;
 }
 
-bool lower_make_constants(lowering *l, const lower_user *u, const lower_group *g, uint32_t kernel,
-                                const char *name) {
+bool lower_make_constants(lowering *l, const lower_user *u, const lower_group *g, uint32_t kernel, const char *name) {
   const ir_node *n = u->node;
   strbuf recipe;
   sb_init(&recipe, l->c->a);

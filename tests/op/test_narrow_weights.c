@@ -219,6 +219,25 @@ static void errors_are_within_half_a_step(void **state) {
   }
 }
 
+static double short_of_bits(void *user, int64_t i) {
+  (void)i;
+  return (double)bf16_to_f32(f32_to_bf16((float)(2 * random_unit(user) - 1)));
+}
+
+// What a bf16 checkpoint of f32 weights gives.
+static void bf16_of_bf16_is_exact(void **state) {
+  (void)state;
+  arena *a = arena_new(NULL);
+  diag_list l;
+  diag_init(&l, a);
+  ir_module *m = square(a, &l);
+  uint64_t seed = 11;
+  const ir_tensor *w = give_weights(a, m, short_of_bits, &seed);
+  narrow(a, &l, m, WEIGHTS_bf16);
+  assert_memory_equal(widened(a, m)->data, w->data, 16 * 64 * sizeof(float));
+  arena_free(a);
+}
+
 static double with_nan_and_infinity(void *user, int64_t i) {
   (void)user;
   return i == 3 * 64 + 5 ? NAN : i == 5 * 64 + 40 ? INFINITY : 0.5;
@@ -278,6 +297,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(engines_agree_on_random_products),
       cmocka_unit_test(errors_are_within_half_a_step),
+      cmocka_unit_test(bf16_of_bf16_is_exact),
       cmocka_unit_test(no_number_hides_a_nan_or_an_infinity),
       cmocka_unit_test(constants_are_as_small_as_the_form_says),
   };
