@@ -5,14 +5,18 @@
 // over the tile's rows, one column label over its columns; the other ones become grid dims or serial loops. Then:
 //
 //   grid: batch…, blocks of MC rows, panels of C columns
-//   for pc in 0..K step KC                       only when B is packed here, and K is long
-//     pack B[pc.., j..] into group scratch       unless B is constant: then `prepare` packed it; or its columns lie
-//     side
-//                                                by side
+//   for pc in 0..K step KC                       only when B goes through scratch, and K is long
+//     pack B[pc.., j..] into group scratch       unless `prepare` packed it, or its columns lie side by side
 //     for i in rows of the block step R
 //       acc = 0, or scratch      for k in pc.. { acc += A[i+r, k] · B[k, j+c] }      epilogue and store, or scratch
 //
 // A grid point is one panel, so that few columns still make work for several threads.
+//
+// A constant B that must be computed from what is packed (a narrow weight, widened and scaled) is computed into scratch
+// where a block has more rows than a tile, and in registers where it has not. One row is a matter of memory: it asks
+// ahead for what it streams, keeps several sums in flight, and applies a factor that inner loops leave alone to their
+// sum.
+//
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
 #include "passes/contract.h"
@@ -145,7 +149,6 @@ static void multiply(const products *p, const splice *outer, kir_builder *b, con
   contract *x = p->x;
   splice s = *outer;
   s.b = b;
-  s.done = NULL;
   s.done = map_new(x->g->c->a);
   if (f->tile) map_put_ptr(s.done, f->of, f->tile);
   for (int64_t e = 0; e < x->n_each; e++) {

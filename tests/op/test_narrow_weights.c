@@ -10,7 +10,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-enum { CASES = 20, GROUP = 32 };
+enum { CASES = 10, GROUP = 32 };
 
 static const weights_form forms[] = {WEIGHTS_bf16, WEIGHTS_f16, WEIGHTS_q8, WEIGHTS_q4};
 static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
