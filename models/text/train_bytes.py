@@ -2,7 +2,7 @@
 
     apt-get install bible-kjv && tools/python/venv
     build/venv/bin/python models/text/train_bytes.py            trains (20 minutes on one core), writes everything
-    build/venv/bin/python models/text/train_bytes.py --heads    the same from the stored model: the heads alone (5)
+    build/venv/bin/python models/text/train_bytes.py --heads    the same from the stored model: heads alone (4 minutes)
     build/venv/bin/python models/text/train_bytes.py --export   the same from the stored weights
 
 In:   the King James Version of the Bible, 1611, as Debian's packages bible-kjv and bible-kjv-text (4.38) hold it; its
@@ -247,6 +247,8 @@ def export(w, text, held):
 
 
 if __name__ == "__main__":
+  if sys.argv[1:] not in ([], ["--heads"], ["--export"]):
+    sys.exit("usage: train_bytes.py [--heads | --export]")
   texts = read_text()
   print(f"{len(texts[0])} bytes to train on, {len(texts[1])} held out")
   if not sys.argv[1:]:
