@@ -152,6 +152,7 @@ int main(int argc, char **argv) {
       ggml_init((struct ggml_init_params){(size_t)(bytes * 1.02) + ((size_t)64 << 20) * (size_t)rows, NULL, false});
   struct ggml_cgraph *g = token_graph(c, dtypes[d].type, layers, vocab, rows);
   struct ggml_threadpool_params pool_params = ggml_threadpool_params_default(threads);
+  pool_params.poll = 0; /* its threads would go on polling while nnc runs */
   struct ggml_threadpool *pool = ggml_threadpool_new(&pool_params);
   struct ggml_cplan plan = ggml_graph_plan(g, threads, pool);
   plan.work_data = malloc(plan.work_size + 64);
