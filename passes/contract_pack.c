@@ -133,7 +133,9 @@ typedef struct constant_search {
 static void visit_constant(void *user, const sx *e) {
   constant_search *q = user;
   const contract *x = q->x;
-  q->ok = q->ok && e->kind != SX_acc && e->kind != SX_guard && (!e->at || !idx_mentions_read(e->at));
+  // What stands under a pick may have no place in the constant where its condition fails: it is read where it lies.
+  q->ok =
+      q->ok && e->kind != SX_acc && e->kind != SX_guard && e->kind != SX_pick && (!e->at || !idx_mentions_read(e->at));
   if (!q->ok || e->kind != SX_load) return;
   q->ok = x->g->is_constant(x->g->user, e->value);
   q->n_loads++;
