@@ -273,28 +273,32 @@ static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, 
   return kir_load(b, p->x->st, at, p->x->rows, 1, kir_always, f32_of(0));
 }
 
-static void all_keys(flash *x, const splice *s, kir_builder *b) {
+static void weigh(flash *x, const splice *s, kir_builder *b) {
+  kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
+  kir_builder body = kir_for_body(b, columns);
+  const idx *j = idx_of(x->g->k->ix, columns->var);
+  scores(x, s, &body, j);
+  if (x->a.kind == ATTENTION_softmax) weights(x, s, &body, j);
+  else if (x->a.sum) sum_weights(x, &body, j);
+  kir_for_end(columns, NULL);
+}
+
+void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weigh_block, flash_operand *weight_of) {
   idx_ctx *kc = x->g->k->ix;
-  bool softmax = x->a.kind == ATTENTION_softmax;
   kir_stmt *blocks = kir_for(b, "kb", x->start, x->end, NB, 1, 0, NULL);
   kir_builder body = kir_for_body(b, blocks);
   x->kb = idx_of(kc, blocks->var);
   x->ke = idx_min(kc, x->end, idx_addi(kc, x->kb, NB));
   flash_stage_keys(x, s, &body);
-  kir_stmt *columns = flash_loop(&body, "j", x->len, x->cols);
-  kir_builder in_columns = kir_for_body(&body, columns);
-  scores(x, s, &in_columns, idx_of(kc, columns->var));
-  if (softmax) weights(x, s, &in_columns, idx_of(kc, columns->var));
-  else if (x->a.sum) sum_weights(x, &in_columns, idx_of(kc, columns->var));
-  kir_for_end(columns, NULL);
+  weigh_block(x, s, &body);
   flash_multiply(&(flash_product){.x = x,
                                   .outer = s,
                                   .to = x->acc,
                                   .rows = x->len,
                                   .lo = x->kb,
                                   .hi = x->ke,
-                                  .scale = softmax ? x->stat[STAT_scale] : NULL,
-                                  .left = weight,
+                                  .scale = x->a.kind == ATTENTION_softmax ? x->stat[STAT_scale] : NULL,
+                                  .left = weight_of,
                                   .right = flash_value},
                  &body);
   kir_for_end(blocks, NULL);
@@ -344,6 +348,6 @@ void flash_block(flash *x, const splice *outer, kir_builder *b) {
   stage_queries(x, outer, b);
   flash_clear(x, b);
   if (x->state) flash_read_state(x, b);
-  if (x->start != x->end) all_keys(x, outer, b); // else the state holds every key
+  if (x->start != x->end) flash_all_keys(x, outer, b, weigh, weight); // else the state holds every key
   flash_finish(x, outer, b);
 }

@@ -158,32 +158,14 @@ static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, 
   return kir_load(b, p->x->sq, at, 1, 1, kir_always, f32_of(0));
 }
 
-static void all_keys(flash *x, const splice *s, kir_builder *b) {
-  idx_ctx *kc = x->g->k->ix;
-  bool softmax = x->a.kind == ATTENTION_softmax;
-  kir_stmt *blocks = kir_for(b, "kb", x->start, x->end, NB, 1, 0, NULL);
-  kir_builder body = kir_for_body(b, blocks);
-  x->kb = idx_of(kc, blocks->var);
-  x->ke = idx_min(kc, x->end, idx_addi(kc, x->kb, NB));
-  flash_stage_keys(x, s, &body);
-  kir_stmt *queries = flash_loop(&body, "i", x->len, 1);
-  kir_builder in_queries = kir_for_body(&body, queries);
-  const idx *i = idx_of(kc, queries->var);
-  dots(x, s, &in_queries, i);
-  if (softmax) softmax_weights(x, s, &in_queries, i);
-  else plain_weights(x, s, &in_queries, i);
+static void weigh(flash *x, const splice *s, kir_builder *b) {
+  kir_stmt *queries = flash_loop(b, "i", x->len, 1);
+  kir_builder body = kir_for_body(b, queries);
+  const idx *i = idx_of(x->g->k->ix, queries->var);
+  dots(x, s, &body, i);
+  if (x->a.kind == ATTENTION_softmax) softmax_weights(x, s, &body, i);
+  else plain_weights(x, s, &body, i);
   kir_for_end(queries, NULL);
-  flash_multiply(&(flash_product){.x = x,
-                                  .outer = s,
-                                  .to = x->acc,
-                                  .rows = x->len,
-                                  .lo = x->kb,
-                                  .hi = x->ke,
-                                  .scale = softmax ? x->stat[STAT_scale] : NULL,
-                                  .left = weight,
-                                  .right = flash_value},
-                 &body);
-  kir_for_end(blocks, NULL);
 }
 
 // Columns of v side by side: whole tiles of the other schedule, so that scratch serves both.
@@ -210,7 +192,7 @@ flash flash_for_few(const flash *all) {
 void flash_few_weigh(flash *x, const splice *outer, kir_builder *b) {
   stage_queries(x, outer, b);
   flash_clear(x, b);
-  all_keys(x, outer, b);
+  flash_all_keys(x, outer, b, weigh, weight);
 }
 
 void flash_few(const flash *all, const splice *outer, kir_builder *b) {

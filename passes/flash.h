@@ -48,21 +48,25 @@ void flash_clear(flash *x, kir_builder *b); // acc and statistics
 void flash_finish(flash *x, const splice *outer, kir_builder *b);
 
 // A matrix product in register tiles: to[i, e] = (fresh ? 0 : to[i, e]) · scale[i] + Σ_n left(n, i) · right(n, e).
-typedef struct flash_product {
+typedef struct flash_product flash_product;
+typedef kir_tile *flash_operand(const flash_product *p, kir_builder *b, const idx *n, const idx *at);
+struct flash_product {
   flash *x;
   const splice *outer;
   kir_buffer *to;
   const idx *rows, *lo, *hi; // i in 0..rows, n in lo..hi
   bool fresh;
-  kir_buffer *scale;                                                                            // or NULL
-  kir_tile *(*left)(const struct flash_product *p, kir_builder *b, const idx *n, const idx *i); // i: a column of rows
-  kir_tile *(*right)(const struct flash_product *p, kir_builder *b, const idx *n, const idx *e);
-} flash_product;
+  kir_buffer *scale;           // or NULL
+  flash_operand *left, *right; // at a column of rows i; at a row of columns e
+};
 
 void flash_multiply(const flash_product *p, kir_builder *b);
-kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, const idx *e); // a `right`: v
-kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step);        // from 0
+flash_operand flash_value;                                                            // a `right`: v
+kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step); // from 0
 void flash_stage_keys(flash *x, const splice *outer, kir_builder *b); // ks and vs of kb..ke, where there are any
+// All blocks of keys: `weigh` leaves the weights of one, which `weight_of` reads; acc takes them times v.
+typedef void flash_weigh(flash *x, const splice *s, kir_builder *b);
+void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weigh, flash_operand *weight_of);
 
 // -- attention_few.c --
 // The same for at most FEW queries, and the scratch it takes besides.

@@ -9,19 +9,12 @@
 
 #include "frontend/safetensors.h"
 #include "zoo/generator.h"
+#include "zoo/zoo.h"
 
 static generator open_model(const char *path, nnc_compile_options o) {
   generator g = {.a = arena_new(NULL)};
   assert_non_null(g.a);
-  nnc_diagnostics *d;
-  nnc_status status = nnc_module_open(&g.m, path, &o, &d);
-  for (size_t i = 0; i < nnc_diagnostics_count(d); i++) {
-    const nnc_diagnostic *said = nnc_diagnostics_get(d, i);
-    if (said->severity == NNC_ERROR) print_error("%s", said->text);
-    assert_string_not_equal(said->id, "attention_not_tiled");
-  }
-  nnc_diagnostics_free(d);
-  assert_int_equal(status, NNC_OK);
+  g.m = zoo_open(path, &o);
   nnc_session_options options = NNC_SESSION_OPTIONS_INIT;
   options.threads = 2;
   assert_int_equal(nnc_session_new(&g.s, g.m, &options), NNC_OK);

@@ -28,6 +28,20 @@ typedef struct checkpoint {
   const st_file *cases;
 } checkpoint;
 
+nnc_module *zoo_open(const char *path, const nnc_compile_options *o) {
+  nnc_module *m;
+  nnc_diagnostics *d;
+  nnc_status status = nnc_module_open(&m, path, o, &d);
+  for (size_t i = 0; i < nnc_diagnostics_count(d); i++) {
+    const nnc_diagnostic *said = nnc_diagnostics_get(d, i);
+    if (said->severity == NNC_ERROR) print_error("%s", said->text);
+    assert_string_not_equal(said->id, "attention_not_tiled");
+  }
+  nnc_diagnostics_free(d);
+  assert_int_equal(status, NNC_OK);
+  return m;
+}
+
 static nnc_module *compile(const checkpoint *c, const char *cpu) {
   const char *name = strrchr(c->folder, '/') + 1;
   const char *model = str_fmt(c->a, "%s/models/transformer/%.*s.yaml", NNC_SOURCE_DIR, (int)strcspn(name, "-"), name);
@@ -40,17 +54,7 @@ static nnc_module *compile(const checkpoint *c, const char *cpu) {
   o.cpu = cpu;
   o.configs = config, o.n_configs = heads ? 2 : 1;
   o.weights = weights, o.n_weights = heads ? 2 : 1;
-  nnc_module *m;
-  nnc_diagnostics *d;
-  nnc_status status = nnc_module_open(&m, model, &o, &d);
-  for (size_t i = 0; i < nnc_diagnostics_count(d); i++) {
-    const nnc_diagnostic *said = nnc_diagnostics_get(d, i);
-    if (said->severity == NNC_ERROR) print_error("%s", said->text);
-    assert_string_not_equal(said->id, "attention_not_tiled");
-  }
-  nnc_diagnostics_free(d);
-  assert_int_equal(status, NNC_OK);
-  return m;
+  return zoo_open(model, &o);
 }
 
 static const st_tensor *part(const checkpoint *c, const char *name, const char *way, const char *what) {

@@ -2,6 +2,8 @@
 #ifndef TESTS_ZOO_ZOO_H
 #define TESTS_ZOO_ZOO_H
 
+#include "nnc/nnc.h"
+
 #include <stddef.h>
 
 // The models with checkpoints in tests/zoo, by the program that runs them.
@@ -9,6 +11,9 @@
 #define ZOO_ENCODERS(M) M(clip_text) M(oadtr) M(t5_encoder) M(vit)
 #define ZOO_PAIRS(M)    M(marian) M(transformer)
 #define ZOO_LINEAR(M)   M(flash) M(linear_transformer)
+
+// Opens a model, whose every softmax must be one kernel.
+nnc_module *zoo_open(const char *path, const nnc_compile_options *o);
 
 // Every checkpoint of the model at every CPU level; no softmax may keep its scores in memory.
 void zoo_check(const char *model);

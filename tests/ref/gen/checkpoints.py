@@ -2,6 +2,7 @@
 the files of a folder."""
 
 import json
+import sys
 from types import SimpleNamespace
 from typing import Callable, NamedTuple
 
@@ -73,3 +74,12 @@ def finish(folder, title, n_cases, tensors):
   sizes = {f.name: f.stat().st_size for f in sorted(folder.iterdir())}
   assert max(sizes.values()) <= MAX_BYTES, sizes
   print(f"{title}: {n_cases} cases, {len(sizes)} files, {sum(sizes.values())} bytes")
+
+
+def write_each(write, known, names):
+  """Writes the named checkpoints, all of them when none is named."""
+  for name in names:
+    if name not in known:
+      sys.exit(f"error: no checkpoint `{name}`; there are: {' '.join(known)}")
+  for name in names or known:
+    write(name)

@@ -13,7 +13,6 @@ The weights are random and wider than a trained model's, so that softmax and act
 
 import re
 import shutil
-import sys
 import zlib
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 
 from gen import zoo_linear, zoo_torch, zoo_transformers
-from gen.checkpoints import finish
+from gen.checkpoints import finish, write_each
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
 CHECKPOINTS = zoo_transformers.CHECKPOINTS | zoo_torch.CHECKPOINTS | zoo_linear.CHECKPOINTS
@@ -62,8 +61,4 @@ def write(name):
 
 
 def write_all(names):
-  for name in names or CHECKPOINTS:
-    if name not in CHECKPOINTS:
-      sys.exit(f"error: no checkpoint `{name}`; there are: {' '.join(CHECKPOINTS)}")
-  for name in names or CHECKPOINTS:
-    write(name)
+  write_each(write, CHECKPOINTS, names)

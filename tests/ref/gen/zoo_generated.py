@@ -12,7 +12,6 @@ several the one with the most different tokens is kept. Translations begin with 
 generated (`bad_words_ids`), as Marian's models are published.
 """
 
-import sys
 import zlib
 from pathlib import Path
 
@@ -20,6 +19,8 @@ import numpy as np
 import torch
 import transformers as hf
 from safetensors.numpy import save_file
+
+from gen.checkpoints import write_each
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
 CLOSE = 1e-3  # of the largest logit: far more than f32 changes
@@ -92,8 +93,4 @@ def write(name):
 
 
 def write_all(names):
-  for name in names or CHECKPOINTS:
-    if name not in CHECKPOINTS:
-      sys.exit(f"error: no checkpoint `{name}`; there are: {' '.join(CHECKPOINTS)}")
-  for name in names or CHECKPOINTS:
-    write(name)
+  write_each(write, CHECKPOINTS, names)

@@ -13,7 +13,6 @@ nearly a tie is drawn again.
 """
 
 import json
-import sys
 import zlib
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import transformers as hf
 from safetensors.torch import load_file
 from safetensors.numpy import save_file
 
+from gen.checkpoints import write_each
 from gen.zoo_torch import Medusa
 
 OUT = Path(__file__).resolve().parents[2] / "zoo"
@@ -177,8 +177,4 @@ def write(name):
 
 
 def write_all(names):
-  for name in names or CHECKPOINTS:
-    if name not in CHECKPOINTS:
-      sys.exit(f"error: no checkpoint `{name}`; there are: {' '.join(CHECKPOINTS)}")
-  for name in names or CHECKPOINTS:
-    write(name)
+  write_each(write, CHECKPOINTS, names)
