@@ -191,7 +191,9 @@ static bool takes_over(lowering *l, const ir_node *n, uint32_t operand) {
   if (uses > 1 || !is_own_memory(&l->uses, v, n->parent) || !is_last_use(&l->uses, v, n)) return false;
   capture c = {v, false};
   fuse_captures(n, is_captured, &c);
-  return !c.found && !map_get_ptr(l->state_of, v) && l->p->buffers.at[lower_buffer(l, v)].cls == PROG_arena;
+  if (c.found || map_get_ptr(l->state_of, v)) return false;
+  uint32_t buffer = lower_buffer(l, v); // may move the list
+  return l->p->buffers.at[buffer].cls == PROG_arena;
 }
 
 // The buffers of carried values, holding what the loop begins with.

@@ -162,7 +162,9 @@ bool lower_states_end(lowering *l) {
   for (size_t i = 0; i < l->m->states.n; i++) {
     const ir_value *v = l->newest[i];
     prog_step copy;
-    if (!v || p->buffers.at[lower_buffer(l, v)].cls == PROG_state) continue;
+    if (!v) continue;
+    uint32_t buffer = lower_buffer(l, v); // may move the list
+    if (p->buffers.at[buffer].cls == PROG_state) continue;
     if (!lower_kernel(l, NULL, WORK_copy, v, home_of(l, i), &copy)) return false;
     vec_push(l->c->a, &p->commit, copy);
   }
