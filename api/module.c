@@ -18,6 +18,7 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_library_weights:
     case DIAG_ID_weights_too_large:
     case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
+    case DIAG_ID_approx_unknown:
     case DIAG_ID_weights_dtype_unknown:
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;

@@ -4,10 +4,8 @@
 #include <float.h>
 #include <math.h>
 
-static scalar f32_of(double v) { return scalar_f(DT_f32, v); }
-
 static kir_tile *stat_load(flash *x, kir_builder *b, uint32_t which, const idx *at, uint32_t rows, uint32_t cols) {
-  return kir_load(b, x->stat[which], &at, rows, cols, kir_always, f32_of(0));
+  return kir_load(b, x->stat[which], &at, rows, cols, kir_always, flash_f32(0));
 }
 
 static void stat_store(flash *x, kir_builder *b, uint32_t which, const idx *at, kir_tile *t) {
@@ -17,8 +15,6 @@ static void stat_store(flash *x, kir_builder *b, uint32_t which, const idx *at, 
 kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t step) {
   return kir_for(b, name, idx_int(b->k->ix, 0), hi, step, 1, 0, NULL);
 }
-
-static kir_tile *f32_tile(splice *s, const sx *e) { return kir_convert(s->b, splice_tile(s, e), DT_f32); }
 
 // -- staging --
 
@@ -40,7 +36,7 @@ static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   splice_bind(&s, x->a.depth, rows == 1 ? d : idx_add(kc, d, r));
   s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
   const idx *to[] = {idx_add(kc, d, r), idx_add(kc, j, c)};
-  kir_store(&body, x->qt, to, f32_tile(&s, x->n.root[ROOT_q]), rows, x->cols, kir_always);
+  kir_store(&body, x->qt, to, flash_tile(&s, x->n.root[ROOT_q]), rows, x->cols, kir_always);
   kir_for_end(depths, NULL);
   kir_for_end(columns, NULL);
 }
@@ -63,7 +59,7 @@ static void stage_keys(flash *x, const splice *outer, kir_builder *b, kir_buffer
   splice_bind(&s, label, at);
   s.col_tail = width % cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, width), at), -1) : NULL;
   const idx *place[] = {n, at};
-  kir_store(&body, to, place, f32_tile(&s, e), 1, cols, kir_always);
+  kir_store(&body, to, place, flash_tile(&s, e), 1, cols, kir_always);
   kir_for_end(columns, NULL);
   kir_for_end(keys, NULL);
 }
@@ -80,8 +76,8 @@ void flash_clear(flash *x, kir_builder *b) {
     kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
     kir_builder body = kir_for_body(b, columns);
     const idx *at = idx_add(kc, idx_of(kc, columns->var), c);
-    if (x->stat[STAT_top]) stat_store(x, &body, STAT_top, at, kir_const(&body, f32_of(-FLT_MAX), 1, x->cols));
-    stat_store(x, &body, STAT_sum, at, kir_const(&body, f32_of(0), 1, x->cols));
+    if (x->stat[STAT_top]) stat_store(x, &body, STAT_top, at, kir_const(&body, flash_f32(-FLT_MAX), 1, x->cols));
+    stat_store(x, &body, STAT_sum, at, kir_const(&body, flash_f32(0), 1, x->cols));
     kir_for_end(columns, NULL);
   }
   kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
@@ -89,7 +85,7 @@ void flash_clear(flash *x, kir_builder *b) {
   kir_stmt *out = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder in_out = kir_for_body(&in_tiles, out);
   const idx *to[] = {idx_add(kc, idx_of(kc, tiles->var), r), idx_add(kc, idx_of(kc, out->var), c)};
-  kir_store(&in_out, x->acc, to, kir_const(&in_out, f32_of(0), 1, 1), x->rows, x->out_cols, kir_always);
+  kir_store(&in_out, x->acc, to, kir_const(&in_out, flash_f32(0), 1, 1), x->rows, x->out_cols, kir_always);
   kir_for_end(out, NULL);
   kir_for_end(tiles, NULL);
 }
@@ -137,21 +133,21 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   splice_bind(&s, x->row->s, idx_add(kc, x->m0, idx_add(kc, j, c)));
   s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
   fetch_ahead(x, outer, &body, i, j);
-  kir_tile *zero = kir_const(&body, f32_of(0), x->rows, x->cols);
+  kir_tile *zero = kir_const(&body, flash_f32(0), x->rows, x->cols);
   kir_stmt *dot = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), 1, x->depth > 1 ? 2 : 1, 1, &zero);
   kir_builder in_dot = kir_for_body(&body, dot);
   const idx *d = idx_of(kc, dot->var), *q_at[] = {d, idx_add(kc, j, c)};
   kir_tile *k;
   if (x->ks) {
     const idx *k_at[] = {idx_min(kc, here, idx_addi(kc, n, -1)), d};
-    k = kir_load(&in_dot, x->ks, k_at, x->rows, 1, kir_always, f32_of(0));
+    k = kir_load(&in_dot, x->ks, k_at, x->rows, 1, kir_always, flash_f32(0));
   } else {
     splice operand = s;
     operand.b = &in_dot;
     splice_bind(&operand, x->a.depth, d);
-    k = f32_tile(&operand, x->n.root[ROOT_k]);
+    k = flash_tile(&operand, x->n.root[ROOT_k]);
   }
-  kir_tile *q = kir_load(&in_dot, x->qt, q_at, 1, x->cols, kir_always, f32_of(0));
+  kir_tile *q = kir_load(&in_dot, x->qt, q_at, 1, x->cols, kir_always, flash_f32(0));
   kir_tile *next = kir_dot(&in_dot, dot->carry[0], k, q, "fma");
   kir_for_end(dot, &next);
   s.b = &body;
@@ -159,7 +155,8 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   map_put_ptr(s.acc, &x->a.dot->out[0], kir_convert(&body, dot->result[0], x->a.dot->out[0].type.dt));
   double nothing = x->a.kind == ATTENTION_softmax ? -INFINITY : 0;
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, n, here), -1)};
-  kir_tile *t = kir_select(&body, f32_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), f32_of(nothing));
+  kir_tile *t =
+      kir_select(&body, flash_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), flash_f32(nothing));
   const idx *to[] = {here, idx_add(kc, j, c)};
   kir_store(&body, x->st, to, t, x->rows, x->cols, kir_always);
   kir_for_end(tiles, NULL);
@@ -180,17 +177,18 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
   kir_builder body = kir_for_body(b, maxima);
   for (uint32_t w = 0; w < WAYS; w++) {
     const idx *at[] = {idx_addi(kc, idx_of(kc, maxima->var), w), column};
-    best[w] = kir_op2(&body, OP_max, maxima->carry[w], kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0)));
+    best[w] =
+        kir_op2(&body, OP_max, maxima->carry[w], kir_load(&body, x->st, at, 1, x->cols, kir_always, flash_f32(0)));
   }
   kir_for_end(maxima, best);
   kir_tile *top = maxima->result[0];
   for (uint32_t w = 1; w < WAYS; w++) top = kir_op2(b, OP_max, top, maxima->result[w]);
-  for (uint32_t w = 0; w < PAIR; w++) sum[w] = kir_const(b, f32_of(0), 1, x->cols);
+  for (uint32_t w = 0; w < PAIR; w++) sum[w] = kir_const(b, flash_f32(0), 1, x->cols);
   kir_stmt *keys = kir_for(b, "n", idx_int(kc, 0), whole, PAIR, 1, PAIR, sum);
   body = kir_for_body(b, keys);
   for (uint32_t w = 0; w < PAIR; w++) {
     const idx *key = idx_addi(kc, idx_of(kc, keys->var), w), *at[] = {key, column};
-    kir_tile *t = kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0));
+    kir_tile *t = kir_load(&body, x->st, at, 1, x->cols, kir_always, flash_f32(0));
     t = kir_op1(&body, OP_exp, kir_op2(&body, OP_sub, t, top));
     sum[w] = kir_op2(&body, OP_add, keys->carry[w], t);
     if (x->n.root[ROOT_columns]) {
@@ -201,7 +199,7 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
       splice_bind(&s, x->a.key, idx_add(kc, x->kb, idx_min(kc, key, idx_addi(kc, n, -1))));
       splice_bind(&s, x->row->s, idx_add(kc, x->m0, column));
       s.col_tail = idx_addi(kc, idx_sub(kc, x->len, column), -1);
-      t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_columns]));
+      t = kir_op2(&body, OP_mul, t, flash_tile(&s, x->n.root[ROOT_columns]));
     }
     kir_store(&body, x->st, at, t, 1, x->cols, kir_always);
   }
@@ -222,7 +220,7 @@ static void sum_weights(flash *x, kir_builder *b, const idx *j) {
   kir_builder body = kir_for_body(b, keys);
   const idx *at[] = {idx_of(kc, keys->var), column};
   kir_tile *next =
-      kir_op2(&body, OP_add, keys->carry[0], kir_load(&body, x->st, at, 1, x->cols, kir_always, f32_of(0)));
+      kir_op2(&body, OP_add, keys->carry[0], kir_load(&body, x->st, at, 1, x->cols, kir_always, flash_f32(0)));
   kir_for_end(keys, &next);
   stat_store(x, b, STAT_sum, column, keys->result[0]);
 }
@@ -239,9 +237,10 @@ void flash_multiply(const flash_product *p, kir_builder *b) {
   kir_builder body = kir_for_body(&in_columns, tiles);
   const idx *i = idx_of(kc, tiles->var), *e = idx_add(kc, idx_of(kc, columns->var), c);
   const idx *row = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, p->rows, -1)), *to[] = {idx_add(kc, i, r), e};
-  kir_tile *acc = p->fresh ? kir_const(&body, f32_of(0), x->rows, x->out_cols)
-                           : kir_load(&body, p->to, to, x->rows, x->out_cols, kir_always, f32_of(0));
-  if (p->scale) acc = kir_op2(&body, OP_mul, acc, kir_load(&body, p->scale, &row, x->rows, 1, kir_always, f32_of(0)));
+  kir_tile *acc = p->fresh ? kir_const(&body, flash_f32(0), x->rows, x->out_cols)
+                           : kir_load(&body, p->to, to, x->rows, x->out_cols, kir_always, flash_f32(0));
+  if (p->scale)
+    acc = kir_op2(&body, OP_mul, acc, kir_load(&body, p->scale, &row, x->rows, 1, kir_always, flash_f32(0)));
   kir_stmt *sum = kir_for(&body, "n", p->lo, p->hi, 1, 2, 1, &acc);
   kir_builder in_sum = kir_for_body(&body, sum);
   const idx *n = idx_of(kc, sum->var);
@@ -257,7 +256,7 @@ kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, co
   flash *x = p->x;
   if (x->vs) {
     const idx *at[] = {idx_sub(x->g->k->ix, key, x->kb), e};
-    return kir_load(b, x->vs, at, 1, x->out_cols, kir_always, f32_of(0));
+    return kir_load(b, x->vs, at, 1, x->out_cols, kir_always, flash_f32(0));
   }
   splice s = *p->outer;
   s.b = b;
@@ -265,12 +264,12 @@ kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, co
   s.cols = x->out_cols;
   splice_bind(&s, x->a.key, key);
   splice_bind(&s, x->col->s, e);
-  return f32_tile(&s, x->n.root[ROOT_v]);
+  return flash_tile(&s, x->n.root[ROOT_v]);
 }
 
 static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, const idx *query) {
   const idx *at[] = {idx_sub(p->x->g->k->ix, key, p->x->kb), query};
-  return kir_load(b, p->x->st, at, p->x->rows, 1, kir_always, f32_of(0));
+  return kir_load(b, p->x->st, at, p->x->rows, 1, kir_always, flash_f32(0));
 }
 
 static void weigh(flash *x, const splice *s, kir_builder *b) {
@@ -323,20 +322,20 @@ void flash_finish(flash *x, const splice *outer, kir_builder *b) {
   splice_bind(&s, x->col->s, e);
   s.row_tail = idx_addi(kc, idx_sub(kc, x->len, i), -1);
   s.col_tail = x->width % x->out_cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->width), e), -1) : NULL;
-  kir_tile *t = kir_load(&body, x->acc, at, x->rows, x->out_cols, kir_always, f32_of(0));
+  kir_tile *t = kir_load(&body, x->acc, at, x->rows, x->out_cols, kir_always, flash_f32(0));
   kir_tile *sum = NULL;
   if (x->stat[STAT_sum]) sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->rows, 1);
   s.acc = map_new(g->c->a);
   if (x->a.sum) {
-    if (x->n.root[ROOT_sum_factor]) sum = kir_op2(&body, OP_mul, sum, f32_tile(&s, x->n.root[ROOT_sum_factor]));
+    if (x->n.root[ROOT_sum_factor]) sum = kir_op2(&body, OP_mul, sum, flash_tile(&s, x->n.root[ROOT_sum_factor]));
     map_put_ptr(s.acc, x->a.sum, kir_convert(&body, sum, x->a.sum->type.dt));
   } else if (x->a.kind == ATTENTION_softmax) {
-    kir_tile *nothing = kir_op2(&body, OP_eq, sum, kir_const(&body, f32_of(0), 1, 1));
+    kir_tile *nothing = kir_op2(&body, OP_eq, sum, kir_const(&body, flash_f32(0), 1, 1));
     t = kir_op2(&body, OP_div, t, sum);
     if (x->a.empty_is_zero)
-      t = kir_op(&body, OP_where, 3, (kir_tile *[]){nothing, kir_const(&body, f32_of(0), 1, 1), t});
+      t = kir_op(&body, OP_where, 3, (kir_tile *[]){nothing, kir_const(&body, flash_f32(0), 1, 1), t});
   }
-  if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, f32_tile(&s, x->n.root[ROOT_rows]));
+  if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, flash_tile(&s, x->n.root[ROOT_rows]));
   map_put_ptr(s.acc, &x->a.mix->out[0], kir_convert(&body, t, x->a.mix->out[0].type.dt));
   for (uint32_t y = x->first_yield; y < x->n.n_roots; y++)
     splice_store(&s, g->region->yields[y - x->first_yield], x->n.store[y], splice_tile(&s, x->n.root[y]));

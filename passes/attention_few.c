@@ -15,11 +15,7 @@
 enum { SQ_KEYS = 64 }; // NB, and room for whole vectors
 _Static_assert((int)NB <= (int)SQ_KEYS, "a block fits");
 
-static scalar f32_of(double v) { return scalar_f(DT_f32, v); }
-
 static uint32_t lanes_of(const flash *x) { return x->g->c->target->vector_bytes / 4; }
-
-static kir_tile *f32_tile(splice *s, const sx *e) { return kir_convert(s->b, splice_tile(s, e), DT_f32); }
 
 static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -38,7 +34,7 @@ static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   splice_bind(&s, x->a.depth, d);
   s.col_tail = x->depth % s.cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->depth), d), -1) : NULL;
   const idx *to[] = {i, d};
-  kir_store(&body, x->qs, to, f32_tile(&s, x->n.root[ROOT_q]), 1, s.cols, kir_always);
+  kir_store(&body, x->qs, to, flash_tile(&s, x->n.root[ROOT_q]), 1, s.cols, kir_always);
   kir_for_end(depths, NULL);
   kir_for_end(queries, NULL);
 }
@@ -53,14 +49,14 @@ static void dots(flash *x, const splice *outer, kir_builder *b, const idx *i) {
   kir_builder body = kir_for_body(b, tiles);
   const idx *here = idx_add(kc, idx_of(kc, tiles->var), idx_of(kc, x->g->k->r));
   const idx *inside = idx_min(kc, here, idx_addi(kc, n, -1));
-  kir_tile *zero = kir_const(&body, f32_of(0), lanes, lanes);
+  kir_tile *zero = kir_const(&body, flash_f32(0), lanes, lanes);
   kir_stmt *depths = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), lanes, 1, 1, &zero);
   kir_builder in_depths = kir_for_body(&body, depths);
   const idx *d = idx_add(kc, idx_of(kc, depths->var), idx_of(kc, x->g->k->c)), *q_at[] = {i, d};
   kir_tile *k;
   if (x->ks) {
     const idx *k_at[] = {inside, d};
-    k = kir_load(&in_depths, x->ks, k_at, lanes, lanes, kir_always, f32_of(0));
+    k = kir_load(&in_depths, x->ks, k_at, lanes, lanes, kir_always, flash_f32(0));
   } else {
     splice s = *outer;
     s.b = &in_depths;
@@ -68,9 +64,9 @@ static void dots(flash *x, const splice *outer, kir_builder *b, const idx *i) {
     splice_bind(&s, x->a.key, idx_add(kc, x->kb, inside));
     splice_bind(&s, x->a.depth, d);
     s.col_tail = x->depth % lanes ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->depth), d), -1) : NULL;
-    k = f32_tile(&s, x->n.root[ROOT_k]);
+    k = flash_tile(&s, x->n.root[ROOT_k]);
   }
-  kir_tile *q = kir_load(&in_depths, x->qs, q_at, 1, lanes, kir_always, f32_of(0));
+  kir_tile *q = kir_load(&in_depths, x->qs, q_at, 1, lanes, kir_always, flash_f32(0));
   kir_tile *next = kir_fma(&in_depths, k, q, depths->carry[0]);
   kir_for_end(depths, &next);
   const idx *to[] = {i, here};
@@ -106,56 +102,56 @@ static key_loop over_keys(flash *x, const splice *outer, kir_builder *b, const i
 }
 
 static kir_tile *score(flash *x, key_loop *l, double nothing) {
-  kir_tile *dot = kir_load(&l->body, x->sq, l->at, 1, x->cols, kir_always, f32_of(0));
+  kir_tile *dot = kir_load(&l->body, x->sq, l->at, 1, x->cols, kir_always, flash_f32(0));
   l->s.b = &l->body;
   l->s.acc = map_new(x->g->c->a);
   map_put_ptr(l->s.acc, &x->a.dot->out[0], kir_convert(&l->body, dot, x->a.dot->out[0].type.dt));
-  return kir_select(&l->body, f32_tile(&l->s, x->n.root[ROOT_score]), l->inside, f32_of(nothing));
+  return kir_select(&l->body, flash_tile(&l->s, x->n.root[ROOT_score]), l->inside, flash_f32(nothing));
 }
 
 static void keep(flash *x, key_loop *l, kir_tile *t) { kir_store(&l->body, x->sq, l->at, t, 1, x->cols, kir_always); }
 
 static void softmax_weights(flash *x, const splice *outer, kir_builder *b, const idx *i) {
-  kir_tile *old = kir_load(b, x->stat[STAT_top], &i, 1, 1, kir_always, f32_of(0));
-  key_loop l = over_keys(x, outer, b, i, kir_const(b, f32_of(-FLT_MAX), 1, x->cols));
+  kir_tile *old = kir_load(b, x->stat[STAT_top], &i, 1, 1, kir_always, flash_f32(0));
+  key_loop l = over_keys(x, outer, b, i, kir_const(b, flash_f32(-FLT_MAX), 1, x->cols));
   kir_tile *t = score(x, &l, -INFINITY);
   keep(x, &l, t);
   t = kir_op2(&l.body, OP_max, l.loop->carry[0], t);
   kir_for_end(l.loop, &t);
   kir_tile *top = kir_op2(b, OP_max, old, kir_reduce(b, OP_amax, l.loop->result[0], NULL));
-  l = over_keys(x, outer, b, i, kir_const(b, f32_of(0), 1, x->cols));
-  t = kir_load(&l.body, x->sq, l.at, 1, x->cols, kir_always, f32_of(0));
+  l = over_keys(x, outer, b, i, kir_const(b, flash_f32(0), 1, x->cols));
+  t = kir_load(&l.body, x->sq, l.at, 1, x->cols, kir_always, flash_f32(0));
   t = kir_op1(&l.body, OP_exp, kir_op2(&l.body, OP_sub, t, top));
   kir_tile *sum = kir_op2(&l.body, OP_add, l.loop->carry[0], t);
   if (x->n.root[ROOT_columns]) {
     l.s.b = &l.body;
-    t = kir_op2(&l.body, OP_mul, t, f32_tile(&l.s, x->n.root[ROOT_columns]));
+    t = kir_op2(&l.body, OP_mul, t, flash_tile(&l.s, x->n.root[ROOT_columns]));
   }
   keep(x, &l, t);
   kir_for_end(l.loop, &sum);
   kir_tile *total = kir_reduce(b, OP_sum, l.loop->result[0], NULL);
   kir_tile *scale = kir_op1(b, OP_exp, kir_op2(b, OP_sub, old, top));
-  kir_tile *before = kir_load(b, x->stat[STAT_sum], &i, 1, 1, kir_always, f32_of(0));
+  kir_tile *before = kir_load(b, x->stat[STAT_sum], &i, 1, 1, kir_always, flash_f32(0));
   kir_store(b, x->stat[STAT_sum], &i, kir_fma(b, before, scale, total), 1, 1, kir_always);
   kir_store(b, x->stat[STAT_top], &i, top, 1, 1, kir_always);
   kir_store(b, x->stat[STAT_scale], &i, scale, 1, 1, kir_always);
 }
 
 static void plain_weights(flash *x, const splice *outer, kir_builder *b, const idx *i) {
-  key_loop l = over_keys(x, outer, b, i, kir_const(b, f32_of(0), 1, x->cols));
+  key_loop l = over_keys(x, outer, b, i, kir_const(b, flash_f32(0), 1, x->cols));
   kir_tile *t = score(x, &l, 0);
   keep(x, &l, t);
   t = kir_op2(&l.body, OP_add, l.loop->carry[0], t);
   kir_for_end(l.loop, &t);
   if (!x->a.sum) return;
   kir_tile *total = kir_reduce(b, OP_sum, l.loop->result[0], NULL);
-  kir_tile *before = kir_load(b, x->stat[STAT_sum], &i, 1, 1, kir_always, f32_of(0));
+  kir_tile *before = kir_load(b, x->stat[STAT_sum], &i, 1, 1, kir_always, flash_f32(0));
   kir_store(b, x->stat[STAT_sum], &i, kir_op2(b, OP_add, before, total), 1, 1, kir_always);
 }
 
 static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, const idx *query) {
   const idx *at[] = {query, idx_sub(p->x->g->k->ix, key, p->x->kb)};
-  return kir_load(b, p->x->sq, at, 1, 1, kir_always, f32_of(0));
+  return kir_load(b, p->x->sq, at, 1, 1, kir_always, flash_f32(0));
 }
 
 static void weigh(flash *x, const splice *s, kir_builder *b) {

@@ -48,15 +48,13 @@ bool flash_state_follows(const flash *x) {
 
 // -- the state --
 
-static scalar zero(void) { return scalar_f(DT_f32, 0); }
-
 static void clear_state(flash *x, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
   kir_stmt *tiles = flash_loop(b, "d", idx_int(kc, x->depth), x->rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   const idx *d = idx_add(kc, idx_of(kc, tiles->var), r);
-  kir_tile *nothing = kir_const(&in_tiles, zero(), 1, 1);
+  kir_tile *nothing = kir_const(&in_tiles, flash_f32(0), 1, 1);
   kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *to[] = {d, idx_add(kc, idx_of(kc, columns->var), c)};
@@ -78,7 +76,7 @@ static kir_tile *key_at(const flash_product *p, kir_builder *b, const idx *key, 
   splice_bind(&s, x->a.depth, depth);
   if (x->ks) {
     const idx *at[] = {idx_sub(x->g->k->ix, key, x->kb), depth};
-    k = kir_load(b, x->ks, at, x->rows, 1, kir_always, zero());
+    k = kir_load(b, x->ks, at, x->rows, 1, kir_always, flash_f32(0));
   } else {
     k = kir_convert(b, splice_tile(&s, x->n.root[ROOT_k]), DT_f32);
   }
@@ -95,7 +93,7 @@ static void add_total(const flash_product *p, kir_builder *b) {
   kir_stmt *tiles = flash_loop(b, "d", idx_int(kc, x->depth), x->rows);
   kir_builder body = kir_for_body(b, tiles);
   const idx *d = idx_add(kc, idx_of(kc, tiles->var), idx_of(kc, x->g->k->r));
-  kir_tile *sum = kir_load(&body, x->total, &d, x->rows, 1, kir_always, zero());
+  kir_tile *sum = kir_load(&body, x->total, &d, x->rows, 1, kir_always, flash_f32(0));
   kir_stmt *keys = kir_for(&body, "n", x->kb, x->ke, 1, 1, 1, &sum);
   kir_builder in_keys = kir_for_body(&body, keys);
   const idx *depth = idx_min(kc, d, idx_int(kc, x->depth - 1));
@@ -129,12 +127,12 @@ static void add_keys(flash *x, const splice *outer, kir_builder *b, const idx *f
 
 static kir_tile *query_at(const flash_product *p, kir_builder *b, const idx *depth, const idx *query) {
   const idx *at[] = {depth, query};
-  return kir_load(b, p->x->qt, at, p->x->rows, 1, kir_always, zero());
+  return kir_load(b, p->x->qt, at, p->x->rows, 1, kir_always, flash_f32(0));
 }
 
 static kir_tile *state_at(const flash_product *p, kir_builder *b, const idx *depth, const idx *e) {
   const idx *at[] = {depth, e};
-  return kir_load(b, p->x->state, at, 1, p->x->out_cols, kir_always, zero());
+  return kir_load(b, p->x->state, at, 1, p->x->out_cols, kir_always, flash_f32(0));
 }
 
 static void read_total(flash *x, kir_builder *b) {
@@ -142,12 +140,12 @@ static void read_total(flash *x, kir_builder *b) {
   kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
   kir_builder body = kir_for_body(b, columns);
   const idx *query = idx_add(kc, idx_of(kc, columns->var), idx_of(kc, x->g->k->c));
-  kir_tile *sum = kir_const(&body, zero(), 1, x->cols);
+  kir_tile *sum = kir_const(&body, flash_f32(0), 1, x->cols);
   kir_stmt *depths = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), 1, 1, 1, &sum);
   kir_builder in_depths = kir_for_body(&body, depths);
   const idx *d = idx_of(kc, depths->var), *at[] = {d, query};
-  kir_tile *next = kir_fma(&in_depths, kir_load(&in_depths, x->qt, at, 1, x->cols, kir_always, zero()),
-                           kir_load(&in_depths, x->total, &d, 1, 1, kir_always, zero()), depths->carry[0]);
+  kir_tile *next = kir_fma(&in_depths, kir_load(&in_depths, x->qt, at, 1, x->cols, kir_always, flash_f32(0)),
+                           kir_load(&in_depths, x->total, &d, 1, 1, kir_always, flash_f32(0)), depths->carry[0]);
   kir_for_end(depths, &next);
   kir_store(&body, x->stat[STAT_sum], &query, depths->result[0], 1, x->cols, kir_always);
   kir_for_end(columns, NULL);

@@ -20,11 +20,15 @@ enum {
   ROOT_facts
 }; // then facts, then yields
 
+static inline scalar flash_f32(double v) { return scalar_f(DT_f32, v); }
+static inline kir_tile *flash_tile(splice *s, const sx *e) { return kir_convert(s->b, splice_tile(s, e), DT_f32); }
+
 typedef struct flash {
   lower_group *g;
   attention a;
   nest n;
   uint32_t first_yield;
+  bool few, many;              // may there be at most FEW queries? more?
   const nest_label *row, *col; // queries, columns of v
   nest_label single;           // row, where there is but one query
   uint32_t n_batch, n_grid_batch;
@@ -76,12 +80,12 @@ flash flash_for_few(const flash *all);                               // the same
 void flash_few_weigh(flash *x, const splice *outer, kir_builder *b); // all but the end: leaves acc and statistics
 
 // -- attention_parts.c --
-bool flash_splits(const flash *x); // may there be so many keys that few queries want them split?
-// What the first kernel leaves to the second: a value of lowering's own. many: may there be more than few queries?
-const ir_value *flash_parts_new(const flash *x, bool many);
-// The bodies of the two: one part of the keys; the parts merged, and the end.
-void flash_part(flash *x, const splice *outer, kir_builder *b, bool many, const ir_value *parts);
-void flash_merge(const flash *all, const splice *outer, kir_builder *b, bool many, const ir_value *parts);
+bool flash_splits(const flash *x);               // may there be so many keys that few queries want them split?
+const ir_value *flash_parts_new(const flash *x); // what the first kernel leaves to the second: a value of lowering's
+// The bodies of the two, around g->parts: one part of the keys; the parts merged, and the end.
+void flash_part(flash *x, const splice *outer, kir_builder *b);
+void flash_merge(const flash *all, const splice *outer, kir_builder *b);
+enum { FLASH_PART = 512 }; // keys
 
 // -- attention_linear.c --
 // Can the bounds of the keys be followed by a state? They must rise with the query.

@@ -15,6 +15,7 @@
 // The first maximum is -FLT_MAX, not -inf: a row that sees nothing then has sum 0 instead of NaN, and one whose scores
 // are all -FLT_MAX (a finite mask) keeps equal weights. Accumulation and statistics are f32.
 #include "passes/flash.h"
+#include <math.h>
 #include <string.h>
 
 // -- labels --
@@ -164,12 +165,12 @@ static bool is_unit_load(flash *x, const sx *e, const sym *s) {
 }
 
 // May there be few queries, more than few? Where keys are as many, few of them are no work.
-static void count_queries(flash *x, bool *few, bool *many) {
+static void count_queries(flash *x) {
   int64_t least, most;
   bool known = idx_range(x->g->m->ix, x->row->extent, &least, &most);
-  *many = !known || most > FEW;
-  if (x->a.kind == ATTENTION_linear && (!*many || !flash_state_follows(x))) x->a.kind = ATTENTION_plain;
-  *few = (!known || least <= FEW) && x->a.kind != ATTENTION_linear && (!*many || x->row->extent != x->a.keys);
+  x->many = !known || most > FEW;
+  if (x->a.kind == ATTENTION_linear && (!x->many || !flash_state_follows(x))) x->a.kind = ATTENTION_plain;
+  x->few = (!known || least <= FEW) && x->a.kind != ATTENTION_linear && (!x->many || x->row->extent != x->a.keys);
 }
 
 static void make_scratch(flash *x, bool few, bool many) {
@@ -223,7 +224,8 @@ static const ir_node *after_mix(const lower_group *g, const ir_node *mix) {
   return readers == 1 ? found : NULL;
 }
 
-static double cost_of_point(flash *x, double heads) {
+// Of a grid point with at most these queries and keys.
+static double cost_of_point(flash *x, double heads, int64_t most_queries, int64_t most_keys) {
   lower_group *g = x->g;
   double m = (double)extent_hint(g, x->row->extent), n = (double)extent_hint(g, x->a.keys);
   double wide = (double)(x->depth + x->width), direct = wide / g->c->target->fma_per_ns + 0.3;
@@ -231,11 +233,11 @@ static double cost_of_point(flash *x, double heads) {
     double area = (double)(x->depth * x->width) / g->c->target->fma_per_ns;
     return heads * ((m + n) * area + (x->a.n_facts ? m * MB / 2 * direct : 0));
   }
-  return heads * (m < MB ? m : MB) * n * direct;
+  return heads * fmin(m, (double)most_queries) * fmin(n, (double)most_keys) * direct;
 }
 
 // The group's attention: its labels, scalars, and how many queries there may be.
-static bool open_group(flash *x, bool *few, bool *many) {
+static bool open_group(flash *x) {
   lower_group *g = x->g;
   x->n.g = g;
   const ir_node *root = g->region->first;
@@ -243,7 +245,7 @@ static bool open_group(flash *x, bool *few, bool *many) {
   if (!root || root->op != OP_contract) return false;
   if (!attention_cones(g->c->a, root, after_mix(g, root), match, &(matching){g, x})) return false;
   if (!collect(x) || !classify(x)) return false;
-  count_queries(x, few, many);
+  count_queries(x);
   x->n_grid_batch = nest_order_batch(x->n_batch, x->batch);
   return true;
 }
@@ -269,10 +271,9 @@ static void leave_batch(kir_stmt **loops, uint32_t n_loops) {
 
 bool schedule_attention_parts(lower_group *g) {
   flash x = {.g = g};
-  bool few, many;
-  if (!open_group(&x, &few, &many)) return false;
-  if (!few || !flash_splits(&x)) return true;
-  g->parts = flash_parts_new(&x, many);
+  if (!open_group(&x)) return false;
+  if (!x.few || !flash_splits(&x)) return true;
+  g->parts = flash_parts_new(&x);
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1};
   nest_bind_grid(&s, x.n_grid_batch, x.batch);
@@ -284,16 +285,15 @@ bool schedule_attention_parts(lower_group *g) {
   double times = 1;
   kir_builder b = enter_batch(&x, &s, loops, &n_loops, &times);
   bound_keys(&x, &s);
-  flash_part(&x, &s, &b, many, g->parts);
+  flash_part(&x, &s, &b);
   leave_batch(loops, n_loops);
-  g->k->cost_ns = cost_of_point(&x, times);
+  g->k->cost_ns = cost_of_point(&x, times, FEW, FLASH_PART);
   return true;
 }
 
 bool schedule_attention(lower_group *g) {
   flash x = {.g = g};
-  bool few, many;
-  if (!open_group(&x, &few, &many)) return false;
+  if (!open_group(&x)) return false;
   bool linear = x.a.kind == ATTENTION_linear;
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1};
@@ -302,7 +302,7 @@ bool schedule_attention(lower_group *g) {
   x.m0 = linear ? idx_int(kc, 0) : idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, MB)), MB);
   x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, MB));
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  make_scratch(&x, few, many);
+  make_scratch(&x, x.few, x.many);
   kir_stmt *loops[FLASH_MAX_OUTER];
   uint32_t n_loops = 0;
   double times = 1;
@@ -312,16 +312,16 @@ bool schedule_attention(lower_group *g) {
   } else {
     bound_keys(&x, &s);
     kir_builder in_few = b, in_many = b;
-    if (few && many) {
+    if (x.few && x.many) {
       kir_stmt *several = kir_if(&b, idx_addi(kc, queries, -FEW - 1));
       in_many = kir_then(&b, several);
       in_few = kir_else(&b, several);
     }
-    if (many) flash_block(&x, &s, &in_many);
-    if (few && g->parts) flash_merge(&x, &s, &in_few, many, g->parts);
-    else if (few) flash_few(&x, &s, &in_few);
+    if (x.many) flash_block(&x, &s, &in_many);
+    if (x.few && g->parts) flash_merge(&x, &s, &in_few);
+    else if (x.few) flash_few(&x, &s, &in_few);
   }
   leave_batch(loops, n_loops);
-  g->k->cost_ns = cost_of_point(&x, times);
+  g->k->cost_ns = cost_of_point(&x, times, MB, INT64_MAX);
   return true;
 }

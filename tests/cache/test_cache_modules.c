@@ -96,6 +96,10 @@ static void changed_options(void **state) {
   expect(cached_run(s, &o), true, true, 85);
   expect(cached_run(s, &plain), true, true, 85);
   o = plain;
+  o.approx = "linear-attention=elu1"; // the model has nothing to approximate
+  expect(cached_run(s, &o), false, false, 85);
+  expect(cached_run(s, &plain), true, true, 85);
+  o = plain;
   o.n_configs = 0;
   expect(cached_run(s, &o), false, false, 81);
 }

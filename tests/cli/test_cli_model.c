@@ -244,6 +244,18 @@ static void narrow_weights_make_small_libraries(void **state) {
   expect_error(w, 2, "a .so is compiled already", "run q4.so --weights-dtype q4 --dim batch=2");
 }
 
+// Another function, said at every attention, and computed as the interpreter computes it.
+static void approximation_is_loud(void **state) {
+  workplace *w = *state;
+  nnc_run_result r = expect_status(w, 0, "verify %s --approx linear-attention=elu1", DIGITS);
+  assert_has(r.err, "warning: approximated: this attention computes something else");
+  const char *exact = expect_status(w, 0, "run %s --in image=random:1", DIGITS).out;
+  r = expect_status(w, 0, "run %s --in image=random:1 --approx linear-attention=elu1", DIGITS);
+  assert_has(r.err, "warning: approximated");
+  assert_string_not_equal(r.out, exact);
+  expect_error(w, 2, "`--approx` does not take `elu`", "run %s --approx elu", DIGITS);
+}
+
 static void bench_counts_and_measures(void **state) {
   workplace *w = *state;
   const json_t *o =
@@ -291,6 +303,7 @@ int main(void) {
       cmocka_unit_test(verify_names_the_first_difference),
       cmocka_unit_test(verify_tells_what_narrow_weights_cost),
       cmocka_unit_test(narrow_weights_make_small_libraries),
+      cmocka_unit_test(approximation_is_loud),
       cmocka_unit_test(bench_counts_and_measures),
       cmocka_unit_test(bench_of_a_library),
   };

@@ -59,6 +59,12 @@ static void check_count(const char *folder, const configuration *c) {
   arena_free(x.a);
 }
 
+// clang-format off
+#define LLAMA_1B \
+  {"vocab_size", "128256"}, {"hidden_size", "2048"}, {"intermediate_size", "8192"}, {"num_hidden_layers", "16"}, \
+  {"num_key_value_heads", "8"}, {"tie_word_embeddings", "True"}
+// clang-format on
+
 // Counts of the published models, by their configurations.
 static const configuration configurations[] = {
     {"bert", 109482240, {{0}}}, // BERT-base with pooler
@@ -69,14 +75,7 @@ static const configuration configurations[] = {
       {"num_attention_heads", "16"},
       {"intermediate_size", "4096"}}}, // BERT-large
     {"llama", 6738415616, {{0}}},      // Llama-7B
-    {"llama",
-     1235814400,
-     {{"vocab_size", "128256"},
-      {"hidden_size", "2048"},
-      {"intermediate_size", "8192"},
-      {"num_hidden_layers", "16"},
-      {"num_key_value_heads", "8"},
-      {"tie_word_embeddings", "True"}}},
+    {"llama", 1235814400, {LLAMA_1B}},
     {"t5_encoder", 35330816, {{0}}}, // T5-small
     {"t5_encoder",
      4762310656,
@@ -118,15 +117,8 @@ static const configuration zoo[] = {
     {"gpt2", 124439808, {{0}}},
     {"gpt2", 354823168, {{"n_embd", "1024"}, {"n_layer", "24"}, {"n_head", "16"}}}, // GPT-2 medium
     {"llama", 6738415616, {{0}}},                                                   // Llama-7B
-    {"llama",
-     1235814400,
-     {{"vocab_size", "128256"},
-      {"hidden_size", "2048"},
-      {"intermediate_size", "8192"},
-      {"num_hidden_layers", "16"},
-      {"num_key_value_heads", "8"},
-      {"tie_word_embeddings", "True"}}}, // Llama-3.2-1B
-    {"vit", 86389248, {{0}}},            // ViT-B/16
+    {"llama", 1235814400, {LLAMA_1B}},                                              // Llama-3.2-1B
+    {"vit", 86389248, {{0}}},                                                       // ViT-B/16
     {"vit",
      304351232,
      {{"hidden_size", "1024"},

@@ -219,6 +219,10 @@ static void reports_model_errors(void **state) {
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
   assert_string_equal(nnc_diagnostics_get(d, 0)->id, "weights_dtype_unknown");
   nnc_diagnostics_free(d);
+  o.weights_dtype = NULL, o.approx = "everything";
+  assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "approx_unknown");
+  nnc_diagnostics_free(d);
   o.size = 3;
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, NULL), NNC_E_ARGUMENT);
 }
