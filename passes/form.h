@@ -68,8 +68,11 @@ const idx *index_flatten(ir_module *m, uint32_t rank, const idx *const *dim, con
 // groups of dims with equal products are treated apart, so that untouched dims stay as they are.
 void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank,
                    const idx *const *to, const idx **out);
+// The next such group: dims [*f, f') and [*t, t'); moves both on.
+void index_reshape_block(ir_module *m, uint32_t from_rank, const idx *const *from, uint32_t *f, uint32_t to_rank,
+                         const idx *const *to, uint32_t *t);
 // The operand index of a movement node's result index (reshape, transpose, broadcast, slice with constant start,
-// reverse); false for the others.
+// reverse, windows that never miss); false for the others.
 bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const idx **operand_at);
 // The result index from the operand index, where the movement is one-to-one (reshape, transpose); false for the others.
 bool index_forward(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at);

@@ -44,7 +44,7 @@ bool fuse_has_schedule(ir_module *m, const ir_node *n) {
   if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || n->op == OP_random || fuse_is_step(n))
     return false; // canon turns inputs into parameters, expand random numbers into arithmetic
   if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
-  const ir_map *labels = n->op == OP_contract ? ir_map_of(m, n) : NULL;
+  const ir_map *labels = n->op == OP_contract || n->op == OP_window ? ir_map_of(m, n) : NULL;
   for (uint32_t o = 0; labels && o < labels->n_operands; o++)
     for (uint32_t i = 0; i < labels->operand[o].rank; i++)
       if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
@@ -201,9 +201,32 @@ static bool reads(const fuse_plan *p, const ir_value *v, const ir_value *x) {
   return false;
 }
 
+// Does an axis slide: is it a sum with a label in it that the contraction sums over?
+static bool slides(const ir_map *labels, const ir_axis *axis) {
+  bool found = false;
+  for (uint32_t i = 0; !idx_is_symbol(axis->at) && i < labels->n_labels; i++)
+    found = found || (!labels->labels[i].in_out && idx_mentions(axis->at, labels->labels[i].symbol));
+  return found;
+}
+
+// Windows read an operand again and again: what moves it, or pads it, happens once, in memory. So does the padding of
+// anything else that a contraction reads: its inner loop has no masks.
+static void pin_windows(fuse_plan *p, const ir_node *n) {
+  const ir_map *labels = ir_map_of(p->m, n);
+  for (uint32_t o = 0; labels && o < 2; o++) {
+    const ir_node *d = n->in[o]->def;
+    bool windows = false;
+    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
+      windows = windows || slides(labels, &labels->operand[o].axes[i]);
+    bool moves = d && (d->op == OP_pad || (windows && d->op == OP_transpose));
+    if (moves && fuse_is_free(p, d)) map_put_ptr(p->pinned, d, p);
+  }
+}
+
 // Operands that are read through must lie in memory; so must a value that is moved from the tensor that it updates.
 static void pin_operands(fuse_plan *p, const ir_node *n) {
   if (n->op == OP_gather || (n->op == OP_slice && n->n_in > 1)) pin_index(p, n->in[1]);
+  if (n->op == OP_contract) pin_windows(p, n);
   if (!fuse_is_store(n)) return;
   for (uint32_t i = 2; i < n->n_in; i++) pin_index(p, n->in[i]);
   const ir_node *value = n->in[1]->def;

@@ -21,25 +21,30 @@ static void unflatten(ir_module *m, const idx *flat, uint32_t rank, const idx *c
   }
 }
 
+void index_reshape_block(ir_module *m, uint32_t from_rank, const idx *const *from, uint32_t *f, uint32_t to_rank,
+                         const idx *const *to, uint32_t *t) {
+  idx_ctx *c = m->ix;
+  const idx *pf = idx_int(c, 1), *pt = idx_int(c, 1);
+  if (*f < from_rank) pf = from[(*f)++];
+  if (*t < to_rank) pt = to[(*t)++];
+  // Grow the shorter side until both products agree. Sizes are compared by the pointers of their polynomials; when
+  // constants tell which side is smaller that side grows, otherwise the side with fewer dims left behind does.
+  while (pf != pt && (*f < from_rank || *t < to_rank)) {
+    bool grow_from = *f < from_rank && (*t >= to_rank || idx_nonneg(c, idx_sub(c, pt, pf)) == TRI_yes);
+    if (grow_from) pf = idx_mul(c, pf, from[(*f)++]);
+    else if (*t < to_rank) pt = idx_mul(c, pt, to[(*t)++]);
+    else pf = idx_mul(c, pf, from[(*f)++]);
+  }
+  while (*f < from_rank && idx_equals_int(from[*f], 1)) (*f)++;
+  while (*t < to_rank && idx_equals_int(to[*t], 1)) (*t)++;
+}
+
 void index_reshape(ir_module *m, uint32_t from_rank, const idx *const *from, const idx *const *at, uint32_t to_rank,
                    const idx *const *to, const idx **out) {
-  idx_ctx *c = m->ix;
   uint32_t f = 0, t = 0;
   while (f < from_rank || t < to_rank) {
     uint32_t f0 = f, t0 = t;
-    const idx *pf = idx_int(c, 1), *pt = idx_int(c, 1);
-    if (f < from_rank) pf = from[f++];
-    if (t < to_rank) pt = to[t++];
-    // Grow the shorter side until both products agree. Sizes are compared by the pointers of their polynomials; when
-    // constants tell which side is smaller that side grows, otherwise the side with fewer dims left behind does.
-    while (pf != pt && (f < from_rank || t < to_rank)) {
-      bool grow_from = f < from_rank && (t >= to_rank || idx_nonneg(c, idx_sub(c, pt, pf)) == TRI_yes);
-      if (grow_from) pf = idx_mul(c, pf, from[f++]);
-      else if (t < to_rank) pt = idx_mul(c, pt, to[t++]);
-      else pf = idx_mul(c, pf, from[f++]);
-    }
-    while (f < from_rank && idx_equals_int(from[f], 1)) f++;
-    while (t < to_rank && idx_equals_int(to[t], 1)) t++;
+    index_reshape_block(m, from_rank, from, &f, to_rank, to, &t);
     if (f - f0 == 1 && t - t0 == 1) out[t0] = at[f0];
     else unflatten(m, index_flatten(m, f - f0, from + f0, at + f0), t - t0, to + t0, out + t0);
   }
@@ -75,6 +80,17 @@ bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const i
     n_axes = ir_attr_ints(n, "axes", &axes);
     for (size_t i = 0; i < n_axes; i++) operand_at[axes[i]] = idx_sub(c, idx_addi(c, in.dim[axes[i]], -1), at[axes[i]]);
     return true;
+  case OP_window: {
+    idx_binding labels[IR_MAX_RANK];
+    const ir_map *w = ir_map_of(m, n);
+    for (uint32_t i = 0; w && i < w->out_rank; i++) labels[i] = (idx_binding){w->labels[w->out_label[i]].symbol, at[i]};
+    for (uint32_t i = 0; w && i < in.rank; i++) {
+      const ir_axis *axis = &w->operand[0].axes[i];
+      if (axis->may_miss || axis->exact_div != 1) return false;
+      operand_at[i] = idx_subst(c, axis->at, w->out_rank, labels);
+    }
+    return w != NULL;
+  }
   default: return false;
   }
 }
