@@ -5,7 +5,7 @@
 
 #include "passes/schedule.h"
 
-enum { KC = 256, MAX_OUTER = 12, MAX_LEAVES = 4, MAX_EACH = 8 };
+enum { KC = 256, MC = 192, MAX_OUTER = 12, MAX_LEAVES = 4, MAX_EACH = 8 };
 
 // A constant that the column operand is made of, packed by `prepare` in the order in which the kernel reads it.
 typedef struct contract_leaf {
@@ -19,6 +19,7 @@ typedef struct contract {
   nest n; // roots: 0 = A, 1 = B, then the yields
   const ir_value *anchor;
   const sym *row, *col;                // module labels, NULL when there is none
+  bool lanes;                          // the column label is A's as well (depthwise): products lane by lane
   const idx *m, *nn;                   // extents of row and column labels (module), 1 when absent
   uint32_t n_k, n_batch, n_grid_batch; // the first n_grid_batch of `batch` share a grid axis
   nest_label k[MAX_OUTER], batch[MAX_OUTER];
@@ -28,8 +29,8 @@ typedef struct contract {
   uint32_t n_leaves;   // of a constant B; 0: it is not packed beforehand
   contract_leaf leaf[MAX_LEAVES];
   kir_buffer *panel, *partial; // of B packed here, or widened here for many rows
-  int64_t chunk;               // values of the first reduced label that the panel holds
-  bool chunked;                // not all of them: partial sums go through scratch
+  int64_t chunk; // values of the first reduced label that the panel holds, or that a packed B is read at a time
+  bool chunked; // a chunk of them at a time: partial sums go through scratch
   dtype acc_dt;
 } contract;
 

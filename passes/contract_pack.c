@@ -7,6 +7,7 @@
 #include "passes/contract.h"
 
 enum { LINE_BYTES = 64, AHEAD_BYTES = 1024 }; // memory answers after some hundred cycles
+enum { FEW_TILES = 4 };                       // so many read a panel as it comes
 
 bool contract_label_in(const sx *root, const sym *s) {
   bool found = root->at && idx_mentions(root->at, s);
@@ -243,6 +244,22 @@ static void make_panel(contract *x, int64_t k, bool chunked) {
   if (chunked) x->partial = kir_group(x->g->k, "partial", x->acc_dt, 2, (int64_t[]){x->mc, x->cols});
 }
 
+// A packed operand whose panel would push all else out of the second cache while rows of tiles pass over it: each tile
+// then takes a part of the reduced labels, and sums lie in scratch meanwhile.
+static void read_in_chunks(contract *x) {
+  const target *t = x->g->c->target;
+  int64_t inner = 1, n, extent;
+  if (!x->n_k || !idx_is_const(x->k[0].extent, &n)) return;
+  for (uint32_t i = 1; i < x->n_k; i++) inner *= idx_is_const(x->k[i].extent, &extent) ? extent : 1;
+  int64_t most = (int64_t)(t->l2_bytes / 4) / (inner * x->cols * (int64_t)dtype_size(x->n.root[1]->dt));
+  int64_t parts = (n + most - 1) / (most ? most : 1);
+  if (most < 1) parts = n;
+  if (parts < 2) return;
+  x->chunked = true;
+  x->chunk = (n + parts - 1) / parts;
+  x->partial = kir_group(x->g->k, "partial", x->acc_dt, 2, (int64_t[]){x->mc, x->cols});
+}
+
 void contract_choose_operand(contract *x) {
   lower_group *g = x->g;
   const sx *b = x->n.root[1];
@@ -253,6 +270,7 @@ void contract_choose_operand(contract *x) {
   if (prepack_all(x)) {
     bool widened = b->kind != SX_load, many_rows = extent_max(g, x->m) > (int64_t)x->rows;
     if (widened && many_rows && fits) make_panel(x, k, k > KC);
+    else if (!widened && extent_max(g, x->m) > FEW_TILES * (int64_t)x->rows) read_in_chunks(x);
     return;
   }
   bool side_by_side = x->col && is_unit_in(x, b, x->col) && idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes;

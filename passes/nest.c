@@ -36,13 +36,16 @@ static bool can_merge(nest *n, uint32_t i) {
   return t.ok;
 }
 
-static void merge(nest *n, uint32_t i) {
+// Labels i and i+1 become one; `runs_on`: every address takes the inner one beyond its extent, and needs no outer one.
+static void join(nest *n, uint32_t i, bool runs_on) {
   idx_ctx *c = n->g->m->ix;
-  const idx *extent = idx_mul(c, n->label[i].extent, n->label[i + 1].extent);
+  const idx *inner = n->label[i + 1].extent, *extent = idx_mul(c, n->label[i].extent, inner);
   sym *joined = idx_fresh(c, "d");
   joined->lo = idx_int(c, 0);
   joined->hi = idx_addi(c, extent, -1);
-  idx_binding b[] = {{n->label[i].s, idx_int(c, 0)}, {n->label[i + 1].s, idx_of(c, joined)}};
+  const idx *at = idx_of(c, joined);
+  idx_binding b[] = {{n->label[i].s, runs_on ? idx_int(c, 0) : idx_floordiv(c, at, inner)},
+                     {n->label[i + 1].s, runs_on ? at : idx_mod(c, at, inner)}};
   for (uint32_t k = 0; k < n->n_roots; k++) {
     n->root[k] = form_subst(n->g->form, n->root[k], 2, b);
     if (n->store[k]) n->store[k] = idx_subst(c, n->store[k], 2, b);
@@ -51,6 +54,8 @@ static void merge(nest *n, uint32_t i) {
   for (uint32_t k = i + 1; k + 1 < n->n_labels; k++) n->label[k] = n->label[k + 1];
   n->n_labels--;
 }
+
+void nest_join(nest *n, uint32_t i) { join(n, i, false); }
 
 void nest_merge(nest *n) {
   for (uint32_t i = 0; i < n->n_labels;) { // labels of extent 1 loop over nothing: scalars already index them by 0
@@ -62,7 +67,7 @@ void nest_merge(nest *n) {
     n->n_labels--;
   }
   for (uint32_t i = n->n_labels; i-- > 1;)
-    if (can_merge(n, i - 1)) merge(n, i - 1);
+    if (can_merge(n, i - 1)) join(n, i - 1, true);
 }
 
 typedef struct unit_count {

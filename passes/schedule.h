@@ -98,6 +98,8 @@ bool schedule_stores(nest *n);
 
 // Joins neighbouring labels wherever every address treats them as one contiguous run: fewer loops, longer vectors.
 void nest_merge(nest *n);
+// Joins labels i and i+1, whose extent is constant, all the same: addresses take the joined label apart by division.
+void nest_join(nest *n, uint32_t i);
 // How often label i is the unit-stride direction of an access; stores of the whole domain count double.
 int nest_unit_score(const nest *n, uint32_t i);
 int64_t extent_hint(lower_group *g,

@@ -17,6 +17,9 @@
 // ahead for what it streams, keeps several sums in flight, and applies a factor that inner loops leave alone to their
 // sum.
 //
+// Where the label that lies side by side is both operands' (a depthwise convolution), it is the columns' all the same:
+// tiles of A have columns too, and products are made lane by lane.
+//
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
 #include "passes/contract.h"
@@ -28,6 +31,29 @@ static bool three_vectors_pay(const contract *x, uint32_t lanes) {
   int64_t n, cols = 3 * (int64_t)lanes, narrower = 2 * (int64_t)lanes;
   if (!t->has_fma || t->n_vector_regs >= 32 || !idx_is_const(x->nn, &n)) return false;
   return (n + cols - 1) / cols * cols <= (n + narrower - 1) / narrower * narrower;
+}
+
+// Is label i a row of operand `o` alone, and not what a store has side by side?
+static bool is_row(const contract *x, uint32_t i, uint32_t o) {
+  const nest *n = &x->n;
+  const sym *s = n->label[i].s;
+  const idx *coef, *rest;
+  bool row = !n->label[i].reduced && contract_label_in(n->root[o], s) && !contract_label_in(n->root[1 - o], s);
+  for (uint32_t k = 2; row && k < n->n_roots; k++)
+    row = idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && !idx_equals_int(coef, 1);
+  return row;
+}
+
+// The positions of an image are joined to one row label, also where a padded operand has gaps between its lines: short
+// lines alone would leave register tiles half empty, and blocks too small for the panel that they read.
+static void join_rows(contract *x) {
+  nest *n = &x->n;
+  int64_t extent;
+  for (uint32_t i = n->n_labels; i-- > 1;)
+    for (uint32_t o = 0; o < 2; o++)
+      if (i < n->n_labels && is_row(x, i - 1, o) && is_row(x, i, o) && idx_is_const(n->label[i].extent, &extent) &&
+          extent < MC)
+        nest_join(n, i - 1);
 }
 
 // The largest register tile that leaves room for one row of B and one broadcast.
@@ -59,15 +85,64 @@ static uint32_t widened_rows(const contract *x) {
   return rows < x->rows ? rows : x->rows;
 }
 
-static void choose_block(contract *x) { x->mc = x->rows * (192 / x->rows ? 192 / x->rows : 1); }
+static void choose_block(contract *x) { x->mc = x->rows * (MC / x->rows ? MC / x->rows : 1); }
+
+typedef struct lane_test {
+  const contract *x;
+  const sym *s;
+  bool unit;
+} lane_test;
+
+static void see_load(void *user, const sx *e) {
+  lane_test *t = user;
+  const idx *coef, *rest;
+  if (e->kind == SX_load && idx_mentions(e->at, t->s))
+    t->unit = t->unit && idx_linear(t->x->g->m->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
+}
+
+// Does a label lie side by side in the stores, and in what A reads of it?
+static bool is_side_by_side(const contract *x, const sym *s) {
+  const nest *n = &x->n;
+  const idx *coef, *rest;
+  lane_test t = {x, s, true};
+  for (uint32_t k = 2; k < n->n_roots; k++)
+    t.unit = t.unit && n->store[k] && idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && idx_equals_int(coef, 1);
+  form_walk(x->g->form, n->root[0], see_load, &t);
+  return t.unit;
+}
+
+// Without a label that only one operand has, that of the lanes becomes the column label.
+static void choose_lanes(contract *x) {
+  nest *n = &x->n;
+  uint32_t own[2] = {0, 0};
+  int lane = -1;
+  for (uint32_t i = 0; i < n->n_labels; i++) {
+    bool in_a = contract_label_in(n->root[0], n->label[i].s), in_b = contract_label_in(n->root[1], n->label[i].s);
+    if (n->label[i].reduced) continue;
+    own[0] += in_a && !in_b;
+    own[1] += in_b && !in_a;
+    if (in_a && in_b) lane = (int)i;
+  }
+  if (lane < 0 || (own[0] && own[1])) return;
+  if (own[1]) {
+    const sx *a = n->root[0];
+    n->root[0] = n->root[1];
+    n->root[1] = a;
+  }
+  x->lanes = is_side_by_side(x, n->label[lane].s);
+  if (x->lanes) x->col = n->label[lane].s;
+}
 
 // Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
 // stores side by side.
 static bool classify(contract *x) {
   nest *n = &x->n;
+  choose_lanes(x);
+  const sym *lane = x->col;
   bool swapped = false;
   for (int attempt = 0; attempt < 2; attempt++) {
-    x->row = x->col = NULL;
+    x->row = NULL;
+    x->col = lane;
     x->n_k = x->n_batch = 0;
     int64_t best_row = -1;
     int best_col = -1;
@@ -75,6 +150,7 @@ static bool classify(contract *x) {
     for (uint32_t i = 0; i < n->n_labels; i++) {
       const sym *s = n->label[i].s;
       bool in_a = contract_label_in(n->root[0], s), in_b = contract_label_in(n->root[1], s);
+      if (s == lane) col = i;
       if (n->label[i].reduced || in_a == in_b) continue;
       if (in_a) {
         int64_t size = extent_hint(x->g, n->label[i].extent);
@@ -90,7 +166,7 @@ static bool classify(contract *x) {
     }
     // The operand that owns the output's unit-stride label, or the constant one, gives the columns.
     bool a_const = contract_is_constant(x, n->root[0]), b_const = contract_is_constant(x, n->root[1]);
-    bool want_swap = !swapped && x->row && (!x->col || best_col == 0) && !(b_const && !a_const);
+    bool want_swap = !x->lanes && !swapped && x->row && (!x->col || best_col == 0) && !(b_const && !a_const);
     if (!want_swap) {
       if (n->n_labels > MAX_OUTER) return false;
       x->m = x->row ? n->label[row].extent : idx_int(x->g->m->ix, 1);
@@ -161,7 +237,9 @@ static void multiply(const products *p, const splice *outer, kir_builder *b, con
       b_tile = splice_tile(&s, contract_each(x, b_root, e));
     }
     kir_tile **to = &acc[(first + e) % p->in_flight];
-    *to = kir_dot(b, *to, kir_convert(b, a_tile, x->acc_dt), kir_convert(b, b_tile, x->acc_dt), "fma");
+    a_tile = kir_convert(b, a_tile, x->acc_dt);
+    b_tile = kir_convert(b, b_tile, x->acc_dt);
+    *to = x->lanes ? kir_fma(b, a_tile, b_tile, *to) : kir_dot(b, *to, a_tile, b_tile, "fma");
   }
 }
 
@@ -312,13 +390,12 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
   kir_for_end(rows, NULL);
 }
 
-// B through the panel, a chunk at a time.
-static void emit_from_panel(contract *x, const splice *s, kir_builder *b, const contract_block *blk, block_range k) {
+// All rows of the block with one chunk of B after the other, which is packed first where it comes from the panel.
+static void emit_chunks(contract *x, const splice *s, kir_builder *b, const contract_block *blk, block_range k) {
   idx_ctx *kc = x->g->k->ix;
-  k.from_panel = true;
   k.chunked = x->chunked;
   if (!x->chunked) {
-    contract_pack_panel(x, s, b, blk, k.lo, k.end);
+    if (k.from_panel) contract_pack_panel(x, s, b, blk, k.lo, k.end);
     emit_rows(x, s, b, blk, &k);
     return;
   }
@@ -326,7 +403,7 @@ static void emit_from_panel(contract *x, const splice *s, kir_builder *b, const 
   kir_builder body = kir_for_body(b, chunks);
   k.lo = idx_of(kc, chunks->var);
   k.hi = idx_min(kc, k.end, idx_addi(kc, k.lo, x->chunk));
-  contract_pack_panel(x, s, &body, blk, k.lo, k.hi);
+  if (k.from_panel) contract_pack_panel(x, s, &body, blk, k.lo, k.hi);
   emit_rows(x, s, &body, blk, &k);
   kir_for_end(chunks, NULL);
 }
@@ -338,15 +415,18 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
   if (!x->panel) {
     contract y = *x;
     if (x->n_leaves && x->n.root[1]->kind != SX_load) y.rows = widened_rows(x);
-    emit_rows(&y, s, b, blk, &k);
+    emit_chunks(&y, s, b, blk, k);
   } else if (!x->n_leaves) {
-    emit_from_panel(x, s, b, blk, k);
+    k.from_panel = true;
+    emit_chunks(x, s, b, blk, k);
   } else { // rows of one tile widen in registers what they read once
     kir_stmt *many = kir_if(b, idx_addi(kc, idx_sub(kc, blk->me, blk->m0), -(int64_t)x->rows - 1));
     kir_builder then = kir_then(b, many), otherwise = kir_else(b, many);
     contract few = *x;
     few.rows = widened_rows(x);
-    emit_from_panel(x, s, &then, blk, k);
+    block_range packed = k;
+    packed.from_panel = true;
+    emit_chunks(x, s, &then, blk, packed);
     emit_rows(&few, s, &otherwise, blk, &k);
   }
 }
@@ -403,6 +483,7 @@ bool schedule_contract(lower_group *g) {
   x.acc_dt = dt == DT_f16 || dt == DT_bf16 ? DT_f32 : dt;
   if (!collect(&x, dot)) return false;
   nest_merge(&x.n);
+  join_rows(&x);
   if (!classify(&x)) return false;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   choose_tile(&x);
