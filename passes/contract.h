@@ -59,6 +59,10 @@ const sx *contract_each(const contract *x, const sx *e, int64_t which);
 void contract_choose_operand(contract *x);
 // Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.
 void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows);
+// The same for many rows: what tiles will read of a constant after the first reduced label's value `next`, a part for
+// row `i` of the block.
+void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
+                         const idx *i);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
 void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);

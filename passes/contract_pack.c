@@ -221,6 +221,30 @@ void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *labe
   }
 }
 
+// While rows of tiles pass over one chunk of a packed B, memory brings the next one, a part with every tile. Chunks, and
+// the panels after them, lie one behind the other.
+void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
+                         const idx *i) {
+  idx_ctx *kc = x->g->k->ix;
+  const contract_leaf *leaf = &x->leaf[0];
+  int64_t size = (int64_t)dtype_size(leaf->load->dt), per_line = LINE_BYTES / size, n = 1, extent;
+  for (uint32_t l = 0; l < x->n_k; l++) n *= idx_is_const(x->k[l].extent, &extent) ? extent : 1;
+  int64_t all = extent_max(x->g, x->nn) * n * size, rows = extent_max(x->g, x->m);
+  if (x->n_leaves != 1 || all <= (int64_t)x->g->c->target->l2_bytes / 2) return;
+  if (x->chunked && idx_is_const(x->k[0].extent, &extent)) n = n / extent * x->chunk;
+  if (rows > x->mc) rows = x->mc;
+  int64_t of_row = (n * x->cols + rows - 1) / rows, lines = (of_row * x->rows + per_line - 1) / per_line;
+  splice s = *outer;
+  s.b = b;
+  for (uint32_t l = 0; l < x->n_k; l++) splice_bind(&s, x->k[l].s, l ? idx_int(kc, 0) : next);
+  const idx *from = packed_index(x, &s, leaf->load, blk->panel, idx_scale(kc, idx_sub(kc, i, blk->m0), of_row));
+  kir_stmt *loop = kir_for(b, "z", idx_int(kc, 0), idx_int(kc, lines), 1, 8, 0, NULL);
+  kir_builder body = kir_for_body(b, loop);
+  const idx *at[] = {idx_add(kc, from, idx_scale(kc, idx_of(kc, loop->var), per_line))};
+  kir_prefetch(&body, leaf->buf, at);
+  kir_for_end(loop, NULL);
+}
+
 // -- the panel in scratch --
 
 // How many values of the first reduced label fill a panel; 0: the others alone are too many, or of unknown extent.

@@ -35,6 +35,14 @@ ir_value *layout_image(layout *l, ir_builder *b, ir_value *u, const int64_t *per
   return v;
 }
 
+bool layout_is_constant(const ir_value *v) {
+  const ir_node *n = v->def;
+  if (!n || n->n_regions || !op_has(n->op, OPF_PURE)) return false;
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (!layout_is_constant(n->in[i])) return false;
+  return n->n_in > 0 || n->op == OP_weight || n->op == OP_const;
+}
+
 static bool is_image(const layout *l, const ir_value *v) { return map_get_ptr(l->images, v) != NULL; }
 
 // Another operand of the same axes, in the order of the image's memory.
@@ -130,14 +138,6 @@ static ir_value *sink_reshape(const sinking *s, int64_t *perm) {
   return ir_reshape(s->b, s->u, rank, dim);
 }
 
-static bool is_constant(const ir_value *v) {
-  const ir_node *n = v->def;
-  if (!n || n->n_regions || !op_has(n->op, OPF_PURE)) return false;
-  for (uint32_t i = 0; i < n->n_in; i++)
-    if (!is_constant(n->in[i])) return false;
-  return n->n_in > 0 || n->op == OP_weight || n->op == OP_const;
-}
-
 // Axes are named, so that images are read in the order of their memory. A product with weights along the last of them,
 // a convolution without a window, gives an image.
 static ir_value *sink_contract(const sinking *s, int64_t *perm) {
@@ -155,7 +155,7 @@ static ir_value *sink_contract(const sinking *s, int64_t *perm) {
   }
   for (uint32_t i = 0; i < x.out_rank; i++) perm[i] = i;
   int last = axis_map_label(&x, &x.operand[o].axis[x.operand[o].rank - 1]);
-  if (images == 1 && last >= 0 && !x.label[last].in_out && is_constant(s->in[1 - o])) {
+  if (images == 1 && last >= 0 && !x.label[last].in_out && layout_is_constant(s->in[1 - o])) {
     uint32_t out[IR_MAX_RANK], n = 0, from[IR_MAX_RANK];
     for (uint32_t k = 0; k < x.operand[o].rank; k++) // its own labels in its order, then the weights'
       for (uint32_t i = 0; i < x.out_rank; i++)

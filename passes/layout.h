@@ -13,6 +13,8 @@ typedef struct layout {
   map *images; // ir_value * of the new graph -> anything
 } layout;
 
+// Is a value made of weights and constants alone?
+bool layout_is_constant(const ir_value *v);
 // The value whose axis i is axis perm[i] of v; transpositions of transpositions become one, or none.
 ir_value *layout_permute(ir_builder *b, ir_value *v, const int64_t *perm);
 // The same, noted as an image.

@@ -33,13 +33,14 @@ static bool three_vectors_pay(const contract *x, uint32_t lanes) {
   return (n + cols - 1) / cols * cols <= (n + narrower - 1) / narrower * narrower;
 }
 
-// Is label i a row of operand `o` alone, and not what a store has side by side?
+// Is label i a row: of operand `o` alone, and not what a store has side by side where columns may be had from `o`?
 static bool is_row(const contract *x, uint32_t i, uint32_t o) {
   const nest *n = &x->n;
   const sym *s = n->label[i].s;
   const idx *coef, *rest;
   bool row = !n->label[i].reduced && contract_label_in(n->root[o], s) && !contract_label_in(n->root[1 - o], s);
-  for (uint32_t k = 2; row && k < n->n_roots; k++)
+  bool turned = contract_is_constant(x, n->root[1 - o]); // which gives the columns, however they are stored
+  for (uint32_t k = 2; row && !turned && k < n->n_roots; k++)
     row = idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && !idx_equals_int(coef, 1);
   return row;
 }
@@ -374,6 +375,7 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
   kir_builder body = kir_for_body(b, rows);
   const idx *i = idx_of(kc, rows->var);
+  if (x->n_leaves && !k->from_panel && x->rows > 1) contract_fetch_next(x, s, &body, blk, k->hi, i);
   int64_t least, most;
   bool may_be_one = !idx_range(x->g->m->ix, x->m, &least, &most) || (least <= 1 && most > 1);
   bool many = k->from_panel && x->n_leaves; // more than a tile

@@ -45,6 +45,22 @@ static bool has_window(const axis_map *x, uint32_t o) {
   return any;
 }
 
+// A convolution without a window: one label of operand o, not its last, is multiplied away, and weights put another one
+// in its place.
+static bool is_pointwise(const axis_map *x, uint32_t o) {
+  uint32_t rank = x->operand[o].rank, changed = 0;
+  if (rank < 3 || x->out_rank != rank || x->operand[1 - o].rank != 2 || !layout_is_constant(x->operand[1 - o].v))
+    return false;
+  for (uint32_t i = 0; i < rank; i++) {
+    int label = axis_map_label(x, &x->operand[o].axis[i]);
+    if (label < 0) return false;
+    if ((uint32_t)label == x->out[i]) continue;
+    changed++;
+    if (x->label[label].in_out || i + 1 == rank || axis_map_mentions(x, o, x->out[i])) return false;
+  }
+  return changed == 1;
+}
+
 // -- padding --
 
 // The least and the largest value of an axis.
@@ -296,10 +312,10 @@ static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
       n->op == OP_contract || n->op == OP_window || (op_get(n->op)->cls == OPC_reduce && ir_attr_find(n, "map"));
   ir_value *y = NULL;
   if (by_map && axis_map_read(&w.x, l->m, n, in)) {
-    w.o = n->n_in > 1 && !has_window(&w.x, 0);
+    w.o = n->n_in > 1 && !has_window(&w.x, 0) && (has_window(&w.x, 1) || !is_pointwise(&w.x, 0));
     if (n->op == OP_window) y = plain_window(&w);
     else if (n->op != OP_contract) y = plain_reduction(&w, n);
-    else if (has_window(&w.x, w.o)) y = plain_contraction(&w);
+    else if (has_window(&w.x, w.o) || is_pointwise(&w.x, w.o)) y = plain_contraction(&w);
   }
   if (y) map_put_ptr(values, &n->out[0], y);
   return y || layout_sink(l, b, n, in, values);
