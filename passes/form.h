@@ -58,6 +58,8 @@ void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, co
 // Every symbol `from` replaced by `to` in all index expressions below.
 const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b);
 
+scalar form_pad_value(const ir_node *pad); // what stands around
+
 // Visits every distinct scalar below `e`, operands first.
 void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user);
 
@@ -76,6 +78,9 @@ void index_reshape_block(ir_module *m, uint32_t from_rank, const idx *const *fro
 bool index_through(ir_module *m, const ir_node *n, const idx *const *at, const idx **operand_at);
 // The result index from the operand index, where the movement is one-to-one (reshape, transpose); false for the others.
 bool index_forward(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at);
+
+// The same for what a group may store in a value's stead, which pads beside: the inside of the padded value.
+bool index_stored(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at);
 
 // The name under which index expressions read the elements of a value: "%12" for the value with id 12 (see ATOM_read).
 const char *form_read_name(ir_module *m, const ir_value *v);

@@ -50,14 +50,26 @@ static bool turns_heads(const fuse_plan *p, const ir_node *u) {
   return perm[n - 1] != (int64_t)n - 1;
 }
 
-// Follows single-reader, one-to-one movement after `v`; sets places on the way.
+// A copy that pads what this group makes, in the same region: the group stores the inside, a kernel of its own what is
+// around.
+static bool takes_over_pad(const fuse_plan *p, const fuse_group *g, const ir_node *u) {
+  const fuse_group *copy = map_get_ptr(p->group_of, u);
+  bool stores = g->kind == FUSE_contract || g->kind == FUSE_row || g->kind == FUSE_elem;
+  return stores && u->op == OP_pad && copy && copy->root == u && copy->nodes.n == 1 && u->parent == g->root->parent &&
+         !map_get_ptr(p->fixed, &u->out[0]) && op_get(g->root->op)->cls != OPC_movement;
+}
+
+// Follows single-reader, one-to-one movement after `v`, and padding; sets places on the way.
 static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_value *v) {
   for (;;) {
     const ir_node *u = fuse_uses(p, v) == 1 ? map_get_ptr(p->user, v) : NULL;
     const idx *at[IR_MAX_RANK];
-    if (!u || map_get_ptr(p->group_of, u) || turns_heads(p, u) ||
-        !index_forward(p->m, u, place_get(&p->place, v), at) || !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
+    bool pads = u && takes_over_pad(p, g, u);
+    if (!u || (map_get_ptr(p->group_of, u) && !pads) || turns_heads(p, u) ||
+        !index_stored(p->m, u, place_get(&p->place, v), at) || (u->op == OP_pad && !pads) ||
+        !is_affine(&g->dom, at, u->out[0].type.rank, p->m))
       return v;
+    if (pads) map_put_ptr(p->group_of, u, (void *)(uintptr_t)g);
     place_set(&p->place, &u->out[0], at);
     v = &u->out[0];
   }
@@ -95,13 +107,15 @@ static void find_stored(rebuild *r) {
   require_in(r, p->graph->body);
   for (size_t i = 0; i < r->stored.n; i++) {
     const ir_value *v = r->stored.at[i];
+    if (!v) continue;
     fuse_group *home = map_get_ptr(r->is_stored, v);
     bool stays = v->def->op == OP_update || home->kind == FUSE_alone;
     const ir_value *sunk = stays ? v : sink_store(p, home, v);
     if (sunk == v) continue;
     map_put_ptr(r->is_stored, v, NULL);
+    bool listed = map_get_ptr(r->is_stored, sunk) != NULL; // by the copy whose place the group takes
     map_put_ptr(r->is_stored, sunk, home);
-    r->stored.at[i] = sunk;
+    r->stored.at[i] = listed ? NULL : sunk;
   }
 }
 
@@ -258,7 +272,8 @@ static void emit_group(rebuild *r, const fuse_group *g) {
   frame *before = enter(r, g->root->parent);
   VEC(const ir_value *) yields = {0};
   for (size_t i = 0; i < r->stored.n; i++)
-    if (map_get_ptr(r->is_stored, r->stored.at[i]) == g) vec_push(r->plan->a, &yields, r->stored.at[i]);
+    if (r->stored.at[i] && map_get_ptr(r->is_stored, r->stored.at[i]) == g)
+      vec_push(r->plan->a, &yields, r->stored.at[i]);
   if (g->kind == FUSE_alone) emit_alone(r, g->root);
   else if (yields.n) emit_region(r, g, yields.n, yields.at);
   r->frame = before;

@@ -107,3 +107,11 @@ bool index_forward(ir_module *m, const ir_node *n, const idx *const *at, const i
   for (size_t i = 0; i < rank; i++) result_at[i] = at[perm[i]];
   return true;
 }
+
+bool index_stored(ir_module *m, const ir_node *n, const idx *const *at, const idx **result_at) {
+  const idx *const *lo;
+  if (n->op != OP_pad) return index_forward(m, n, at, result_at);
+  size_t rank = ir_attr_idxs(m, n, "lo", &lo);
+  for (size_t i = 0; i < rank; i++) result_at[i] = idx_add(m->ix, at[i], lo[i]);
+  return true;
+}

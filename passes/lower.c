@@ -110,6 +110,7 @@ static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, 
   const char *kind = ir_attr_str(g->node, "kind", "");
   if (!strcmp(kind, "update")) return schedule_update(g);
   if (!places_of_group(&g->place, &g->dom, g->node)) return false;
+  if (work == WORK_border) return schedule_border(g, from);
   if (work == WORK_parts) return schedule_attention_parts(g);
   if (!strcmp(kind, "contract")) return schedule_contract(g);
   if (!strcmp(kind, "row")) return schedule_row(g);
@@ -192,7 +193,10 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   lower_user u = {.l = l, .node = n, .prepared = prepared};
   lower_group g = begin_group(&u);
   if (n && !prepared) pack_first(l, n);
-  const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : work == WORK_parts ? "parts" : "copy";
+  const char *name = work == WORK_group    ? ir_attr_str(n, "name", "group")
+                     : work == WORK_parts  ? "parts"
+                     : work == WORK_border ? "border"
+                                           : "copy";
   diag_span span = n && n->spans.n ? n->spans.at[0] : NO_SPAN;
   if (!run_schedule(&g, work, from, to)) {
     diag_at(l->c->diags, span, group_not_lowered, name);
@@ -233,6 +237,13 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   return true;
 }
 
+// Does a group store the inside of a padded value alone? Not one that copies: it is over the padded dims itself.
+static bool is_padded(const ir_node *group, const ir_value *yield) {
+  int64_t root = ir_attr_int(group, "root", 0), at = 0;
+  for (const ir_node *q = group->regions[0]->first; q && q != yield->def; q = q->next) at++;
+  return yield->def && yield->def->op == OP_pad && at > root;
+}
+
 static bool lower_group_node(lowering *l, const ir_node *n) {
   prog_step s;
   lower_trace(l, n);
@@ -241,6 +252,12 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   if (!strcmp(ir_attr_str(n, "kind", ""), "attention") && !prepared) {
     if (!lower_kernel(l, n, WORK_parts, NULL, NULL, &s)) return false;
     if (l->parts) lower_add_step(l, l->p, s);
+  }
+  const ir_region *r = n->regions[0];
+  for (uint32_t i = 0; i < r->n_yields && !prepared; i++) {
+    if (!is_padded(n, r->yields[i])) continue;
+    if (!lower_kernel(l, n, WORK_border, r->yields[i], NULL, &s)) return false;
+    lower_add_step(l, l->p, s);
   }
   bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
   l->parts = NULL;

@@ -158,7 +158,7 @@ bool places_of_group(places *p, domain *d, const ir_node *group) {
     } else if (op_is_elementwise(n->op)) {
       if (place_elementwise(p, d, n, has_place, p, at)) place_set(p, &n->out[0], at);
     } else if (cls == OPC_movement && n->n_in == 1 && place_get(p, n->in[0]) &&
-               index_forward(p->m, n, place_get(p, n->in[0]), at)) {
+               index_stored(p->m, n, place_get(p, n->in[0]), at)) {
       place_set(p, &n->out[0], at);
     }
     first = false;

@@ -65,6 +65,8 @@ bool schedule_update(lower_group *g);
 bool schedule_copy(lower_group *g, const ir_value *from, const ir_value *to);
 bool schedule_save(lower_group *g, const ir_value *aside);
 bool schedule_restore(lower_group *g, const ir_value *aside);
+// What stands around a yield that pads, whose inside the group's own kernel stores.
+bool schedule_border(lower_group *g, const ir_value *padded);
 
 // -- parameters and index translation --
 kir_buffer *lower_in(lower_group *g, const ir_value *v);  // finds or adds an `in` parameter, flat

@@ -101,14 +101,10 @@ static void see_load(void *user, const sx *e) {
     t->unit = t->unit && idx_linear(t->x->g->m->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
 }
 
-// Does a label lie side by side in the stores, and in what A reads of it?
+// Does a label lie side by side in what A reads of it?
 static bool is_side_by_side(const contract *x, const sym *s) {
-  const nest *n = &x->n;
-  const idx *coef, *rest;
   lane_test t = {x, s, true};
-  for (uint32_t k = 2; k < n->n_roots; k++)
-    t.unit = t.unit && n->store[k] && idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && idx_equals_int(coef, 1);
-  form_walk(x->g->form, n->root[0], see_load, &t);
+  form_walk(x->g->form, x->n.root[0], see_load, &t);
   return t.unit;
 }
 
