@@ -145,7 +145,7 @@ def main():
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   p.add_argument("--output", type=Path, help="where the report goes; by default it is only printed")
   a = p.parse_args()
-  a.load = os.getloadavg()[0]
+  a.build, a.load = a.build.resolve(), os.getloadavg()[0]
   wanted = a.engines.split(",")
   torch = torch_python(a) if any(e.startswith("torch") for e in wanted) else None
   engines = [(e, torch if e.startswith("torch") else sys.executable) for e in wanted if torch or not e.startswith("torch")]
