@@ -69,7 +69,7 @@ class Case:
   def bench(self, threads):
     """What `nnc bench` says of one run."""
     return json.loads(run_nnc(self.build, "bench", *self.arguments(self.dims), "--threads", threads, "--runs", 1,
-                              "--json"))
+                              "--warmup", 0, "--json"))
 
   def parameters(self):
     """Of the weights, so that a tied one counts once; the buffers of batch norms are none."""
