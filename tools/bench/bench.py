@@ -20,7 +20,8 @@ from case import HERE, Case
 from networks import NETWORKS
 from report import report
 
-DEFAULT = "minilm-l6,bert-base"
+DEFAULT = ("minilm-l6,bert-base,bert-base@384,vit-b16,gpt2-prefill,gpt2-prefill@512,"
+           "resnet50,mobilenet-v1,mobilenet-v2,sd-block,vqgan-decoder")
 AGREE = 1e-4  # of the largest output
 ROUND_MS = 2000  # of one engine: slow networks have fewer runs in a round
 
@@ -133,14 +134,14 @@ def machine_peak(case, threads):
 def main():
   p = argparse.ArgumentParser(prog="tools/bench/run")
   p.add_argument("--models", default=DEFAULT,
-                 help=f"of {', '.join(NETWORKS)}; those of tokens also as NAME@SEQ; default: {DEFAULT}")
+                 help=f"of {', '.join(NETWORKS)}; those of tokens also as NAME@SEQ; default: %(default)s")
   p.add_argument("--batch", type=int, default=1)
   p.add_argument("--seq", type=int, default=128)
   p.add_argument("--threads", default="1,2")
   p.add_argument("--rounds", type=int, default=15)
   p.add_argument("--runs", type=int, default=5, help="measured runs of an engine in a round, at most")
   p.add_argument("--starts", type=int, default=3, help="fresh processes for the time to start")
-  p.add_argument("--engines", default="nnc,onnxruntime,openvino,torch", help="also torch_compile")
+  p.add_argument("--engines", default="nnc,onnxruntime,openvino,torch", help="default: %(default)s; there is also torch_compile")
   p.add_argument("--torch-python", help="an interpreter with torch 2, numpy and safetensors")
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   p.add_argument("--output", type=Path, help="where the report goes; by default it is only printed")

@@ -1,4 +1,4 @@
-"""The layers of networks.py as nodes of ONNX, in the form in which PyTorch exports them, which is the form whose fusions
+"""The layers of networks/ as nodes of ONNX, in the form in which PyTorch exports them, which is the form whose fusions
 the engines know: GELU is spelt with Erf, attention is matrix products and Softmax, a group norm is an instance norm
 between reshapes. Weights are drawn when a layer first names them, and kept under that name: layers_torch.py has the
 same layers on them."""
@@ -71,6 +71,7 @@ class Layers(Graph):
     return self("LayerNormalization", x, w, b, epsilon=eps, axis=-1)
 
   def group_norm(self, x, name, groups, channels, eps):
+    """The one operator of opset 21 is at most 5% faster in OpenVINO, and not faster in ONNX Runtime."""
     w, b = self.parameter(f"{name}.weight", channels, mean=1.0), self.parameter(f"{name}.bias", channels)
     one = self.constant(f"ones_{groups}", np.ones(groups, np.float32))
     zero = self.constant(f"zeros_{groups}", np.zeros(groups, np.float32))

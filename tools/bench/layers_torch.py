@@ -1,4 +1,4 @@
-"""The layers of networks.py in PyTorch's own functions, as fast as these are without compiling: batch norms are folded
+"""The layers of networks/ in PyTorch's own functions, as fast as these are without compiling: batch norms are folded
 into their convolutions, projections of one operand are one product, images have their channels last."""
 
 import torch

@@ -84,7 +84,7 @@ def torch_model(a, ins, name, wrap):
   torch.set_num_interop_threads(1)
   network = NETWORKS[a.network]
   layers, args = Layers(load_file(a.folder / "model.safetensors")), [torch.from_numpy(v) for v in ins.values()]
-  forward = wrap(torch, lambda *args: network.forward(layers, network.config, *args), args)
+  forward = wrap(torch, network, lambda *args: network.forward(layers, network.config, *args), args)
 
   def run():
     with torch.inference_mode():
@@ -94,14 +94,15 @@ def torch_model(a, ins, name, wrap):
 
 
 def engine_torch(a, ins):
-  return torch_model(a, ins, "PyTorch", lambda torch, forward, args: forward)
+  return torch_model(a, ins, "PyTorch", lambda torch, network, forward, args: forward)
 
 
 def engine_torch_compile(a, ins):
-  def wrap(torch, forward, args):
+  """Needs a C++ compiler, and up to a minute for a network that it has not met."""
+  def wrap(torch, network, forward, args):
     with torch.inference_mode():
       forward(*args)  # makes what is derived of weights, so that the compiler finds it made
-    return torch.compile(forward)
+    return torch.compile(forward, dynamic=network.is_open)
 
   return torch_model(a, ins, "torch.compile", wrap)
 
