@@ -4,7 +4,8 @@
   dims       the library with open batch and seq over libraries pinned with `--dim`, at sampled sizes
 
 Both take turns as bench.py does, so that a ratio is of runs side by side; printed are its median, 10th and 90th
-percentile. The neighbour is the only load only where nothing else runs: on a shared machine read the load printed beside it.
+percentile. The neighbour is the only load only where nothing else runs: on a shared machine read the load printed
+beside it.
 """
 
 import argparse

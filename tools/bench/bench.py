@@ -1,9 +1,10 @@
 """Measures nnc beside its rivals on the same weights and inputs, and writes docs/benchmarks.md. Called by ./run.
 
-Method. Each engine is a process of its own (worker.py), set up once. Then rounds: every engine in turn, in an order that
-rotates, makes one unmeasured run and a few measured ones, while the others wait. So all of them see the same weather of
-a shared machine, and a ratio is taken inside each round: the median of an engine's runs over the median of nnc's. What is
-reported is the median over the rounds, with the 10th and 90th percentile of the ratios. Outputs must agree first.
+Method. Each engine is a process of its own (worker.py), set up once. Then rounds: every engine in turn, in an order
+that rotates, makes one unmeasured run and a few measured ones, while the others wait. So all of them see the same
+weather of a shared machine, and a ratio is taken inside each round: the median of an engine's runs over the median of
+nnc's. What is reported is the median over the rounds, with the 10th and 90th percentile of the ratios. Outputs must
+agree first.
 """
 
 import argparse
@@ -31,8 +32,8 @@ class Worker:
 
   def __init__(self, engine, python, case, threads):
     self.engine = engine
-    command = [python, HERE / "worker.py", engine, case.folder, "--threads", threads, "--inputs", case.inputs, "--network",
-               case.name, "--libnnc", case.build / "libnnc.so", "--model", case.model,
+    command = [python, HERE / "worker.py", engine, case.folder, "--threads", threads, "--inputs", case.inputs,
+               "--network", case.name, "--libnnc", case.build / "libnnc.so", "--model", case.model,
                *(x for d in case.pinned for x in ("--dim", d))]
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": str(threads),
                         "NNC_CACHE_DIR": str(case.folder.parent / "cache"),
@@ -141,15 +142,17 @@ def main():
   p.add_argument("--rounds", type=int, default=15)
   p.add_argument("--runs", type=int, default=5, help="measured runs of an engine in a round, at most")
   p.add_argument("--starts", type=int, default=3, help="fresh processes for the time to start")
-  p.add_argument("--engines", default="nnc,onnxruntime,openvino,torch", help="default: %(default)s; there is also torch_compile")
+  p.add_argument("--engines", default="nnc,onnxruntime,openvino,torch",
+                 help="default: %(default)s; there is also torch_compile")
   p.add_argument("--torch-python", help="an interpreter with torch 2, numpy and safetensors")
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   p.add_argument("--output", type=Path, help="where the report goes; by default it is only printed")
   a = p.parse_args()
   a.build, a.load = a.build.resolve(), os.getloadavg()[0]
   wanted = a.engines.split(",")
-  torch = torch_python(a) if any(e.startswith("torch") for e in wanted) else None
-  engines = [(e, torch if e.startswith("torch") else sys.executable) for e in wanted if torch or not e.startswith("torch")]
+  torch = torch_python(a) if {"torch", "torch_compile"} & set(wanted) else None
+  python = {"torch": torch, "torch_compile": torch}
+  engines = [(e, python.get(e, sys.executable)) for e in wanted if python.get(e, sys.executable)]
   own = [(e, sys.executable) for e in ("nnc_cache", "nnc_jit")]
   threads = [int(t) for t in a.threads.split(",")]
   peak, results = {}, []

@@ -31,7 +31,8 @@ class Case:
   def __init__(self, spec, batch, seq, build):
     name, _, own = spec.partition("@")
     if name not in NETWORKS or (own and not NETWORKS[name].is_open):
-      raise SystemExit(f"error: no network `{spec}`; there are: {', '.join(NETWORKS)}; those of tokens also as NAME@SEQ")
+      known = ", ".join(NETWORKS)
+      raise SystemExit(f"error: no network `{spec}`; there are: {known}; those of tokens also as NAME@SEQ")
     self.title, self.name, self.network, self.build = spec, name, NETWORKS[name], build
     self.sizes = {"batch": batch, "seq": int(own or seq)}
     self.folder = build / "bench-models" / name
@@ -64,7 +65,8 @@ class Case:
 
   def compile(self, name="model.so", dims=None):
     """Writes a library, with these dims pinned; by default those that are so in all engines."""
-    run_nnc(self.build, "compile", "--no-cache", *self.arguments(self.pinned if dims is None else dims), "-o", self.folder / name)
+    dims = self.pinned if dims is None else dims
+    run_nnc(self.build, "compile", "--no-cache", *self.arguments(dims), "-o", self.folder / name)
 
   def bench(self, threads):
     """What `nnc bench` says of one run."""

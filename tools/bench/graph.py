@@ -9,8 +9,8 @@ TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProt
 
 
 class Graph:
-  """Nodes and constants, in the order in which they are made. Weights beyond 2 GB are not needed here, so the file holds
-  them."""
+  """Nodes and constants, in the order in which they are made. Weights beyond 2 GB are not needed here, so the file
+  holds them."""
 
   def __init__(self):
     self.nodes, self.constants = [], {}

@@ -140,7 +140,8 @@ class Layers(Graph):
   def twice_as_large(self, x):
     """Nearest neighbours."""
     scales = self.constant("scales", np.array([1, 1, 2, 2], np.float32))
-    return self("Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    return self("Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor")
 
   def tokens(self, x):
     """[batch, channels, height, width] to [batch, height * width, channels]."""

@@ -24,7 +24,8 @@ class Setting(ctypes.Structure):
 class CompileOptions(ctypes.Structure):
   _fields_ = [("size", c_size_t), ("configs", POINTER(c_char_p)), ("n_configs", c_size_t), ("sets", POINTER(Setting)),
               ("n_sets", c_size_t), ("dims", POINTER(Setting)), ("n_dims", c_size_t), ("weights", POINTER(c_char_p)),
-              ("n_weights", c_size_t), ("cpu", c_char_p), ("threads", c_uint), ("sink", c_void_p), ("sink_user", c_void_p)]
+              ("n_weights", c_size_t), ("cpu", c_char_p), ("threads", c_uint), ("sink", c_void_p),
+              ("sink_user", c_void_p)]
 
 
 class SessionOptions(ctypes.Structure):

@@ -81,8 +81,8 @@ def start(r):
   for e, (create, first, memory) in r["start"].items():
     label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache",
              "nnc_jit": "nnc, compiled in the process"}.get(e) or rows[e]["name"]
-    size = {"nnc": f"{library:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)", "nnc_cache": "(the same)",
-            "torch": "(safetensors)", "torch_compile": "(safetensors)"}.get(e)
+    size = {"nnc": f"{library:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)",
+            "nnc_cache": "(the same)", "torch": "(safetensors)", "torch_compile": "(safetensors)"}.get(e)
     size = size or f"{onnx:.1f} (.onnx, without the engine)"
     lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {size} |")
   return lines
@@ -93,5 +93,6 @@ def report(a, results, peak):
   for r in results:
     lines += section(r, peak)
   if a.starts:
-    lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 30 MiB in every row.")
+    lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 30 MiB in every "
+                 "row.")
   return "\n".join(lines) + "\n"

@@ -3,8 +3,8 @@
     python tests/ref/make_refs.py networks [NAME...]      all, or those named as tools/bench/run names them
 
 In:   nothing. The layers are those that tools/bench measures (tools/bench/networks), here on small configs; its Python
-environment has all that is needed. Out: a folder tests/bench/MODEL for each, where tests/bench/MODEL.yaml is the model, every
-file at most 100 KB:
+environment has all that is needed. Out: a folder tests/bench/MODEL for each, where tests/bench/MODEL.yaml is the model,
+every file at most 100 KB:
   config.json             keys of the model's config
   model.safetensors       random weights, f32
   cases.safetensors       <case>.in.INPUT, <case>.out.OUTPUT, f32, for batches of one and two

@@ -1,5 +1,5 @@
-"""The networks that are measured: for each the model of nnc, a config, its inputs, and its layers, written once, in a file
-a family. With layers_onnx.Layers such a file makes random weights and a graph, with layers_torch.Layers it computes.
+"""The networks that are measured: for each the model of nnc, a config, its inputs, and its layers, written once, in a
+file a family. With layers_onnx.Layers such a file makes random weights and a graph, with layers_torch.Layers it computes.
 """
 
 from typing import Callable, NamedTuple

@@ -30,5 +30,6 @@ def forward(l, c, input_ids, attention_mask, token_type_ids):
 
 def inputs(c, batch, seq, rng):
   """Token ids, a mask that hides nothing, types."""
-  return {"input_ids": rng.integers(0, c["vocab_size"], (batch, seq)), "attention_mask": np.ones((batch, seq), np.int64),
+  return {"input_ids": rng.integers(0, c["vocab_size"], (batch, seq)),
+          "attention_mask": np.ones((batch, seq), np.int64),
           "token_type_ids": (np.arange(seq) >= seq // 2).astype(np.int64) * np.ones((batch, 1), np.int64)}

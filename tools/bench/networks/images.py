@@ -1,7 +1,8 @@
-"""ResNet, MobileNet and MobileNetV2, which classify images: tests/bench/{resnet,mobilenet_v1,mobilenet_v2}.yaml say whose.
+"""ResNet, MobileNet and MobileNetV2, which classify images: tests/bench/{resnet,mobilenet_v1,mobilenet_v2}.yaml say
+whose.
 
-Batch norms have scales near one, and near RESIDUAL where a sum follows: with He's convolutions activations stay of order
-one through all of them.
+Batch norms have scales near one, and near RESIDUAL where a sum follows: with He's convolutions activations stay of
+order one through all of them.
 """
 
 import numpy as np
