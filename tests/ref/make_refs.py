@@ -24,9 +24,9 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
 
-`make_refs.py bert` and `make_refs.py zoo` write the checkpoints of tests/bert and tests/zoo instead, `make_refs.py generated`
-and `make_refs.py medusa` what those of tests/zoo generate; they need torch and transformers: gen/bert.py, gen/zoo.py,
-gen/zoo_generated.py, gen/zoo_medusa.py.
+`make_refs.py bert`, `make_refs.py zoo` and `make_refs.py networks` write the checkpoints of tests/bert, tests/zoo and
+tests/bench instead, `make_refs.py generated` and `make_refs.py medusa` what those of tests/zoo generate; they need torch
+and most of them transformers: gen/bert.py, gen/zoo.py, gen/networks.py, gen/zoo_generated.py, gen/zoo_medusa.py.
 """
 import sys
 from pathlib import Path
@@ -44,6 +44,10 @@ def main():
     from gen import zoo
 
     return zoo.write_all(sys.argv[2:])
+  if sys.argv[1:2] == ["networks"]:
+    from gen import networks
+
+    return networks.write_all(sys.argv[2:])
   if sys.argv[1:2] == ["generated"]:
     from gen import zoo_generated
 

@@ -4,8 +4,8 @@
   dims       the library with open batch and seq over libraries pinned with `--dim`, at sampled sizes
 
 Both take turns as bench.py does, so that a ratio is of runs side by side; printed are its median, 10th and 90th
-percentile.
-The neighbour is the only load only where nothing else runs: on a shared machine read the load printed beside it.
+percentile. The neighbour is the only load only where nothing else runs: on a shared machine read the load printed
+beside it.
 """
 
 import argparse
@@ -17,13 +17,14 @@ import sys
 from pathlib import Path
 
 import bench
-import bert_graph
+from case import Case
+from networks import NETWORKS
 
 SIZES = "1x1,1x16,1x128,1x512,3x77,8x1,8x31,8x128"
 
 
-def worker(engine, folder, c, a, threads):
-  return bench.Worker(engine, sys.executable, folder, c, a, threads)
+def worker(engine, case, threads):
+  return bench.Worker(engine, sys.executable, case, threads)
 
 
 def median_ms(w, runs):
@@ -39,8 +40,9 @@ def show(what, base, other, base_name, other_name):
 
 
 def neighbour(name, a):
-  folder, c = bench.prepare(name, a)
-  one, two = worker("nnc", folder, c, a, 1), worker("nnc", folder, c, a, 2)
+  case = Case(name, a.batch, a.seq, a.build)
+  case.compile()
+  one, two = worker("nnc", case, 1), worker("nnc", case, 2)
   core = str(min(os.sched_getaffinity(0)))
   spin = subprocess.Popen(["taskset", "-c", core, sys.executable, "-c", "while True: pass"])
   try:
@@ -60,11 +62,10 @@ def neighbour(name, a):
 
 def dims(name, a):
   for size in a.sizes.split(","):
-    a.batch, a.seq = map(int, size.split("x"))
-    folder, c = bench.prepare(name, a)
-    bench.run_nnc(a, "compile", bench.MODEL, "--config", folder / "config.json", "--weights", folder / "model.safetensors",
-                  "--dim", f"batch={a.batch}", "--dim", f"seq={a.seq}", "-o", folder / "pinned.so")
-    pair = [worker(e, folder, c, a, a.threads) for e in ("nnc_pinned", "nnc")]
+    case = Case(name, *map(int, size.split("x")), a.build)
+    case.compile()
+    case.compile("pinned.so", case.dims)
+    pair = [worker(e, case, a.threads) for e in ("nnc_pinned", "nnc")]
     times = [], []
     for r in range(a.rounds):
       for i in ((0, 1), (1, 0))[r % 2]:
@@ -77,7 +78,7 @@ def dims(name, a):
 def main():
   p = argparse.ArgumentParser(prog="tools/bench/run")
   p.add_argument("what", choices=["neighbour", "dims"])
-  p.add_argument("--models", default="minilm-l6", help=f"of {', '.join(bert_graph.SHAPES)}")
+  p.add_argument("--models", default="minilm-l6", help=f"of {', '.join(NETWORKS)}")
   p.add_argument("--batch", type=int, default=1, help="of neighbour")
   p.add_argument("--seq", type=int, default=128, help="of neighbour")
   p.add_argument("--sizes", default=SIZES, help="of dims")
@@ -86,7 +87,6 @@ def main():
   p.add_argument("--runs", type=int, default=5, help="measured runs in a round")
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   a = p.parse_args()
-  a.folder = a.build / "bench-models"
   for name in a.models.split(","):
     {"neighbour": neighbour, "dims": dims}[a.what](name, a)
 

@@ -48,9 +48,7 @@ def nnc_worker(pipe, build, steps, heads, width, threads, shape):
   path.write_text(MODEL.format(heads=heads, width=width, steps=STEPS[steps]))
   session = Session(str(build / "libnnc.so"), str(path), threads)
   path.unlink()
-  q, k, v = inputs(shape)
-  out = np.empty_like(q)
-  session.prepare([q, k, v], [out])
+  out = session.prepare(dict(zip("qkv", inputs(shape))))["y"]
   serve(pipe, session.run, lambda: out)
 
 

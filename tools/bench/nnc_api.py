@@ -6,16 +6,26 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_uint, c
 import numpy as np
 
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 6}
+ENTRY = c_size_t(0)
 
 
 class Tensor(ctypes.Structure):
   _fields_ = [("dtype", c_int), ("rank", c_uint32), ("dim", c_int64 * 12), ("data", c_void_p)]
 
 
+class TensorInfo(ctypes.Structure):
+  _fields_ = [("name", c_char_p), ("dtype", c_int), ("rank", c_uint32), ("shape", c_char_p), ("optional", c_int)]
+
+
+class Setting(ctypes.Structure):
+  _fields_ = [("key", c_char_p), ("value", c_char_p)]
+
+
 class CompileOptions(ctypes.Structure):
-  _fields_ = [("size", c_size_t), ("configs", POINTER(c_char_p)), ("n_configs", c_size_t), ("sets", c_void_p),
-              ("n_sets", c_size_t), ("dims", c_void_p), ("n_dims", c_size_t), ("weights", POINTER(c_char_p)),
-              ("n_weights", c_size_t), ("cpu", c_char_p), ("threads", c_uint), ("sink", c_void_p), ("sink_user", c_void_p)]
+  _fields_ = [("size", c_size_t), ("configs", POINTER(c_char_p)), ("n_configs", c_size_t), ("sets", POINTER(Setting)),
+              ("n_sets", c_size_t), ("dims", POINTER(Setting)), ("n_dims", c_size_t), ("weights", POINTER(c_char_p)),
+              ("n_weights", c_size_t), ("cpu", c_char_p), ("threads", c_uint), ("sink", c_void_p),
+              ("sink_user", c_void_p)]
 
 
 class SessionOptions(ctypes.Structure):
@@ -23,6 +33,9 @@ class SessionOptions(ctypes.Structure):
 
 
 def tensor(array):
+  """None: an input that is left out."""
+  if array is None:
+    return Tensor()
   t = Tensor(dtype=DTYPES[array.dtype], rank=array.ndim, data=array.ctypes.data)
   t.dim[: array.ndim] = array.shape
   return t
@@ -31,14 +44,17 @@ def tensor(array):
 class Session:
   """A model opened from a .yaml (compiled in this process) or a .so, and a session on it."""
 
-  def __init__(self, library, path, threads, config=None, weights=None):
+  def __init__(self, library, path, threads, config=None, weights=None, dims=()):
     self.lib = ctypes.CDLL(library)
-    self.lib.nnc_session_error.restype = c_char_p
-    self.lib.nnc_version.restype = c_char_p
+    for name, result in (("session_error", c_char_p), ("version", c_char_p), ("module_input_count", c_size_t),
+                         ("module_output_count", c_size_t)):
+      getattr(self.lib, f"nnc_{name}").restype = result
     options = CompileOptions(size=ctypes.sizeof(CompileOptions))
     if config:
       options.configs, options.n_configs = (c_char_p * 1)(config.encode()), 1
       options.weights, options.n_weights = (c_char_p * 1)(weights.encode()), 1
+    pinned = [Setting(*(part.encode() for part in d.split("="))) for d in dims]
+    options.dims, options.n_dims = (Setting * len(pinned))(*pinned), len(pinned)
     self.module, self.session = c_void_p(), c_void_p()
     self.check(self.lib.nnc_module_open(byref(self.module), path.encode(), byref(options), None), "nnc_module_open")
     options = SessionOptions(size=ctypes.sizeof(SessionOptions), threads=threads)
@@ -49,12 +65,25 @@ class Session:
       text = self.lib.nnc_session_error(self.session).decode() if self.session else ""
       raise RuntimeError(f"{what}: status {status} {text}")
 
-  def prepare(self, ins, outs):
-    """Binds arrays, which must stay alive; after that `run` reads and writes them."""
-    self.kept = ins, outs
-    self.ins = (Tensor * len(ins))(*map(tensor, ins))
-    self.outs = (Tensor * len(outs))(*map(tensor, outs))
+  def names(self, kind):
+    info, n = TensorInfo(), getattr(self.lib, f"nnc_module_{kind}_count")(self.module, ENTRY)
+    for i in range(n):
+      self.check(getattr(self.lib, f"nnc_module_{kind}")(self.module, ENTRY, c_size_t(i), byref(info)), kind)
+      yield info.name.decode()
+
+  def prepare(self, ins):
+    """Binds arrays by the names of the inputs; optional ones may be absent. Gives arrays of the outputs, by name, which
+    `run` fills."""
+    self.kept = [ins.get(name) for name in self.names("input")]
+    self.ins = (Tensor * len(self.kept))(*map(tensor, self.kept))
+    names = list(self.names("output"))
+    self.outs = (Tensor * len(names))()
+    self.check(self.lib.nnc_shapes(self.session, ENTRY, self.ins, c_size_t(len(self.ins)), self.outs,
+                                   c_size_t(len(names))), "nnc_shapes")
+    outs = {n: np.zeros(t.dim[: t.rank], np.float32) for n, t in zip(names, self.outs)}
+    self.outs = (Tensor * len(names))(*map(tensor, outs.values()))
+    return outs
 
   def run(self):
-    self.check(self.lib.nnc_run(self.session, c_size_t(0), self.ins, c_size_t(len(self.ins)), self.outs,
+    self.check(self.lib.nnc_run(self.session, ENTRY, self.ins, c_size_t(len(self.ins)), self.outs,
                                 c_size_t(len(self.outs))), "nnc_run")

@@ -1,7 +1,7 @@
 """One engine in a process of its own, driven by bench.py through pipes: a command a line in, a line of JSON out.
 
   run N       N runs: {"wall": [ms, ...], "cpu": [ms, ...]}; cpu is what all threads of the process used
-  save PATH   the outputs of the last run to an .npz: {}
+  save PATH   the outputs of the last run to an .npz, by name: {}
   memory      {"peak_mb": the largest resident size so far}
 """
 
@@ -19,9 +19,7 @@ def nnc(a, ins, path, **compiled):
   from nnc_api import Session
 
   s = Session(a.libnnc, path, a.threads, **compiled)
-  ids = next(iter(ins.values()))
-  outs = [np.zeros((*ids.shape, a.width), np.float32), np.zeros((ids.shape[0], a.width), np.float32)]
-  s.prepare([v.astype(np.int32) for v in ins.values()], outs)
+  outs = s.prepare({n: x if x.dtype == np.float32 else x.astype(np.int32) for n, x in ins.items()})
 
   def run():
     s.run()
@@ -42,7 +40,8 @@ def engine_nnc_pinned(a, ins):
 
 def engine_nnc_jit(a, ins):
   """The model compiled in this process."""
-  return nnc(a, ins, a.model, config=str(a.folder / "config.json"), weights=str(a.folder / "model.safetensors"))
+  return nnc(a, ins, a.model, config=str(a.folder / "config.json"), weights=str(a.folder / "model.safetensors"),
+             dims=a.dim)
 
 
 def engine_nnc_cache(a, ins):
@@ -56,7 +55,8 @@ def engine_onnxruntime(a, ins):
   o = ort.SessionOptions()
   o.intra_op_num_threads, o.inter_op_num_threads = a.threads, 1
   s = ort.InferenceSession(a.folder / "model.onnx", o, providers=["CPUExecutionProvider"])
-  return f"ONNX Runtime {ort.__version__}", lambda: s.run(None, ins)
+  names = [x.name for x in s.get_outputs()]
+  return f"ONNX Runtime {ort.__version__}", lambda: dict(zip(names, s.run(None, ins)))
 
 
 def engine_openvino(a, ins):
@@ -64,29 +64,47 @@ def engine_openvino(a, ins):
 
   settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
               "INFERENCE_NUM_THREADS": a.threads}
-  request = ov.Core().compile_model(str(a.folder / "model.onnx"), "CPU", settings).create_infer_request()
+  model = ov.Core().compile_model(str(a.folder / "model.onnx"), "CPU", settings)
+  request, names = model.create_infer_request(), [x.any_name for x in model.outputs]
 
   def run():
     request.infer(ins, share_inputs=True)
-    return [request.get_output_tensor(i).data for i in range(2)]
+    return {n: request.get_output_tensor(i).data for i, n in enumerate(names)}
 
   return f"OpenVINO {ov.__version__.split('-')[0]}", run
 
 
-def engine_torch(a, ins):
+def torch_model(a, ins, name, wrap):
   import torch
-  from bert_torch import load
+  from layers_torch import Layers
+  from networks import NETWORKS
+  from safetensors.torch import load_file
 
   torch.set_num_threads(a.threads)
   torch.set_num_interop_threads(1)
-  model = load(a.folder)
-  args = [torch.from_numpy(v) for v in ins.values()]
+  network = NETWORKS[a.network]
+  layers, args = Layers(load_file(a.folder / "model.safetensors")), [torch.from_numpy(v) for v in ins.values()]
+  forward = wrap(torch, network, lambda *args: network.forward(layers, network.config, *args), args)
 
   def run():
     with torch.inference_mode():
-      return [t.numpy() for t in model(*args)]
+      return {n: t.contiguous().numpy() for n, t in forward(*args).items()}
 
-  return f"PyTorch {torch.__version__}", run
+  return f"{name} {torch.__version__.split('+')[0]}", run
+
+
+def engine_torch(a, ins):
+  return torch_model(a, ins, "PyTorch", lambda torch, network, forward, args: forward)
+
+
+def engine_torch_compile(a, ins):
+  """Needs a C++ compiler, and up to a minute for a network that it has not met."""
+  def wrap(torch, network, forward, args):
+    with torch.inference_mode():
+      forward(*args)  # makes what is derived of weights, so that the compiler finds it made
+    return torch.compile(forward, dynamic=network.is_open)
+
+  return torch_model(a, ins, "torch.compile", wrap)
 
 
 def peak_kib():
@@ -99,15 +117,15 @@ def main():
   p.add_argument("engine")
   p.add_argument("folder", type=Path)
   p.add_argument("--threads", type=int, required=True)
-  p.add_argument("--batch", type=int, required=True)
-  p.add_argument("--seq", type=int, required=True)
-  p.add_argument("--width", type=int, required=True)
+  p.add_argument("--inputs", type=Path, required=True)
+  p.add_argument("--network", help="its name")
   p.add_argument("--libnnc")
-  p.add_argument("--model")
+  p.add_argument("--model", help="nnc's, in YAML")
+  p.add_argument("--dim", action="append", default=[], help="NAME=N: pinned where nnc compiles in this process")
   a = p.parse_args()
   answers = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)  # what engines print is no answer
-  ins = dict(np.load(a.folder / f"inputs-{a.batch}-{a.seq}.npz"))
+  ins = dict(np.load(a.inputs))
   begin = time.perf_counter()
   name, run = globals()[f"engine_{a.engine}"](a, ins)
   created = time.perf_counter()
@@ -129,7 +147,7 @@ def main():
         cpu.append((time.process_time() - c) * 1e3)
       answer({"wall": wall, "cpu": cpu})
     elif command == "save":
-      np.savez(rest[0], *outs)
+      np.savez(rest[0], **outs)
       answer({})
     elif command == "memory":
       answer({"peak_mb": peak_kib() / 1024})
