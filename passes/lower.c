@@ -192,6 +192,7 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   lower_user u = {.l = l, .node = n, .prepared = prepared};
   lower_group g = begin_group(&u);
   if (n && !prepared) pack_first(l, n);
+  if (work == WORK_group) g.parts = l->parts; // the first kernel's, which it merges
   const char *name = work == WORK_group ? ir_attr_str(n, "name", "group") : work == WORK_parts ? "parts" : "copy";
   diag_span span = n && n->spans.n ? n->spans.at[0] : NO_SPAN;
   if (!run_schedule(&g, work, from, to)) {
