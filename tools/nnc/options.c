@@ -60,6 +60,8 @@ static const option_row rows[] = {
      "an input: a file (.npy, .npz:key, .safetensors:key, .png), a number, random[:seed], zeros, iota"},
     {"out", 0, KIND_pairs, FIELD(out), ON_run, "NAME=DST", NULL,
      "where an output goes: .npy, .npz, .safetensors, .png, or - for text"},
+    {"profile", 0, KIND_text, FIELD(profile), ON_run | ON_bench, "FILE", NULL,
+     "write when each kernel of a run began and ended, as a trace that Perfetto opens (ui.perfetto.dev)"},
     {"entry", 0, KIND_text, FIELD(entry), ON_SESSION | ON_show, "NAME", NULL, "the entry; default `forward`"},
     {"runs", 0, KIND_count, FIELD(runs), ON_bench, "N", NULL, "timed runs; default: as many as fit in two seconds"},
     {"warmup", 0, KIND_count, FIELD(warmup), ON_bench, "N", NULL, "runs before them; default 3"},
