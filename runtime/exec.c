@@ -55,7 +55,8 @@ static bool make_program(const rt_module *m, const rt_program *g, program_state 
     const rt_kernel_info *k = kernel_of(p, &steps[i]);
     words += (size_t)rt_step_buffers(p, &steps[i]) + k->n_symbols + k->n_grid;
   }
-  char *at = calloc(1, n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + p->dims.count + 16);
+  char *at = calloc(1, n_steps * sizeof(bound_step) + words * 8 + (size_t)g->n_buffers * 2 * sizeof(uint32_t) +
+                           p->dims.count + 16);
   if (!at) return false;
   st->memory = at;
   st->steps = (bound_step *)(void *)at;
@@ -73,7 +74,8 @@ static bool make_program(const rt_module *m, const rt_program *g, program_state 
     b->grid = w, w += k->n_grid;
   }
   st->order = (uint32_t *)(void *)w;
-  st->late = (bool *)(st->order + g->n_buffers);
+  st->placed = st->order + g->n_buffers;
+  st->late = (bool *)(st->placed + g->n_buffers);
   find_late(p, g, st);
   return true;
 }

@@ -21,7 +21,8 @@ typedef struct program_state {
   bool uses_states;
   bound_step *steps;       // [n_steps + n_undo + n_commit]
   uint64_t *offset, *size; // [n_buffers]: arena offset, bytes
-  uint32_t *order;         // [n_buffers]: scratch for placing
+  uint32_t *order;         // [n_buffers]: scratch for placing, those of the arena by size
+  uint32_t *placed;        // [n_buffers]: and by offset
   uint64_t arena_bytes;
   char *defaults; // the optional inputs' default values, each as a whole tensor
   uint64_t defaults_bytes;
