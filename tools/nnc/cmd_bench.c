@@ -9,13 +9,14 @@
 #include "tools/nnc/job.h"
 #include "tools/nnc/peak.h"
 #include "tools/nnc/profile.h"
+#include "tools/nnc/roofline.h"
 #include "tools/nnc/source.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum { LEAST_RUNS = 10, MOST_RUNS = 100000 };
+enum { LEAST_RUNS = 10, MOST_RUNS = 100000, MOST_ROOFLINE_RUNS = 100 };
 static const double TIME_BUDGET_MS = 2000;
 
 typedef struct timing {
@@ -77,6 +78,7 @@ typedef struct bench_result {
   timing time;
   nnc_module_stats stats;
   double flops, bytes, peak_gflops;
+  const roofline *roof; // NULL unless asked for
   uint64_t arena_bytes, peak_rss_bytes;
   unsigned threads;
 } bench_result;
@@ -115,14 +117,23 @@ static exit_status print_as_json(cli *c, const bench_result *b) {
   json_object_set_new(out, "threads", json_integer(b->threads));
   json_object_set_new(out, "cpu", json_string(level_name(b->plan->cpu_level)));
   json_object_set_new(out, "kernels", json_integer((json_int_t)b->plan->kernels.count));
+  if (b->roof) json_object_set_new(out, "roofline", roofline_json(c, b->roof));
   return print_json(c, out);
 }
 
-static exit_status print_as_text(cli *c, const bench_result *b) {
-  printf("%s, entry %s", c->model, b->s->entry);
+// The model, the entry, its sizes, and what it ran on: one line.
+static const char *title_of(cli *c, const bench_result *b) {
+  strbuf t;
+  sb_init(&t, c->a);
+  sb_fmt(&t, "%s, entry %s", c->model, b->s->entry);
   for (size_t i = 0; i < b->s->dims.n; i++)
-    printf(", %s = %lld", b->s->dims.at[i].symbol->name, (long long)b->s->dims.at[i].value);
-  printf("; %s, %u thread%s\n\n", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
+    sb_fmt(&t, ", %s = %lld", b->s->dims.at[i].symbol->name, (long long)b->s->dims.at[i].value);
+  sb_fmt(&t, "; %s, %u thread%s", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
+  return sb_cstr(&t);
+}
+
+static exit_status print_as_text(cli *c, const bench_result *b) {
+  printf("%s\n\n", title_of(c, b));
   printf("time        %.4g ms median, %.4g p10, %.4g p90, of %lld runs\n", b->time.median_ms, b->time.p10_ms,
          b->time.p90_ms, (long long)b->time.runs);
   printf("arithmetic  %.4g GFLOP/s, %.4g MFLOP a run", gflops(b), b->flops * 1e-6);
@@ -134,6 +145,7 @@ static exit_status print_as_text(cli *c, const bench_result *b) {
   if (b->job)
     printf("compile     %.4g ms, prepare %.4g ms, %llu kernels\n", b->stats.total_ms - b->stats.prepare_ms,
            b->stats.prepare_ms, (unsigned long long)b->plan->kernels.count);
+  if (b->roof) roofline_print(b->roof);
   return EXIT_done;
 }
 
@@ -155,5 +167,10 @@ exit_status cmd_bench(cli *c) {
   if (getrusage(RUSAGE_SELF, &usage) == 0) b.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
   b.peak_gflops = measure_peak(c, r.pool);
   if (c->opt.profile && !profile_warm_run(c, &r, s)) return fail(c);
+  if (c->opt.roofline || c->opt.svg) {
+    int64_t runs = b.time.runs < MOST_ROOFLINE_RUNS ? b.time.runs : MOST_ROOFLINE_RUNS;
+    b.roof = roofline_measure(c, &r, runs, b.peak_gflops);
+    if (!b.roof || (c->opt.svg && !roofline_draw(c, b.roof, title_of(c, &b), c->opt.svg))) return fail(c);
+  }
   return c->opt.json ? print_as_json(c, &b) : print_as_text(c, &b);
 }

@@ -26,6 +26,7 @@ const command commands[] = {
      "of the time of a run, the arithmetic and memory rates that follow, and how much of this machine's measured peak "
      "that is.",
      "nnc bench models/vision/digits.yaml --dim batch=8 --threads 2\n"
+     "nnc bench models/vision/digits.yaml --dim batch=8 --roofline --svg digits.svg\n"
      "nnc bench digits.so --runs 1000 --json",
      cmd_bench},
     {"verify", "MODEL", "compare compiled code with the interpreter",
