@@ -159,12 +159,12 @@ static void drop_pages(const ir_weight *w, const void *part, uint64_t bytes) {
   if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-static void after_step(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns) {
-  (void)label, (void)line, (void)start_ns, (void)end_ns;
+static void after_step(void *user, const rt_trace_event *event) {
+  if (event->kind != RT_TRACE_kernel) return;
   const preparation *p = user;
   const image *im = &p->j->image;
   const rt_plan *plan = image_plan(im);
-  const rt_step *s = RT_ARRAY(plan, rt_step, steps) + RT_ARRAY(plan, rt_program, programs)->first_step + step;
+  const rt_step *s = RT_ARRAY(plan, rt_step, steps) + RT_ARRAY(plan, rt_program, programs)->first_step + event->step;
   const uint32_t *buffers = RT_ARRAY(plan, uint32_t, words) + s->buffers;
   for (uint32_t i = 0; i < rt_step_buffers(plan, s); i++) {
     const rt_buffer *b = RT_ARRAY(plan, rt_buffer, buffers) + buffers[i];

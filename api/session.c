@@ -8,6 +8,8 @@ struct nnc_session {
   rt_pool *pool;
   rt_session *rt;
   rt_error error;
+  nnc_trace_fn trace;
+  void *trace_user;
 };
 
 _Static_assert(sizeof(nnc_tensor) == sizeof(rt_tensor) && offsetof(nnc_tensor, data) == offsetof(rt_tensor, data) &&
@@ -15,6 +17,15 @@ _Static_assert(sizeof(nnc_tensor) == sizeof(rt_tensor) && offsetof(nnc_tensor, d
                "tensors are passed to the runtime as they are");
 _Static_assert((int)NNC_F32 == (int)RT_f32 && (int)NNC_BOOL == (int)RT_bool && (int)NNC_MAX_RANK == (int)RT_MAX_RANK,
                "nnc_dtype is rt_dtype");
+_Static_assert(sizeof(nnc_trace_event) == sizeof(rt_trace_event) &&
+                   offsetof(nnc_trace_event, thread) == offsetof(rt_trace_event, thread) &&
+                   offsetof(nnc_trace_event, yaml_line) == offsetof(rt_trace_event, line) &&
+                   offsetof(nnc_trace_event, label) == offsetof(rt_trace_event, label) &&
+                   offsetof(nnc_trace_event, yaml_file) == offsetof(rt_trace_event, file) &&
+                   offsetof(nnc_trace_event, start_ns) == offsetof(rt_trace_event, start_ns) &&
+                   offsetof(nnc_trace_event, bytes_written) == offsetof(rt_trace_event, bytes_written) &&
+                   (int)NNC_TRACE_TURN == (int)RT_TRACE_turn,
+               "events are passed on as they are");
 
 static nnc_status status_of(rt_status s) {
   switch (s) {
@@ -85,8 +96,16 @@ nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_
 
 const char *nnc_session_error(const nnc_session *s) { return s ? s->error.text : ""; }
 
+static void hand_on(void *user, const rt_trace_event *event) {
+  const nnc_session *s = user;
+  s->trace(s->trace_user, (const nnc_trace_event *)(const void *)event);
+}
+
 void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user) {
-  if (s) rt_session_trace(s->rt, f, user);
+  if (!s) return;
+  s->trace = f;
+  s->trace_user = user;
+  rt_session_trace(s->rt, f ? hand_on : NULL, s);
 }
 
 uint64_t nnc_session_arena_bytes(const nnc_session *s) { return s ? rt_session_arena_bytes(s->rt) : 0; }

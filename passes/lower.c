@@ -186,6 +186,19 @@ static void pack_first(lowering *l, const ir_node *n) {
   }
 }
 
+// What a kernel's parameter is in the group's region: a parameter, also where it is read in its packed form, or a
+// result; NULL: lowering's own.
+static const ir_value *value_in_region(const lower_user *u, const lower_group *g, const ir_value *v) {
+  const ir_region *r = g->region;
+  for (uint32_t i = 0; r && i < r->n_params; i++) {
+    const lower_panels *p = map_get_ptr(u->in_panels, &r->params[i]);
+    if (v == &r->params[i] || (p && p->value == v)) return &r->params[i];
+  }
+  for (uint32_t i = 0; r && i < r->n_yields; i++)
+    if (v == r->yields[i]) return v;
+  return NULL;
+}
+
 bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
                   prog_step *s) {
   arena *a = l->c->a;
@@ -193,6 +206,7 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   lower_user u = {.l = l, .node = n, .prepared = prepared};
   lower_group g = begin_group(&u);
   if (n && !prepared) pack_first(l, n);
+  if (work == WORK_group) g.parts = l->parts; // the first kernel's, which it merges
   const char *name = work == WORK_group    ? ir_attr_str(n, "name", "group")
                      : work == WORK_parts  ? "parts"
                      : work == WORK_border ? "border"
@@ -211,8 +225,10 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
   *s = (prog_step){.what = lower_add_kernel(l, g.k, name)};
   if (prepared && !lower_make_constants(l, &u, &g, s->what, name)) return true;
   uint32_t *buffers = ARENA_ARRAY(a, uint32_t, g.params.n + 1);
+  const ir_value **values = ARENA_ARRAY(a, const ir_value *, g.params.n + 1);
   for (size_t i = 0; i < g.params.n; i++) {
     const ir_value *param = g.params.at[i].value;
+    values[i] = value_in_region(&u, &g, param);
     const void *packed = map_get_ptr(u.packed, param);
     const ir_value *v = packed || !n ? NULL : lower_outer(&u, param, g.params.at[i].buf->space);
     if (!v) v = param; // made by lowering
@@ -232,6 +248,8 @@ bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value
                    .symbols = symbols,
                    .grid = grid,
                    .span = span,
+                   .group = n,
+                   .values = values,
                    .cost_ns = g.k->cost_ns};
   s->label = n ? lower_label(l, n, name) : name;
   return true;
@@ -249,9 +267,15 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   lower_trace(l, n);
   if (!strcmp(ir_attr_str(n, "kind", ""), "update")) return lower_update(l, n);
   bool prepared = lower_is_prepared(l, n);
+  const idx *rest = NULL; // of attention in two kernels: the second's share
   if (!strcmp(ir_attr_str(n, "kind", ""), "attention") && !prepared) {
     if (!lower_kernel(l, n, WORK_parts, NULL, NULL, &s)) return false;
-    if (l->parts) lower_add_step(l, l->p, s);
+    if (l->parts) {
+      idx_ctx *c = l->m->ix;
+      s.share = idx_min(c, ir_type_count(l->m, l->parts->type), idx_int(c, 1)); // without parts, all is the second's
+      rest = idx_sub(c, idx_int(c, 1), s.share);
+      lower_add_step(l, l->p, s);
+    }
   }
   const ir_region *r = n->regions[0];
   for (uint32_t i = 0; i < r->n_yields && !prepared; i++) {
@@ -260,6 +284,7 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
     lower_add_step(l, l->p, s);
   }
   bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
+  s.share = rest;
   l->parts = NULL;
   if (!ok) return false;
   if (s.n_buffers) lower_add_step(l, prepared ? &l->out->prepare : l->p, s);

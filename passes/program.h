@@ -40,9 +40,12 @@ typedef struct prog_step {
   const idx *const *grid;    // [n_grid]
   const char *label;         // "contract_add encoder.0.fc1"
   diag_span span;
-  uint32_t undoes;  // of an undo step: the step that it takes back
-  uint32_t body[2]; // steps in the bodies, which follow
-  double cost_ns;   // of one grid point, for chunking
+  const ir_node *group;          // whose values a kernel works on, or NULL: what the step computes and moves
+  const ir_value *const *values; // [n_buffers]: what each operand is in the group's region; NULL: lowering's own
+  const idx *share;              // of the group's work, 0 or 1: two kernels take turns by size; NULL: 1
+  uint32_t undoes;               // of an undo step: the step that it takes back
+  uint32_t body[2];              // steps in the bodies, which follow
+  double cost_ns;                // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {

@@ -55,7 +55,8 @@ static bool make_program(const rt_module *m, const rt_program *g, program_state 
     const rt_kernel_info *k = kernel_of(p, &steps[i]);
     words += (size_t)rt_step_buffers(p, &steps[i]) + k->n_symbols + k->n_grid;
   }
-  char *at = calloc(1, n_steps * sizeof(bound_step) + words * 8 + g->n_buffers * sizeof(uint32_t) + p->dims.count + 16);
+  char *at = calloc(1, n_steps * sizeof(bound_step) + words * 8 + (size_t)g->n_buffers * 2 * sizeof(uint32_t) +
+                           p->dims.count + 16);
   if (!at) return false;
   st->memory = at;
   st->steps = (bound_step *)(void *)at;
@@ -73,7 +74,8 @@ static bool make_program(const rt_module *m, const rt_program *g, program_state 
     b->grid = w, w += k->n_grid;
   }
   st->order = (uint32_t *)(void *)w;
-  st->late = (bool *)(st->order + g->n_buffers);
+  st->placed = st->order + g->n_buffers;
+  st->late = (bool *)(st->placed + g->n_buffers);
   find_late(p, g, st);
   return true;
 }
@@ -91,7 +93,8 @@ rt_status rt_session_new(rt_session **out, const rt_module *m, rt_pool *pool, ui
   s->given = calloc(p->dims.count + 1, sizeof *s->given);
   s->next = calloc(p->dims.count + 1, sizeof *s->next);
   s->programs = calloc(p->programs.count, sizeof *s->programs);
-  bool ok = s->given && s->next && s->programs && rt_states_init(s);
+  s->shares = aligned_alloc(_Alignof(thread_share), rt_pool_threads(pool) * sizeof *s->shares);
+  bool ok = s->given && s->next && s->programs && s->shares && rt_states_init(s);
   if (ok && s->scratch_stride)
     ok = (s->scratch = aligned_alloc(4096, s->scratch_stride * rt_pool_threads(pool))) != NULL;
   for (uint64_t i = 0; ok && i < p->dims.count; i++) s->given[i] = INT64_MIN;
@@ -117,6 +120,7 @@ void rt_session_free(rt_session *s) {
   free(s->next);
   free(s->arena);
   free(s->scratch);
+  free(s->shares);
   free(s);
 }
 
@@ -222,14 +226,6 @@ rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *co
         return rt_fail(err, RT_E_INVALID, "the shape of `%s` overflows", rt_string(p, t->name));
   }
   return rt_run(s, program, room, room + g->n_inputs, err);
-}
-
-void rt_session_trace(rt_session *s,
-                      void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns,
-                                int64_t end_ns),
-                      void *user) {
-  s->trace = f;
-  s->trace_user = user;
 }
 
 uint64_t rt_session_arena_bytes(const rt_session *s) {

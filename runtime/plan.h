@@ -14,7 +14,7 @@
 
 #define RT_PLAN_MAGIC 0x31306e616c706e6eULL // "nnplan01"
 enum {
-  RT_PLAN_VERSION = 3,
+  RT_PLAN_VERSION = 4,
   RT_MAX_RANK = 12,
   RT_MAX_STACK = 640,
   RT_MAX_NESTING = 32
@@ -105,7 +105,9 @@ typedef struct rt_buffer {
 typedef struct rt_kernel_info {
   uint32_t name; // string: the symbol
   uint32_t n_buffers, n_symbols, n_grid;
+  uint32_t access; // words[access .. +n_buffers): what it does with each buffer, RT_READS | RT_WRITES
 } rt_kernel_info;
+enum { RT_READS = 1, RT_WRITES = 2 };
 
 // Steps run in order. Those from `if` on have bodies: the body[0] steps that follow, then body[1] more; the next step
 // comes after them.
@@ -127,10 +129,14 @@ typedef struct rt_step {
   uint32_t symbols; // words[symbols .. +n_symbols): expressions; while: one, the bound
   uint32_t grid;    // words[grid .. +n_grid): expressions
   uint32_t label;   // string: what it computes, for profiles ("contract encoder.0.fc1")
+  uint32_t file;    // string: the YAML file's name without its folder, "" if none
   uint32_t line;    // YAML line, 0 if none
+  uint32_t macs;    // kernel: expression, its multiply-adds
+  uint32_t bytes;   // kernel: words[bytes .. +n_buffers): expressions, what it reads or writes of each at least
   uint32_t undoes;  // of an undo step: the step that it takes back, which is in no body
   uint32_t body[2]; // steps in the bodies
-  double cost_ns;   // estimate for one grid point
+  uint32_t pad;
+  double cost_ns; // estimate for one grid point
 } rt_step;
 
 typedef struct rt_program {

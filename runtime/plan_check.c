@@ -135,7 +135,7 @@ static bool kernel_fits(const checker *c, const rt_program *g, const rt_step *s)
   if (s->what >= c->p->kernels.count) return false;
   const rt_kernel_info *k = (const rt_kernel_info *)array(c, c->p->kernels) + s->what;
   return k->n_grid <= 3 && operands_fit(c, g, s, k->n_buffers) && exprs_fit(c, s->symbols, k->n_symbols) &&
-         exprs_fit(c, s->grid, k->n_grid);
+         exprs_fit(c, s->grid, k->n_grid) && expr_fits(c, s->macs) && exprs_fit(c, s->bytes, k->n_buffers);
 }
 
 static bool is_arena(const checker *c, uint32_t buffer) {
@@ -163,7 +163,9 @@ static bool steps_fit(const checker *c, const rt_program *g, uint32_t first, uin
     const rt_step *s = &steps[i];
     uint64_t inside = (uint64_t)s->body[0] + s->body[1];
     *broken = i;
-    if (!string_fits(c, s->label) || !(s->kind == RT_STEP_kernel ? kernel_fits : control_fits)(c, g, s)) return false;
+    if (!string_fits(c, s->label) || !string_fits(c, s->file) ||
+        !(s->kind == RT_STEP_kernel ? kernel_fits : control_fits)(c, g, s))
+      return false;
     if ((s->kind < RT_STEP_if && inside) || inside >= end - i || (inside && depth == RT_MAX_NESTING)) return false;
     uint32_t second = i + 1 + s->body[0];
     if (!steps_fit(c, g, i + 1, second, depth + 1, broken) ||
@@ -186,7 +188,8 @@ static bool closing_steps_fit(const checker *c, const rt_program *g, uint32_t *b
   for (uint32_t i = g->n_steps; i < g->n_steps + g->n_undo + g->n_commit; i++) {
     const rt_step *s = &steps[i];
     *broken = i;
-    if (s->kind != RT_STEP_kernel || s->body[0] || s->body[1] || !string_fits(c, s->label) || !kernel_fits(c, g, s))
+    if (s->kind != RT_STEP_kernel || s->body[0] || s->body[1] || !string_fits(c, s->label) ||
+        !string_fits(c, s->file) || !kernel_fits(c, g, s))
       return false;
     if (i < g->n_steps + g->n_undo && (s->undoes >= g->n_steps || in_a_body(steps, s->undoes))) return false;
   }
@@ -248,7 +251,8 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   rt_status s = check_tensors(&c);
   const rt_kernel_info *k = array(&c, p->kernels);
   for (uint64_t i = 0; !s && i < p->kernels.count; i++)
-    if (!string_fits(&c, k[i].name) || k[i].n_grid > 3) s = refuse(err, "plan: kernel %u is broken", (unsigned)i);
+    if (!string_fits(&c, k[i].name) || k[i].n_grid > 3 || !words_fit(&c, k[i].access, k[i].n_buffers))
+      s = refuse(err, "plan: kernel %u is broken", (unsigned)i);
   for (uint32_t i = 0; !s && i < p->programs.count; i++) s = check_program(&c, i);
   const rt_check *checks = array(&c, p->checks);
   for (uint64_t i = 0; !s && i < p->checks.count; i++)

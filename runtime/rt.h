@@ -79,12 +79,37 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
 rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,
                   rt_error *err);
 
-// What one run costs, by step, for profiles and `nnc bench`: called after each kernel with its wall time, and after
-// each turn of a loop with none. NULL switches off.
-void rt_session_trace(rt_session *s,
-                      void (*f)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns,
-                                int64_t end_ns),
-                      void *user);
+// What a run did: one event a step that is a kernel, one a thread that helped with it, one a turn of a loop.
+typedef enum rt_trace_kind {
+  RT_TRACE_kernel, // a step, from its begin to its end, by the caller's thread
+  RT_TRACE_share,  // of another thread in that step, from its first chunk to its last
+  RT_TRACE_turn    // a turn of a loop, around the events of what ran in it
+} rt_trace_kind;
+
+typedef struct rt_trace_event {
+  rt_trace_kind kind;
+  uint32_t step;                      // of its program; for a turn, the loop's
+  uint32_t thread;                    // 0: the caller of rt_run; less than rt_pool_threads
+  uint32_t line;                      // of the YAML file, 0 if none
+  const char *label;                  // what it computes
+  const char *kernel;                 // its symbol, "" for a turn
+  const char *file;                   // the YAML file's name without its folder
+  int64_t start_ns, end_ns;           // of CLOCK_MONOTONIC
+  int64_t points;                     // of the grid: all, or those of the thread's share
+  uint64_t macs;                      // RT_TRACE_kernel: multiply-adds of the step, as the graph is written
+  uint64_t bytes_read, bytes_written; // RT_TRACE_kernel: of its operands, each once: at least
+} rt_trace_event;
+
+// Calls `f` after each of them, in the caller's thread, outside of what is timed; strings are borrowed from the plan.
+// NULL switches off. Costs two readings of the clock for each step and each chunk; one branch a step when off.
+void rt_session_trace(rt_session *s, void (*f)(void *user, const rt_trace_event *event), void *user);
+
+typedef struct rt_work {
+  uint64_t macs, bytes_read, bytes_written; // as in an event
+} rt_work;
+// Of a kernel step, for the dims that were bound last; 0 where it overflows.
+rt_work rt_step_work(const rt_session *s, const rt_step *step);
+uint64_t rt_operand_bytes(const rt_session *s, const rt_step *step, uint32_t i); // of its i-th buffer
 
 uint64_t rt_session_arena_bytes(const rt_session *s); // for the last bound dims
 const char *rt_string(const rt_plan *p, uint32_t offset);

@@ -5,7 +5,6 @@
 // state lives after everything else succeeded (commit steps). Nothing here allocates.
 #include "runtime/session.h"
 #include <string.h>
-#include <time.h>
 
 typedef struct program_run {
   rt_session *s;
@@ -14,18 +13,7 @@ typedef struct program_run {
   rt_error *err;
 } program_run;
 
-typedef struct step_call {
-  rt_session *s;
-  const bound_step *b;
-} step_call;
-
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static void run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
+void rt_run_chunk(void *user, int64_t begin, int64_t end, unsigned worker) {
   step_call *c = user;
   char *scratch = c->s->scratch ? c->s->scratch + worker * c->s->scratch_stride : NULL;
   c->b->kernel(c->b->buffers, c->b->symbols, c->b->grid, begin, end, scratch, &c->s->fault);
@@ -40,9 +28,8 @@ static rt_status run_kernel(program_run *r, uint32_t i) {
   bound_step *b = &r->st->steps[i];
   if (b->late && b->bound_at != s->binds && !rt_bind_step(s, &r->steps[i], b)) return overflow(r, i);
   step_call c = {s, b};
-  int64_t start = s->trace ? now_ns() : 0;
-  rt_pool_run(s->pool, b->total, b->chunk, run_chunk, &c);
-  if (s->trace) s->trace(s->trace_user, i, rt_string(s->m->plan, r->steps[i].label), r->steps[i].line, start, now_ns());
+  if (s->trace) rt_run_traced(&c, &r->steps[i], i);
+  else rt_pool_run(s->pool, b->total, b->chunk, rt_run_chunk, &c);
   return RT_OK;
 }
 
@@ -88,9 +75,10 @@ static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t 
 static rt_status run_turn(program_run *r, uint32_t i, uint32_t first, uint32_t n) {
   rt_session *s = r->s;
   uint32_t inside;
+  int64_t start = s->trace ? rt_now_ns() : 0;
   rt_status status = run_steps(r, first, n, &inside);
   if (!status) status = fault_of(r);
-  if (s->trace) s->trace(s->trace_user, i, rt_string(s->m->plan, r->steps[i].label), r->steps[i].line, 0, 0);
+  if (s->trace) rt_trace_turn(s, &r->steps[i], i, start);
   return status;
 }
 
@@ -162,14 +150,11 @@ rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
   s->fault = 0;
   rt_status status = run_steps(&r, 0, g->n_steps, &stopped);
   if (!status) status = fault_of(&r);
-  void (*trace)(void *, uint32_t, const char *, uint32_t, int64_t, int64_t) = s->trace;
-  s->trace = NULL; // profiles are of the run itself
   rt_error ignored;
   r.err = &ignored;
   uint32_t i = g->n_steps;
   for (; i < g->n_steps + g->n_undo; i++)
     if (status && r.steps[i].undoes < stopped) run_kernel(&r, i);
   for (; i < rt_all_steps(g) && !status; i++) run_kernel(&r, i);
-  s->trace = trace;
   return status;
 }

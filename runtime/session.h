@@ -21,7 +21,8 @@ typedef struct program_state {
   bool uses_states;
   bound_step *steps;       // [n_steps + n_undo + n_commit]
   uint64_t *offset, *size; // [n_buffers]: arena offset, bytes
-  uint32_t *order;         // [n_buffers]: scratch for placing
+  uint32_t *order;         // [n_buffers]: scratch for placing, those of the arena by size
+  uint32_t *placed;        // [n_buffers]: and by offset
   uint64_t arena_bytes;
   char *defaults; // the optional inputs' default values, each as a whole tensor
   uint64_t defaults_bytes;
@@ -32,6 +33,11 @@ typedef struct state_memory {
   void *data; // NULL before the first run and after a reset: the initial value, with dims that are not yet fixed
   uint64_t bytes;
 } state_memory;
+
+typedef struct thread_share { // what one thread does of a traced step
+  _Alignas(64) int64_t start_ns;
+  int64_t end_ns, points;
+} thread_share;
 
 struct rt_session {
   const rt_module *m;
@@ -48,8 +54,9 @@ struct rt_session {
   bool *state_dims;        // [dims]: sizes of states, fixed by the first run that uses states until a reset
   int64_t *fixed;          // [dims]: their values, or INT64_MIN
   uint64_t binds;          // bind steps run so far
-  void (*trace)(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns);
+  void (*trace)(void *user, const rt_trace_event *event);
   void *trace_user;
+  thread_share *shares; // [threads]
   int64_t fault;
 };
 
@@ -89,5 +96,16 @@ rt_status rt_states_open(rt_session *s, rt_error *err);
 // -- run.c --
 // Runs the bound program: its steps, then what takes them back or commits them.
 rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err);
+
+typedef struct step_call {
+  rt_session *s;
+  const bound_step *b;
+} step_call;
+void rt_run_chunk(void *user, int64_t begin, int64_t end, unsigned worker); // `user`: a step_call
+
+// -- trace.c --
+int64_t rt_now_ns(void);
+void rt_run_traced(step_call *c, const rt_step *step, uint32_t index); // a kernel
+void rt_trace_turn(rt_session *s, const rt_step *step, uint32_t index, int64_t start_ns);
 
 #endif

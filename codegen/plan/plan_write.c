@@ -1,6 +1,7 @@
 // The plan writer: see plan_write.h. Two passes over nothing: arrays grow in the arena, then are laid out one after
 // another.
 #include "codegen/plan/plan_write.h"
+#include "codegen/plan/plan_work.h"
 #include "runtime/rt.h"
 #include <string.h>
 
@@ -113,6 +114,14 @@ static uint32_t exprs_of(writer *w, uint32_t n, const idx *const *e) {
   return at;
 }
 
+static uint32_t file_of(writer *w, diag_span span) {
+  const char *file;
+  uint32_t line, column;
+  diag_position(w->l, span, &file, &line, &column);
+  const char *slash = file ? strrchr(file, '/') : NULL;
+  return string_of(w, slash ? slash + 1 : file ? file : "");
+}
+
 static uint32_t line_of(const writer *w, diag_span span) {
   const char *file;
   uint32_t line, column;
@@ -139,11 +148,22 @@ static void add_check(writer *w, const prog_check *k) {
   vec_push(w->a, &w->checks, ((rt_check){expr_of(w, k->cond), string_of(w, k->text), line_of(w, k->span), 0}));
 }
 
+static void add_kernel(writer *w, const kir_kernel *k) {
+  rt_kernel_info info = {string_of(w, k->name), (uint32_t)k->params.n, (uint32_t)k->facts.n, k->n_grid,
+                         (uint32_t)w->words.n};
+  for (size_t i = 0; i < k->params.n; i++) {
+    kir_space space = k->params.at[i]->space;
+    vec_push(w->a, &w->words, (space == KIR_out ? 0u : RT_READS) | (space == KIR_in ? 0u : RT_WRITES));
+  }
+  vec_push(w->a, &w->kernels, info);
+}
+
 // `first_guard`: where the checks of check steps begin.
-static void add_step(writer *w, const prog_step *s, uint32_t first_buffer, uint32_t first_guard) {
+static void add_step(writer *w, const program *p, const prog_step *s, uint32_t first_buffer, uint32_t first_guard) {
   rt_step step = {.kind = (uint32_t)s->kind,
                   .what = s->kind == PROG_STEP_check ? first_guard + s->what : s->what,
                   .label = string_of(w, s->label),
+                  .file = file_of(w, s->span),
                   .line = line_of(w, s->span),
                   .undoes = s->undoes,
                   .body = {s->body[0], s->body[1]},
@@ -152,6 +172,11 @@ static void add_step(writer *w, const prog_step *s, uint32_t first_buffer, uint3
   for (uint32_t k = 0; k < s->n_buffers; k++) vec_push(w->a, &w->words, first_buffer + s->buffers[k]);
   step.symbols = exprs_of(w, s->n_symbols, s->symbols);
   step.grid = exprs_of(w, s->n_grid, s->grid);
+  if (s->kind == PROG_STEP_kernel) {
+    plan_work work = plan_work_of(w->a, w->set, p, s);
+    step.macs = expr_of(w, work.macs);
+    step.bytes = exprs_of(w, s->n_buffers, work.bytes);
+  }
   vec_push(w->a, &w->steps, step);
 }
 
@@ -190,9 +215,9 @@ static void add_program(writer *w, const program *p, const uint64_t *offsets) {
   for (size_t i = 0; i < p->checks.n; i++) add_check(w, &p->checks.at[i]);
   uint32_t first_guard = (uint32_t)w->checks.n;
   for (size_t i = 0; i < p->guards.n; i++) add_check(w, &p->guards.at[i]);
-  for (size_t i = 0; i < p->steps.n; i++) add_step(w, &p->steps.at[i], out.first_buffer, first_guard);
-  for (size_t i = 0; i < p->undo.n; i++) add_step(w, &p->undo.at[i], out.first_buffer, first_guard);
-  for (size_t i = 0; i < p->commit.n; i++) add_step(w, &p->commit.at[i], out.first_buffer, first_guard);
+  for (size_t i = 0; i < p->steps.n; i++) add_step(w, p, &p->steps.at[i], out.first_buffer, first_guard);
+  for (size_t i = 0; i < p->undo.n; i++) add_step(w, p, &p->undo.at[i], out.first_buffer, first_guard);
+  for (size_t i = 0; i < p->commit.n; i++) add_step(w, p, &p->commit.at[i], out.first_buffer, first_guard);
   out.n_undo = (uint32_t)p->undo.n;
   out.n_commit = (uint32_t)p->commit.n;
   vec_push(w->a, &w->programs, out);
@@ -253,11 +278,7 @@ bool plan_write(arena *a, diag_list *l, const program_set *set, uint32_t scratch
     const ir_dim *d = set->m->dims.at[i];
     vec_push(a, &w.dims, ((rt_dim){string_of(&w, d->symbol->name), 0, d->lo, d->hi, d->step}));
   }
-  for (size_t i = 0; i < set->kernels.n; i++) {
-    const kir_kernel *k = set->kernels.at[i];
-    vec_push(a, &w.kernels,
-             ((rt_kernel_info){string_of(&w, k->name), (uint32_t)k->params.n, (uint32_t)k->facts.n, k->n_grid}));
-  }
+  for (size_t i = 0; i < set->kernels.n; i++) add_kernel(&w, set->kernels.at[i]);
   uint32_t first_state = (uint32_t)w.tensors.n;
   for (size_t i = 0; i < set->m->states.n; i++) {
     const ir_state *state = set->m->states.at[i];

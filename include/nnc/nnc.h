@@ -195,10 +195,31 @@ NNC_API nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *input
                            size_t n_outputs);
 NNC_API const char *nnc_session_error(
     const nnc_session *s); /* of the last failed call on this session; borrowed until the next call */
-typedef void (*nnc_trace_fn)(void *user, uint32_t step, const char *label, uint32_t yaml_line, int64_t start_ns,
-                             int64_t end_ns);
-NNC_API void nnc_session_trace(nnc_session *s, nnc_trace_fn f,
-                               void *user); /* called after every kernel; NULL switches off */
+
+/* Profiles: what a run did and when, as `nnc run --profile` writes it. */
+typedef enum nnc_trace_kind {
+  NNC_TRACE_KERNEL, /* one step of the entry, from its begin to its end */
+  NNC_TRACE_SHARE,  /* what another thread did of that step, from its first piece to its last */
+  NNC_TRACE_TURN    /* one turn of a loop, around the events of what ran in it */
+} nnc_trace_kind;
+typedef struct nnc_trace_event {
+  nnc_trace_kind kind;
+  uint32_t step;         /* its number in the entry's plan (`nnc show --stage plan`); for a turn, the loop's */
+  uint32_t thread;       /* 0: the thread that called nnc_run; less than the session's threads */
+  uint32_t yaml_line;    /* of what it computes, 0 if none */
+  const char *label;     /* what it computes, "contract encoder.0.fc1"; strings: borrowed until the module is freed */
+  const char *kernel;    /* the symbol of its code; "" for a turn */
+  const char *yaml_file; /* without its folder */
+  int64_t start_ns, end_ns; /* of CLOCK_MONOTONIC; events of one thread nest or lie apart */
+  int64_t points;           /* pieces of work in the step, or in the thread's share of it */
+  uint64_t macs;            /* NNC_TRACE_KERNEL: multiply-adds of contractions, as the model is written; of others 0 */
+  uint64_t bytes_read, bytes_written; /* NNC_TRACE_KERNEL: of its operands, each once: a lower bound */
+} nnc_trace_event;
+typedef void (*nnc_trace_fn)(void *user, const nnc_trace_event *event);
+/* `f` is called during nnc_run, in its thread, after each of them; `event` is borrowed during the call. It may not use
+ * the session. NULL switches off. Cost: nothing but a branch a kernel when off; when on, two readings of the clock for
+ * each kernel and each piece of some 20 us, and what `f` takes, which no event contains. */
+NNC_API void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user);
 NNC_API uint64_t nnc_session_arena_bytes(const nnc_session *s);
 
 /* ---- helpers

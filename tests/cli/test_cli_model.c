@@ -78,7 +78,7 @@ static void compile_writes_a_library(void **state) {
   str header;
   assert_true(file_read(w->a, &w->l, in_folder(w, "digits.h"), 1 << 20, &header));
   assert_has(header.p, "digits_forward(");
-  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 3,");
+  assert_has(expect_status(w, 0, "show digits.so --stage plan").out, "plan digits: version 4,");
   json_t *o = parse_json(w, expect_status(w, 0, "compile %s -o other.so --json", DIGITS).out);
   assert_string_equal(json_string_value(json_object_get(o, "output")), "other.so");
   assert_int_equal(number(o, "parameters"), 69066);
@@ -144,17 +144,79 @@ static void show_has_every_stage(void **state) {
   assert_has(expect_status(w, 0, "show %s --stage fused --format dot", TINY).out, "subgraph cluster_0 {");
 }
 
+// Buffers that live at the same time lie apart; all of them in the arena, at multiples of 64.
+static void expect_apart(const char *table, unsigned long long arena_bytes) {
+  unsigned long long offset[64], bytes[64];
+  unsigned first[64], last[64];
+  size_t n = 0;
+  for (const char *row = strchr(strstr(table, "written by"), '\n') + 1; *row; row = strchr(row, '\n') + 1, n++) {
+    assert_in_range(n, 0, 63);
+    assert_int_equal(sscanf(row, "%llu %llu %u..%u", &offset[n], &bytes[n], &first[n], &last[n]), 4);
+    assert_true(offset[n] % 64 == 0 && offset[n] + bytes[n] <= arena_bytes);
+    for (size_t i = 0; i < n; i++) {
+      bool together = first[i] <= last[n] && first[n] <= last[i];
+      assert_true(!together || offset[i] + bytes[i] <= offset[n] || offset[n] + bytes[n] <= offset[i]);
+    }
+  }
+  assert_true(n > 10);
+}
+
 static void show_memory_binds_dims(void **state) {
   workplace *w = *state;
   expect_status(w, 0, "compile %s", DIGITS);
   unsigned long long one = 0, seven = 0, least_one = 0, least_seven = 0;
   const char *at = strstr(expect_status(w, 0, "show digits.so --stage memory").out, "arena ");
   assert_true(at && sscanf(at, "arena %llu bytes; no placement needs less than %llu", &one, &least_one) == 2);
-  at = strstr(expect_status(w, 0, "show digits.so --stage memory --dim batch=7").out, "arena ");
+  const char *table = expect_status(w, 0, "show digits.so --stage memory --dim batch=7").out;
+  at = strstr(table, "arena ");
   assert_true(at && sscanf(at, "arena %llu bytes; no placement needs less than %llu", &seven, &least_seven) == 2);
   assert_true(one >= least_one && least_one > 0 && seven >= least_seven);
+  expect_apart(table, seven);
   assert_true(least_seven == 7 * least_one); // every buffer grows with the batch
   expect_error(w, 1, "there is no dim `batches`", "show digits.so --stage memory --dim batches=7");
+}
+
+// By hand: y = h * scale reads x, weight, bias and scale; total reads y again, which is an output.
+static void show_plan_counts_bytes(void **state) {
+  workplace *w = *state;
+  expect_status(w, 0, "compile %s --weights random", TINY);
+  const char *text = expect_status(w, 0, "show tiny.so --stage plan --dim batch=3 --dim time=8").out;
+  unsigned long long macs = 0, moved = 0, least = 0, placed = 0, least_placed = 0;
+  const char *at = strstr(text, "  all steps once, at batch = 3, time = 8: ");
+  if (!at) fail_msg("no totals:\n%s", text);
+  assert_true(sscanf(at,
+                     "  all steps once, at batch = 3, time = 8: %llu multiply-adds\n  moved %llu bytes, at least %llu",
+                     &macs, &moved, &least) == 3);
+  assert_int_equal(macs, 3 * 8 * 6 * 8);
+  unsigned long long in = 4 * (3 * 8 * 6 + 6 * 8 + 8 + 3), out = 4 * (3 * 8 * 8 + 3);
+  assert_int_equal(least, in + out);
+  assert_int_equal(moved, in + out + 4 * 3 * 8 * 8);
+  at = strstr(text, "  arena ");
+  assert_true(at && sscanf(at, "  arena %llu bytes, at least %llu", &placed, &least_placed) == 2 &&
+              placed >= least_placed);
+  assert_has(text, "multiply-adds 1152  // ");
+  assert_has(text, ", tiny.yaml:14\n");
+  unsigned long long sum = 0, reads, writes;
+  for (at = strstr(text, " reads "); at; at = strstr(at + 1, " reads ")) {
+    assert_int_equal(sscanf(at, " reads %llu writes %llu", &reads, &writes), 2);
+    sum += reads + writes;
+  }
+  assert_int_equal(sum, moved);
+  assert_not(expect_status(w, 0, "compile %s --weights random --emit plan", TINY).out, " reads ");
+}
+
+// The smallest sizes do not fit each other: the plan is shown all the same.
+static void show_plan_without_sizes(void **state) {
+  workplace *w = *state;
+  write_text(w, "cut.yaml",
+             "nnc: 1\nname: cut\ndims:\n  n: 2..9\n  m: 3..9\ninputs:\n  x: f32[n]\n  z: f32[m]\nsteps:\n"
+             "- y: x + z\noutputs:\n  y: y\n");
+  const char *text = expect_status(w, 0, "show cut.yaml --stage plan").out;
+  assert_has(text, "program forward(");
+  assert_has(text, "// entry forward without sizes: line 10: broadcast: n must equal m\n");
+  assert_not(text, "all steps once");
+  assert_has(expect_status(w, 0, "show cut.yaml --stage plan --dim n=4 --dim m=4").out,
+             "  moved 48 bytes, at least 48: 1.00 times\n");
 }
 
 static void pass_options_reach_the_passes(void **state) {
@@ -281,7 +343,9 @@ static void bench_of_a_library(void **state) {
   workplace *w = *state;
   expect_status(w, 0, "compile %s", DIGITS);
   const json_t *o = parse_json(w, expect_status(w, 0, "bench digits.so --dim batch=3 --runs 5 --json").out);
-  assert_true(json_is_null(json_object_get(o, "flops"))); // a library holds no graph
+  assert_true(
+      number(o, "flops") ==
+      number(parse_json(w, expect_status(w, 0, "bench %s --dim batch=3 --runs 5 --json", DIGITS).out), "flops"));
   assert_true(number(o, "median_ms") > 0 && number(o, "bytes_moved") > 69066 * 4.0);
   assert_int_equal(number(json_object_get(o, "dims"), "batch"), 3);
   assert_has(expect_status(w, 0, "bench %s --runs 5", DIGITS).out, "% of the measured peak");
@@ -298,6 +362,8 @@ int main(void) {
       cmocka_unit_test(compile_emits_every_form),
       cmocka_unit_test(show_has_every_stage),
       cmocka_unit_test(show_memory_binds_dims),
+      cmocka_unit_test(show_plan_counts_bytes),
+      cmocka_unit_test(show_plan_without_sizes),
       cmocka_unit_test(pass_options_reach_the_passes),
       cmocka_unit_test(verify_agrees),
       cmocka_unit_test(verify_names_the_first_difference),

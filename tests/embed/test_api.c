@@ -256,13 +256,65 @@ static void refuses_code_for_a_newer_cpu(void **state) {
       expect_error(MODEL("- y: x\n"), levels[i], NNC_E_ENVIRONMENT, "cpu_too_old");
 }
 
+typedef struct trace {
+  pthread_t caller;
+  size_t n_kernels, n_shares, n_wrong;
+  int64_t last_end_ns; // of thread 0
+  uint64_t macs;
+} trace;
+
+static void note(void *user, const nnc_trace_event *e) {
+  trace *t = user;
+  bool kernel = e->kind == NNC_TRACE_KERNEL;
+  t->n_kernels += kernel;
+  t->n_shares += e->kind == NNC_TRACE_SHARE;
+  t->macs += e->macs;
+  if (!pthread_equal(t->caller, pthread_self()) || e->start_ns > e->end_ns || !e->label[0] || !e->kernel[0])
+    t->n_wrong++;
+  if (strcmp(e->yaml_file, "digits.yaml") != 0 || !e->yaml_line || e->points <= 0) t->n_wrong++;
+  if (kernel && (e->thread || e->start_ns < t->last_end_ns || !e->bytes_read || !e->bytes_written)) t->n_wrong++;
+  if (!kernel && (e->thread != 1 || e->macs || e->bytes_read)) t->n_wrong++;
+  if (kernel) t->last_end_ns = e->end_ns;
+}
+
+static void traces_runs(void **state) {
+  (void)state;
+  digits_case d;
+  digits_case_open(&d);
+  nnc_module *m = digits_module(NULL);
+  nnc_session *s;
+  nnc_session_options two = NNC_SESSION_OPTIONS_INIT;
+  two.threads = 2;
+  float plain[DIGITS_CASES * 10], logits[DIGITS_CASES * 10], probabilities[DIGITS_CASES * 10];
+  assert_int_equal(nnc_session_new(&s, m, &two), NNC_OK);
+  assert_int_equal(digits_run(s, DIGITS_CASES, d.images, plain, probabilities), NNC_OK);
+  trace one = {.caller = pthread_self()}, all;
+  nnc_session_trace(s, note, &one);
+  assert_int_equal(digits_run(s, 1, d.images, logits, probabilities), NNC_OK);
+  all = one;
+  nnc_session_trace(s, note, &all);
+  assert_int_equal(digits_run(s, DIGITS_CASES, d.images, logits, probabilities), NNC_OK);
+  assert_memory_equal(logits, plain, sizeof logits);
+  assert_true(one.n_kernels > 10 && all.n_kernels == 2 * one.n_kernels && all.n_shares <= all.n_kernels);
+  assert_int_equal(all.n_wrong, 0);
+  assert_true(one.macs > 0 && all.macs == one.macs * (DIGITS_CASES + 1));
+  trace before = all;
+  nnc_session_trace(s, NULL, NULL);
+  assert_int_equal(digits_run(s, DIGITS_CASES, d.images, logits, probabilities), NNC_OK);
+  assert_memory_equal(&before, &all, sizeof all);
+  nnc_session_trace(NULL, note, &all);
+  nnc_session_free(s);
+  nnc_module_free(m);
+  digits_case_close(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_the_framework),     cmocka_unit_test(serves_every_batch),
       cmocka_unit_test(sessions_in_two_threads_agree), cmocka_unit_test(describes_itself),
       cmocka_unit_test(refuses_wrong_calls),           cmocka_unit_test(reports_model_errors),
       cmocka_unit_test(tells_which_inputs_clash),      cmocka_unit_test(reports_what_prepare_meets),
-      cmocka_unit_test(refuses_code_for_a_newer_cpu),
+      cmocka_unit_test(refuses_code_for_a_newer_cpu),  cmocka_unit_test(traces_runs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,7 +263,7 @@ static void libraries_that_are_damaged(void **state) {
     child_expect(s, 3, "cannot load cut.so: ", NNC("run", "cut.so", "--in", "image=zeros"));
   }
   char *copy = arena_copy(s->a, all.p, all.n);
-  const char begin[] = "nnplan01\3\0\0"; // magic and version; code that compares the magic has other bytes after it
+  const char begin[] = "nnplan01\4\0\0"; // magic and version; code that compares the magic has other bytes after it
   size_t plan = 0;
   while (plan + 256 < all.n && memcmp(copy + plan, begin, sizeof begin) != 0) plan++;
   assert_true(plan + 256 < all.n);

@@ -19,8 +19,9 @@ static void no_kernel(void *const *buffers, const int64_t *symbols, const int64_
   if (++running.calls > MOST_CALLS) longjmp(running.out, 1);
 }
 
-static void no_trace(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns) {
-  (void)user, (void)step, (void)label, (void)line, (void)start_ns, (void)end_ns;
+static void no_trace(void *user, const rt_trace_event *event) {
+  (void)user;
+  FUZZ_CHECK(event->start_ns <= event->end_ns && strlen(event->label) < SIZE_MAX && strlen(event->file) < SIZE_MAX);
   if (++running.calls > MOST_CALLS) longjmp(running.out, 1); // a loop's turns, whatever is in them
 }
 

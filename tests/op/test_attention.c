@@ -85,6 +85,16 @@ static const char *key_loop(arena *a, const program_set *set) {
   return "";
 }
 
+// What a first kernel leaves of parts of the keys is for the next one to read.
+static bool parts_are_merged(const program *p) {
+  for (size_t i = 0; i < p->buffers.n; i++) {
+    const prog_buffer *b = &p->buffers.at[i];
+    bool of_parts = b->cls == PROG_arena && !strncmp(p->steps.at[b->first].label, "parts", strlen("parts"));
+    if (of_parts && b->last == b->first) return false;
+  }
+  return true;
+}
+
 // Scores in memory are what tiling is for: no buffer may have as many elements as queries times keys.
 static void tiled_where_it_should_be(void **state) {
   (void)state;
@@ -113,6 +123,7 @@ static void tiled_where_it_should_be(void **state) {
     if (t->tiled == C && (!from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
     if (t->tiled == W && (from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
     if ((t->tiled == P) != (strstr(loop, "part") != NULL)) fail_msg("%s: parts of keys: %s", t->name, loop);
+    if (!parts_are_merged(set->entries.at[0])) fail_msg("%s: parts that nobody merges", t->name);
     arena_free(a);
   }
 }

@@ -1,5 +1,5 @@
 // The check of a plan's branches and loops: bodies that do not nest, operands that are no scalars, undo steps of what
-// lies in a body. The fuzz target `plan` looks for the rest.
+// lies in a body; counts of work that lie nowhere. The fuzz target `plan` looks for the rest.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -116,6 +116,21 @@ static void broken_operands_are_refused(void **state) {
   expect_refused(&c);
 }
 
+static void broken_counts_are_refused(void **state) {
+  engines *e = *state;
+  arena *a = e->job.a;
+  str blob = e->job.plan.blob;
+  plan_copy c = copy_of(a, blob);
+  step_of(&c, RT_STEP_kernel)->macs = (uint32_t)c.p->code.count;
+  expect_refused(&c);
+  c = copy_of(a, blob);
+  step_of(&c, RT_STEP_kernel)->bytes = (uint32_t)c.p->words.count;
+  expect_refused(&c);
+  c = copy_of(a, blob);
+  step_of(&c, RT_STEP_loop)->file = (uint32_t)c.p->strings.count;
+  expect_refused(&c);
+}
+
 static void steps_of_bodies_are_not_undone(void **state) {
   engines *e = *state;
   plan_copy c = copy_of(e->job.a, e->job.plan.blob);
@@ -136,6 +151,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(broken_bodies_are_refused),
       cmocka_unit_test(broken_operands_are_refused),
+      cmocka_unit_test(broken_counts_are_refused),
       cmocka_unit_test(steps_of_bodies_are_not_undone),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

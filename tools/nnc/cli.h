@@ -18,8 +18,9 @@ typedef VEC(frontend_pair) pair_list;
 
 // The values of all options; a command reads those that tools/nnc/options.c offers for it.
 typedef struct cli_options {
-  bool help, json, bisect, time_passes, round_trip, explain, no_cache, clear, verify;
-  const char *cpu, *entry, *output, *emit, *stage, *format, *stop_after, *weights_mode, *weights_dtype, *approx;
+  bool help, json, bisect, time_passes, round_trip, explain, no_cache, clear, verify, roofline;
+  const char *cpu, *entry, *output, *emit, *stage, *format, *stop_after, *weights_mode, *weights_dtype, *approx,
+      *profile, *svg;
   int64_t threads, runs, warmup, calls, pass_limit; // pass_limit < 0: none
   double bound;
   text_list configs, weights, print_after, skip;

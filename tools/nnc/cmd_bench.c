@@ -1,20 +1,22 @@
 // nnc bench: how long an entry takes, and what that is of the machine's peak.
 //
-// Arithmetic is counted on the graph after the passes, the multiply-adds of contractions as two operations each; bytes
-// moved are each step's buffers once. A library holds no graph: its arithmetic is unknown.
+// Arithmetic is that of the graph after the passes, the multiply-adds of contractions as two operations each; bytes
+// moved are each operand of a kernel once. The plan tells both, so that a library is counted as well.
 #include "api/handles.h"
 #include "base/clock.h"
 #include "runtime/session.h"
 #include "tools/nnc/compare.h"
 #include "tools/nnc/job.h"
 #include "tools/nnc/peak.h"
+#include "tools/nnc/profile.h"
+#include "tools/nnc/roofline.h"
 #include "tools/nnc/source.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum { LEAST_RUNS = 10, MOST_RUNS = 100000 };
+enum { LEAST_RUNS = 10, MOST_RUNS = 100000, MOST_ROOFLINE_RUNS = 100 };
 static const double TIME_BUDGET_MS = 2000;
 
 typedef struct timing {
@@ -22,53 +24,13 @@ typedef struct timing {
   double median_ms, p10_ms, p90_ms;
 } timing;
 
-// -- counting --
-
-static int64_t value_by_name(void *user, const sym *symbol) {
-  const signature *s = user;
-  for (size_t i = 0; i < s->dims.n; i++)
-    if (strcmp(s->dims.at[i].symbol->name, symbol->name) == 0) return s->dims.at[i].value;
-  return 0;
-}
-
-static double contraction_flops(const signature *s, const ir_node *n) {
-  const ir_map *labels = ir_map_of(n->parent->graph->module, n);
-  idx_env env = {value_by_name, NULL, (void *)(uintptr_t)s};
-  double flops = 2;
-  for (uint32_t i = 0; labels && i < labels->n_labels; i++) {
-    int64_t extent;
-    if (!idx_eval(labels->labels[i].extent, &env, &extent)) return 0;
-    flops *= (double)extent;
+// What the kernels of a run add up to.
+static void count_work(const profile *p, double *flops, double *bytes) {
+  for (size_t i = 0; i < p->events.n; i++) {
+    const nnc_trace_event *e = &p->events.at[i];
+    *flops += 2 * (double)e->macs;
+    *bytes += (double)(e->bytes_read + e->bytes_written);
   }
-  for (uint32_t k = 0; labels && k < labels->n_operands; k++) // of d places along an exactly divided axis, one is read
-    for (uint32_t i = 0; i < labels->operand[k].rank; i++) flops /= (double)labels->operand[k].axes[i].exact_div;
-  return labels ? flops : 0;
-}
-
-static double region_flops(const signature *s, const ir_region *r) {
-  double flops = 0;
-  for (const ir_node *n = r->first; n; n = n->next) {
-    if (n->op == OP_contract) flops += contraction_flops(s, n);
-    for (uint32_t i = 0; i < n->n_regions; i++) flops += region_flops(s, n->regions[i]);
-  }
-  return flops;
-}
-
-// The bytes of each step's buffers, each once a step; the session is bound.
-static double bytes_moved(const compiled_run *r, const rt_plan *p) {
-  const rt_program *g = RT_ARRAY(p, rt_program, programs) + r->program;
-  const rt_step *steps = RT_ARRAY(p, rt_step, steps) + g->first_step;
-  const uint32_t *words = RT_ARRAY(p, uint32_t, words);
-  double bytes = 0;
-  for (uint32_t i = 0; i < g->n_steps; i++) {
-    const uint32_t *buffers = words + steps[i].buffers;
-    for (uint32_t q = 0; q < rt_step_buffers(p, &steps[i]); q++) {
-      bool again = false;
-      for (uint32_t k = 0; k < q; k++) again = again || buffers[k] == buffers[q];
-      if (!again) bytes += (double)r->session->programs[r->program].size[buffers[q] - g->first_buffer];
-    }
-  }
-  return bytes;
 }
 
 // -- timing --
@@ -85,9 +47,9 @@ static bool timed_run(cli *c, compiled_run *r, double *ms) {
   return ok;
 }
 
-static bool measure(cli *c, compiled_run *r, timing *t) {
-  double first, last = 0;
-  if (!timed_run(c, r, &first)) return false; // binds sizes and touches memory: never counted
+static bool measure(cli *c, compiled_run *r, timing *t, profile *work) {
+  if (!profile_run(c, work, r)) return false; // binds sizes and touches memory: its time is never counted
+  double first = (double)(work->end_ns - work->start_ns) * 1e-6, last = 0;
   for (int64_t i = 0; i < c->opt.warmup; i++)
     if (!timed_run(c, r, &last)) return false;
   double one = last > 0 ? last : first, fit = TIME_BUDGET_MS / (one > 1e-6 ? one : 1e-6);
@@ -102,6 +64,11 @@ static bool measure(cli *c, compiled_run *r, timing *t) {
   return true;
 }
 
+static bool profile_warm_run(cli *c, compiled_run *r, const signature *s) {
+  profile *p = profile_new(c);
+  return profile_run(c, p, r) && profile_write(c, p, s, c->opt.profile);
+}
+
 // -- reporting --
 
 typedef struct bench_result {
@@ -111,6 +78,7 @@ typedef struct bench_result {
   timing time;
   nnc_module_stats stats;
   double flops, bytes, peak_gflops;
+  const roofline *roof; // NULL unless asked for
   uint64_t arena_bytes, peak_rss_bytes;
   unsigned threads;
 } bench_result;
@@ -126,7 +94,7 @@ static const char *level_name(uint32_t level) {
 
 static exit_status print_as_json(cli *c, const bench_result *b) {
   json_t *out = json_new(c), *dims = json_object();
-  bool counted = b->job != NULL, rated = counted && b->peak_gflops > 0;
+  bool rated = b->peak_gflops > 0;
   for (size_t i = 0; i < b->s->dims.n; i++)
     json_object_set_new(dims, b->s->dims.at[i].symbol->name, json_integer((json_int_t)b->s->dims.at[i].value));
   json_object_set_new(out, "model", json_string(c->model));
@@ -140,34 +108,44 @@ static exit_status print_as_json(cli *c, const bench_result *b) {
   json_object_set_new(out, "prepare_ms", json_real(b->stats.prepare_ms));
   json_object_set_new(out, "peak_rss_bytes", json_integer((json_int_t)b->peak_rss_bytes));
   json_object_set_new(out, "arena_bytes", json_integer((json_int_t)b->arena_bytes));
-  json_object_set_new(out, "flops", counted ? json_integer((json_int_t)b->flops) : json_null());
+  json_object_set_new(out, "flops", json_integer((json_int_t)b->flops));
   json_object_set_new(out, "bytes_moved", json_integer((json_int_t)b->bytes));
-  json_object_set_new(out, "gflops", counted ? json_real(gflops(b)) : json_null());
+  json_object_set_new(out, "gflops", json_real(gflops(b)));
   json_object_set_new(out, "gbytes_per_s", json_real(b->bytes / b->time.median_ms * 1e-6));
-  json_object_set_new(out, "peak_gflops", b->peak_gflops > 0 ? json_real(b->peak_gflops) : json_null());
+  json_object_set_new(out, "peak_gflops", rated ? json_real(b->peak_gflops) : json_null());
   json_object_set_new(out, "percent_of_peak", rated ? json_real(percent(b)) : json_null());
   json_object_set_new(out, "threads", json_integer(b->threads));
   json_object_set_new(out, "cpu", json_string(level_name(b->plan->cpu_level)));
   json_object_set_new(out, "kernels", json_integer((json_int_t)b->plan->kernels.count));
+  if (b->roof) json_object_set_new(out, "roofline", roofline_json(c, b->roof));
   return print_json(c, out);
 }
 
-static exit_status print_as_text(cli *c, const bench_result *b) {
-  printf("%s, entry %s", c->model, b->s->entry);
+// The model, the entry, its sizes, and what it ran on: one line.
+static const char *title_of(cli *c, const bench_result *b) {
+  strbuf t;
+  sb_init(&t, c->a);
+  sb_fmt(&t, "%s, entry %s", c->model, b->s->entry);
   for (size_t i = 0; i < b->s->dims.n; i++)
-    printf(", %s = %lld", b->s->dims.at[i].symbol->name, (long long)b->s->dims.at[i].value);
-  printf("; %s, %u thread%s\n\n", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
+    sb_fmt(&t, ", %s = %lld", b->s->dims.at[i].symbol->name, (long long)b->s->dims.at[i].value);
+  sb_fmt(&t, "; %s, %u thread%s", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
+  return sb_cstr(&t);
+}
+
+static exit_status print_as_text(cli *c, const bench_result *b) {
+  printf("%s\n\n", title_of(c, b));
   printf("time        %.4g ms median, %.4g p10, %.4g p90, of %lld runs\n", b->time.median_ms, b->time.p10_ms,
          b->time.p90_ms, (long long)b->time.runs);
-  if (b->job) printf("arithmetic  %.4g GFLOP/s, %.4g MFLOP a run", gflops(b), b->flops * 1e-6);
-  if (b->job && b->peak_gflops > 0) printf("; %.1f%% of the measured peak, %.4g GFLOP/s", percent(b), b->peak_gflops);
-  if (b->job) putchar('\n');
+  printf("arithmetic  %.4g GFLOP/s, %.4g MFLOP a run", gflops(b), b->flops * 1e-6);
+  if (b->peak_gflops > 0) printf("; %.1f%% of the measured peak, %.4g GFLOP/s", percent(b), b->peak_gflops);
+  putchar('\n');
   printf("memory      %.4g GB/s, %s moved a run; arena %s, constants %s, peak RSS %s\n",
          b->bytes / b->time.median_ms * 1e-6, bytes_text(c->a, (uint64_t)b->bytes), bytes_text(c->a, b->arena_bytes),
          bytes_text(c->a, b->plan->constants_bytes), bytes_text(c->a, b->peak_rss_bytes));
   if (b->job)
     printf("compile     %.4g ms, prepare %.4g ms, %llu kernels\n", b->stats.total_ms - b->stats.prepare_ms,
            b->stats.prepare_ms, (unsigned long long)b->plan->kernels.count);
+  if (b->roof) roofline_print(b->roof);
   return EXIT_done;
 }
 
@@ -179,14 +157,20 @@ exit_status cmd_bench(cli *c) {
   ir_tensor **in = s ? inputs_make(c, s, true, job_is_library(c)) : NULL;
   compiled_run r;
   bench_result b = {.s = s, .plan = m->rt.plan, .job = m->job};
-  if (!in || !run_prepare(c, &m->rt, s, in, &r) || !measure(c, &r, &b.time)) return fail(c);
+  profile *work = profile_new(c);
+  if (!in || !run_prepare(c, &m->rt, s, in, &r) || !measure(c, &r, &b.time, work)) return fail(c);
   nnc_module_get_stats(m, &b.stats);
-  if (b.job) b.flops = region_flops(s, b.job->m->graphs.at[s->index]->body);
-  b.bytes = bytes_moved(&r, b.plan);
+  count_work(work, &b.flops, &b.bytes);
   b.threads = rt_pool_threads(r.pool);
   b.arena_bytes = rt_session_arena_bytes(r.session);
   struct rusage usage;
   if (getrusage(RUSAGE_SELF, &usage) == 0) b.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
   b.peak_gflops = measure_peak(c, r.pool);
+  if (c->opt.profile && !profile_warm_run(c, &r, s)) return fail(c);
+  if (c->opt.roofline || c->opt.svg) {
+    int64_t runs = b.time.runs < MOST_ROOFLINE_RUNS ? b.time.runs : MOST_ROOFLINE_RUNS;
+    b.roof = roofline_measure(c, &r, runs, b.peak_gflops);
+    if (!b.roof || (c->opt.svg && !roofline_draw(c, b.roof, title_of(c, &b), c->opt.svg))) return fail(c);
+  }
   return c->opt.json ? print_as_json(c, &b) : print_as_text(c, &b);
 }

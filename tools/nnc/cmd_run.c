@@ -1,6 +1,7 @@
 // nnc run: one call of an entry, through the public API.
 #include "base/clock.h"
 #include "tools/nnc/job.h"
+#include "tools/nnc/profile.h"
 #include "tools/nnc/sink.h"
 #include "tools/nnc/source.h"
 
@@ -20,7 +21,8 @@ static nnc_tensor absent(const sig_tensor *input) {
   return (nnc_tensor){.dtype = (nnc_dtype)input->dt, .rank = input->rank};
 }
 
-static exit_status report(cli *c, const signature *s, ir_tensor *const *outputs, double run_ms) {
+static exit_status report(cli *c, const signature *s, ir_tensor *const *outputs, const profile *p) {
+  if (c->opt.profile && !profile_write(c, p, s, c->opt.profile)) return fail(c);
   if (!sinks_write(c, s, outputs, !c->opt.json)) return fail(c);
   if (!c->opt.json) return EXIT_done;
   json_t *out = json_new(c), *list = json_array();
@@ -28,7 +30,7 @@ static exit_status report(cli *c, const signature *s, ir_tensor *const *outputs,
   json_object_set_new(out, "outputs", list);
   for (size_t i = 0; i < s->outputs.n; i++)
     json_array_append_new(list, tensor_stats(s->outputs.at[i].name, outputs[i]));
-  json_object_set_new(out, "run_ms", json_real(run_ms));
+  json_object_set_new(out, "run_ms", json_real((double)(p->end_ns - p->start_ns) * 1e-6));
   return print_json(c, out);
 }
 
@@ -57,8 +59,10 @@ exit_status cmd_run(cli *c) {
     results[i] = ir_tensor_new(c->a, (dtype)outputs[i].dtype, outputs[i].rank, outputs[i].dim);
     outputs[i].data = results[i]->data;
   }
-  int64_t start = clock_ns();
+  profile *p = profile_new(c);
+  if (c->opt.profile) nnc_session_trace(session, profile_note, p);
+  p->start_ns = clock_ns();
   if (!st) st = nnc_run(session, s->index, inputs, s->inputs.n, outputs, s->outputs.n);
-  double ms = (double)(clock_ns() - start) * 1e-6;
-  return st ? run_failure(c, session, st) : report(c, s, results, ms);
+  p->end_ns = clock_ns();
+  return st ? run_failure(c, session, st) : report(c, s, results, p);
 }

@@ -13,16 +13,31 @@ static exit_status print(strbuf *text) {
   return EXIT_done;
 }
 
-static exit_status show_memory(cli *c, const rt_plan *plan, signature *s, bool strict_dims) {
+// The stages `plan` and `memory`: of the entry at the sizes that --dim gives. A plan that does not fit its smallest
+// sizes is shown without.
+static exit_status show_sized(cli *c, const rt_plan *plan, signature *s, bool strict_dims, const char *stage) {
   if (!s || !sig_bind_options(c, s, strict_dims)) return fail(c);
   sig_bind_rest(s);
   const rt_program *prepare = RT_ARRAY(plan, rt_program, programs);
   rt_module *m = ARENA_NEW(c->a, rt_module); // binding calls no kernel and reads no constant
   *m = (rt_module){plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
                    ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
+  sized_entry e;
+  rt_error err;
+  bool fits = stage_bind(c, m, s, &e, &err);
   strbuf text;
   sb_init(&text, c->a);
-  return stage_memory(c, &text, m, s) ? print(&text) : fail(c);
+  if (is(stage, "plan")) {
+    stage_plan(&text, plan, fits ? &e : NULL);
+    if (!fits) sb_fmt(&text, "// entry %s without sizes: %s\n", s->entry, err.text);
+    return print(&text);
+  }
+  if (!fits) {
+    diag_at(&c->diags, NO_SPAN, run_failed, err.text);
+    return fail(c);
+  }
+  stage_memory(&text, &e);
+  return print(&text);
 }
 
 static exit_status show_library(cli *c, const char *stage) {
@@ -33,11 +48,7 @@ static exit_status show_library(cli *c, const char *stage) {
   }
   nnc_module *m = open_module(c, &status);
   if (!m) return status;
-  if (is(stage, "memory")) return show_memory(c, m->rt.plan, signature_of_module(c, m), true);
-  strbuf text;
-  sb_init(&text, c->a);
-  stage_plan(&text, m->rt.plan);
-  return print(&text);
+  return show_sized(c, m->rt.plan, signature_of_module(c, m), true, stage);
 }
 
 static exit_status show_job(cli *c, compile_job *j, const char *stage) {
@@ -50,9 +61,8 @@ static exit_status show_job(cli *c, compile_job *j, const char *stage) {
     return job_fail(c, j);
   job_report(c, j);
   const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
-  if (is(stage, "memory")) return show_memory(c, plan, signature_of_graphs(c, j->m), false);
-  if (planned) stage_plan(&text, plan);
-  else if (lowered) stage_kernels(&text, j->set);
+  if (planned) return show_sized(c, plan, signature_of_graphs(c, j->m), false, stage);
+  if (lowered) stage_kernels(&text, j->set);
   else if (dot) stage_dot(&text, j->m, j->m->name ? j->m->name : "model");
   else graph_print(&text, j->m, true);
   return print(&text);

@@ -73,11 +73,11 @@ static bool compare_stored(const step_search *f, const ir_node *n, dtype dt, uin
   return any;
 }
 
-static void after_step(void *user, uint32_t step, const char *label, uint32_t line, int64_t start_ns, int64_t end_ns) {
-  (void)line, (void)start_ns, (void)end_ns;
+static void after_step(void *user, const rt_trace_event *event) {
   step_search *f = user;
+  uint32_t step = event->step;
+  if (event->kind != RT_TRACE_kernel || step >= f->p->steps.n || f->out->found || !f->group[step]) return;
   const prog_step *s = &f->p->steps.at[step];
-  if (f->out->found || !f->group[step] || s->kind != PROG_STEP_kernel) return;
   const kir_kernel *k = f->j->set->kernels.at[s->what];
   const program_state *st = &f->session->programs[f->program];
   for (uint32_t q = 0; q < s->n_buffers; q++) {
@@ -87,7 +87,7 @@ static void after_step(void *user, uint32_t step, const char *label, uint32_t li
     if (!compare_stored(f, f->group[step], param->dt, st->size[s->buffers[q]], st->steps[step].buffers[q], &by) ||
         by.ok)
       continue;
-    *f->out = (divergence){.found = true, .step = step, .label = label, .by = by};
+    *f->out = (divergence){.found = true, .step = step, .label = event->label, .by = by};
     uint32_t column;
     diag_position(&f->j->diags, s->span, &f->out->file, &f->out->line, &column);
   }

@@ -26,6 +26,7 @@ const command commands[] = {
      "of the time of a run, the arithmetic and memory rates that follow, and how much of this machine's measured peak "
      "that is.",
      "nnc bench models/vision/digits.yaml --dim batch=8 --threads 2\n"
+     "nnc bench models/vision/digits.yaml --dim batch=8 --roofline --svg digits.svg\n"
      "nnc bench digits.so --runs 1000 --json",
      cmd_bench},
     {"verify", "MODEL", "compare compiled code with the interpreter",
@@ -45,9 +46,9 @@ const command commands[] = {
      "nnc check models/vision/digits.yaml --set num_layers=12 --json",
      cmd_check},
     {"show", "MODEL", "show an intermediate form of a model",
-     "Stages: graph, as written; fused, after the passes; kernel, the loops of every kernel; plan, the steps that run; "
-     "memory, where\n"
-     "each buffer lies for given dims. MODEL may be a .so for the last two.",
+     "Stages: graph, as written; fused, after the passes; kernel, the loops of every kernel; plan, the steps that run, "
+     "and what\n"
+     "those of one entry move at given dims; memory, where each buffer lies. MODEL may be a .so for the last two.",
      "nnc show models/vision/digits.yaml --stage fused\n"
      "nnc show models/vision/digits.yaml --format dot | dot -Tsvg -o digits.svg",
      cmd_show},
