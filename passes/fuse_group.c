@@ -223,10 +223,18 @@ static void pin_windows(fuse_plan *p, const ir_node *n) {
   }
 }
 
+// A broadcast in two steps (layout.c): what the first repeats is read side by side, from memory.
+static void pin_repeated(fuse_plan *p, const ir_node *n) {
+  const ir_node *d = n->in[0]->def;
+  if (d && d->op == OP_broadcast && fuse_is_free(p, d) && !map_get_ptr(p->fixed, &d->out[0]))
+    map_put_ptr(p->pinned, d, p);
+}
+
 // Operands that are read through must lie in memory; so must a value that is moved from the tensor that it updates.
 static void pin_operands(fuse_plan *p, const ir_node *n) {
   if (n->op == OP_gather || (n->op == OP_slice && n->n_in > 1)) pin_index(p, n->in[1]);
   if (n->op == OP_contract) pin_windows(p, n);
+  if (n->op == OP_broadcast) pin_repeated(p, n);
   if (!fuse_is_store(n)) return;
   for (uint32_t i = 2; i < n->n_in; i++) pin_index(p, n->in[i]);
   const ir_node *value = n->in[1]->def;

@@ -45,8 +45,32 @@ bool layout_is_constant(const ir_value *v) {
 
 static bool is_image(const layout *l, const ir_value *v) { return map_get_ptr(l->images, v) != NULL; }
 
+// A part of the channels that is so short that lanes would lie idle: groups of a group norm. Vectors then run over all
+// channels.
+enum { SHORT_PART = 64 };
+
+static bool is_short(const idx *extent) {
+  int64_t n;
+  return idx_is_const(extent, &n) && n > 1 && n <= SHORT_PART;
+}
+
+// What is one for all of such a part is repeated for each channel, in memory (fuse_group.c pins a broadcast that
+// another one reads), so that it is read as all else is.
+static ir_value *for_each_channel(const sinking *s, ir_value *v) {
+  ir_value *m = v->def && v->def->op == OP_broadcast ? v->def->in[0] : NULL;
+  int64_t axis = s->inverse[s->rank - 1];
+  if (!m || layout_is_constant(m) || !is_short(v->type.dim[axis])) return v;
+  int64_t own = axis - (int64_t)(v->type.rank - m->type.rank);
+  if (own < 0 || !idx_equals_int(m->type.dim[own], 1)) return v;
+  const idx *dim[IR_MAX_RANK];
+  for (uint32_t i = 0; i < m->type.rank; i++) dim[i] = i == own ? v->type.dim[axis] : m->type.dim[i];
+  return ir_broadcast(s->b, ir_broadcast(s->b, m, m->type.rank, dim), v->type.rank, v->type.dim);
+}
+
 // Another operand of the same axes, in the order of the image's memory.
-static ir_value *in_memory_order(const sinking *s, ir_value *v) { return layout_permute(s->b, v, s->inverse); }
+static ir_value *in_memory_order(const sinking *s, ir_value *v) {
+  return layout_permute(s->b, for_each_channel(s, v), s->inverse);
+}
 
 static ir_value *built(const sinking *s, uint32_t n_in, ir_value *const *in, uint32_t n_attrs, const ir_attr *attrs) {
   ir_node *n = ir_build(s->b, s->n->op, n_in, in, n_attrs, attrs, 0, NULL, 0, NULL);
@@ -110,7 +134,11 @@ static ir_value *sink_reduction(const sinking *s, int64_t *perm) {
     for (int64_t j = 0; j < s->perm[i]; j++) perm[k] += !drops[j];
     k++;
   }
-  return ir_reduce(s->b, s->n->op, s->u, n, in_memory);
+  bool both = n > 1 && drops[s->rank - 1] && is_short(s->u->type.dim[s->rank - 1]); // positions, and a part of channels
+  if (!both) return ir_reduce(s->b, s->n->op, s->u, n, in_memory);
+  ir_value *of_channels = ir_reduce(s->b, s->n->op, s->u, n - 1, in_memory);
+  int64_t last = of_channels ? (int64_t)of_channels->type.rank - 1 : 0;
+  return of_channels ? ir_reduce(s->b, s->n->op, of_channels, 1, &last) : NULL;
 }
 
 // Dims that are split or joined must stand side by side in memory as well.
