@@ -80,6 +80,10 @@ static void require(rebuild *r, const ir_value *v, const fuse_group *reader) {
   fuse_group *g = fuse_group_of(r->plan, v);
   if (g == reader && g) return;
   if (map_get_ptr(r->is_stored, v)) return;
+  if (g && reader && map_get_ptr(r->plan->remade, v->def)) {
+    for (uint32_t i = 0; i < v->def->n_in; i++) require(r, v->def->in[i], reader);
+    return;
+  }
   if (g) {
     map_put_ptr(r->is_stored, v, g);
     vec_push(r->plan->a, &r->stored, v);
@@ -126,7 +130,8 @@ static bool is_inner(const region_build *rb, const ir_value *v) {
   if (!v->def || (home && home != rb->group)) return false;
   if (v->def->op == OP_weight || (v->def->op == OP_const && !ir_is_splat(v, &splat)))
     return false; // they live in memory
-  return (rb->group && fuse_group_of(rb->r->plan, v) == rb->group) || fuse_is_free(rb->r->plan, v->def);
+  return (rb->group && fuse_group_of(rb->r->plan, v) == rb->group) || fuse_is_free(rb->r->plan, v->def) ||
+         (rb->group && map_get_ptr(rb->r->plan->remade, v->def));
 }
 
 // Finds the parameters that a value of the region needs. All come before the first node: values are numbered as they

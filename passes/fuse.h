@@ -47,6 +47,7 @@ typedef struct fuse_plan {
   map *free;     // ir_node * -> what its readers compute again: movement, leaves, cheap arithmetic on positions
   map *pinned;   // ir_node * -> anything: of those, what is stored all the same: a gather reads its index from memory
   map *cones;    // ir_node * -> fuse_cone *
+  map *remade;   // ir_node * of row groups -> anything: readers outside compute them again from what they are made of
   map *fixed;    // ir_value * of what depends on weights and constants alone -> anything
   places place;
 } fuse_plan;

@@ -349,6 +349,37 @@ static void merge_prologues(fuse_plan *p) {
   }
 }
 
+// The value behind movement that readers see through; `repeats`: a broadcast is among it.
+static const ir_value *behind(const fuse_plan *p, const ir_value *v, bool *repeats) {
+  while (v->def && op_get(v->def->op)->cls == OPC_movement && v->def->n_in == 1 && fuse_is_free(p, v->def)) {
+    *repeats = *repeats || v->def->op == OP_broadcast;
+    v = v->def->in[0];
+  }
+  return v;
+}
+
+// Cheap arithmetic on one tensor from outside the group, and what is broadcast to it: a reader that loads the tensor
+// instead of the result loads as much, and nobody stores the result.
+static bool is_remade(const fuse_plan *p, const fuse_group *g, const ir_node *n) {
+  uint32_t tensors = 0;
+  scalar s;
+  if (!op_is_elementwise(n->op) || !fuse_is_cheap(n->op)) return false;
+  for (uint32_t i = 0; i < n->n_in; i++) {
+    bool repeats = ir_is_splat(n->in[i], &s);
+    if (fuse_group_of(p, behind(p, n->in[i], &repeats)) == g) return false;
+    tensors += !repeats;
+  }
+  return tensors == 1;
+}
+
+static void find_remade(fuse_plan *p) {
+  for (size_t i = 0; i < p->groups.n; i++) {
+    const fuse_group *g = p->groups.at[i];
+    for (size_t k = 0; g->kind == FUSE_row && k < g->nodes.n; k++)
+      if (is_remade(p, g, g->nodes.at[k])) map_put_ptr(p->remade, g->nodes.at[k], p);
+  }
+}
+
 static void join_or_open(fuse_plan *p, const ir_node *n) {
   if (fuse_is_alone(n)) open_alone(p, n);
   if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) return;
@@ -374,6 +405,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   p->free = map_new(a);
   p->pinned = map_new(a);
   p->cones = map_new(a);
+  p->remade = map_new(a);
   p->fixed = map_new(a);
   p->place = places_new(a, g->module);
   p->place.stored = p->pinned;
@@ -383,5 +415,6 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   fuse_each_node(p, g->body, fuse_find_attention);
   fuse_each_node(p, g->body, join_or_open);
   merge_prologues(p);
+  find_remade(p);
   return p;
 }
