@@ -278,13 +278,17 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
     }
   }
   const ir_region *r = n->regions[0];
+  prog_part part = PROG_PART_all;
   for (uint32_t i = 0; i < r->n_yields && !prepared; i++) {
     if (!is_padded(n, r->yields[i])) continue;
     if (!lower_kernel(l, n, WORK_border, r->yields[i], NULL, &s)) return false;
+    s.part = PROG_PART_border;
     lower_add_step(l, l->p, s);
+    part = PROG_PART_inside;
   }
   bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
   s.share = rest;
+  s.part = part;
   l->parts = NULL;
   if (!ok) return false;
   if (s.n_buffers) lower_add_step(l, prepared ? &l->out->prepare : l->p, s);

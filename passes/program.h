@@ -31,6 +31,9 @@ typedef enum prog_step_kind {
   PROG_STEP_while
 } prog_step_kind; // the order of rt_step_kind
 
+// What a kernel stores of results that are padded: all, or one of the two parts that two kernels share.
+typedef enum prog_part { PROG_PART_all, PROG_PART_inside, PROG_PART_border } prog_part;
+
 typedef struct prog_step {
   prog_step_kind kind;
   uint32_t what; // kernel: index into program_set.kernels; bind: the module's dim; check: index into `guards`
@@ -43,9 +46,10 @@ typedef struct prog_step {
   const ir_node *group;          // whose values a kernel works on, or NULL: what the step computes and moves
   const ir_value *const *values; // [n_buffers]: what each operand is in the group's region; NULL: lowering's own
   const idx *share;              // of the group's work, 0 or 1: two kernels take turns by size; NULL: 1
-  uint32_t undoes;               // of an undo step: the step that it takes back
-  uint32_t body[2];              // steps in the bodies, which follow
-  double cost_ns;                // of one grid point, for chunking
+  prog_part part;
+  uint32_t undoes;  // of an undo step: the step that it takes back
+  uint32_t body[2]; // steps in the bodies, which follow
+  double cost_ns;   // of one grid point, for chunking
 } prog_step;
 
 typedef struct prog_check {

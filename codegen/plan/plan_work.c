@@ -64,10 +64,12 @@ static const idx *elements_read(ir_module *m, const ir_region *r, const ir_value
   return idx_min(m->ix, whole, sum);
 }
 
-// Of an operand of the group's kernel, by its value in the region.
-static const idx *elements_of(ir_module *m, const ir_region *r, const ir_value *v) {
-  if (v->param_of == r) return elements_read(m, r, v);
-  return ir_type_count(m, v->def && v->def->op == OP_update ? v->def->in[1]->type : v->type);
+static const idx *elements_written(ir_module *m, const ir_value *v, prog_part part) {
+  const idx *whole = ir_type_count(m, v->type);
+  if (v->def && v->def->op == OP_update) return ir_type_count(m, v->def->in[1]->type);
+  if (part == PROG_PART_all || !v->def || v->def->op != OP_pad) return whole;
+  const idx *inside = ir_type_count(m, v->def->in[0]->type);
+  return part == PROG_PART_inside ? inside : idx_sub(m->ix, whole, inside);
 }
 
 plan_work plan_work_of(arena *a, const program_set *set, const program *p, const prog_step *s) {
@@ -80,8 +82,10 @@ plan_work plan_work_of(arena *a, const program_set *set, const program *p, const
     const prog_buffer *b = &p->buffers.at[s->buffers[i]];
     const ir_value *v = r ? s->values[i] : NULL;
     bytes[i] = idx_scale(c, b->count, (int64_t)dtype_size(b->dt));
-    if (v) bytes[i] = idx_min(c, bytes[i], idx_scale(c, elements_of(m, r, v), (int64_t)dtype_size(b->dt)));
-    if (v && v->param_of == r) bytes[i] = idx_mul(c, bytes[i], share);
+    if (!v) continue;
+    const idx *count = v->param_of == r ? idx_mul(c, elements_read(m, r, v), share) : elements_written(m, v, s->part);
+    bytes[i] = idx_min(c, bytes[i], idx_scale(c, count, (int64_t)dtype_size(b->dt)));
   }
-  return (plan_work){r ? idx_mul(c, region_macs(m, r), share) : idx_int(c, 0), bytes};
+  bool computes = r && s->part != PROG_PART_border;
+  return (plan_work){computes ? idx_mul(c, region_macs(m, r), share) : idx_int(c, 0), bytes};
 }

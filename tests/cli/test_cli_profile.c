@@ -127,6 +127,28 @@ static void parts_of_operands(void **state) {
   assert_int_equal(read_many, 4 * (900 + 500 * 8) + 4 * 2 * 4); // the whole table, once
 }
 
+// The padding between two convolutions is stored by two kernels: products count once, and each byte of it.
+static void padding_between_convolutions(void **state) {
+  workplace *w = *state;
+  write_text(w, "conv.yaml",
+             "nnc: 1\nname: conv\ninputs:\n  x: f32[1, 16, 12, 12]\nsteps:\n- y@a: conv2d(x, 32, 3, padding=1)\n"
+             "- z@b: conv2d(relu(y), 8, 3, padding=1)\noutputs:\n  z: z\n");
+  expect_status(w, 0, "run conv.yaml --weights random --in x=random --profile p.json");
+  const json_t *events = read_events(w, "p.json"), *e;
+  expect_sound(events);
+  size_t i;
+  double products = 0, border = 0, inside = 0;
+  json_array_foreach(events, i, e) {
+    if (!is(e, "ph", "X") || !is(e, "cat", "kernel")) continue;
+    products += number(args(e), "multiply_adds");
+    if (strstr(text(e, "name"), "border")) border += number(args(e), "bytes_written");
+    if (strstr(text(e, "name"), "max")) inside += number(args(e), "bytes_written");
+  }
+  assert_true(products == 12.0 * 12 * 9 * (16 * 32 + 32 * 8));
+  assert_int_equal(border, 4 * 32 * (14 * 14 - 12 * 12));
+  assert_int_equal(inside, 4 * 32 * 12 * 12);
+}
+
 static void turns_of_a_loop(void **state) {
   workplace *w = *state;
   write_text(w, "turns.yaml",
@@ -172,6 +194,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_run_as_a_trace),
       cmocka_unit_test(parts_of_operands),
+      cmocka_unit_test(padding_between_convolutions),
       cmocka_unit_test(turns_of_a_loop),
       cmocka_unit_test(a_warm_run_of_a_library),
       cmocka_unit_test(runs_that_fail_leave_no_trace),
