@@ -281,6 +281,7 @@ static bool lower_group_node(lowering *l, const ir_node *n) {
   for (uint32_t i = 0; i < r->n_yields && !prepared; i++) {
     if (!is_padded(n, r->yields[i])) continue;
     if (!lower_kernel(l, n, WORK_border, r->yields[i], NULL, &s)) return false;
+    s.share = idx_int(l->m->ix, 0); // it stores a constant: the group's work is all the next kernel's
     lower_add_step(l, l->p, s);
   }
   bool ok = lower_kernel(l, n, WORK_group, NULL, NULL, &s);
