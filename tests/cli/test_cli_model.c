@@ -339,6 +339,19 @@ static void bench_counts_and_measures(void **state) {
   assert_true(json_is_string(json_object_get(o, "cpu")));
 }
 
+// By hand, for a small MobileNet: images of 31 become 16 and 8 wide; borders of convolutions multiply nothing.
+static void bench_counts_convolutions(void **state) {
+  workplace *w = *state;
+  const char *small = NNC_SOURCE_DIR "/tests/bench/mobilenet_v1";
+  const json_t *o = parse_json(w, expect_status(w, 0,
+                                                "bench %s.yaml --config %s/config.json --weights "
+                                                "%s/model.safetensors --runs 1 --json",
+                                                small, small, small)
+                                      .out);
+  double wide = 16 * 16 * (27 * 5 + 9 * 5 + 5 * 9), narrow = 8 * 8 * (9 * 9 + 9 * 17 + 9 * 17 + 17 * 17);
+  assert_true(number(o, "flops") == 2 * (wide + narrow + 17 * 7));
+}
+
 static void bench_of_a_library(void **state) {
   workplace *w = *state;
   expect_status(w, 0, "compile %s", DIGITS);
@@ -371,6 +384,7 @@ int main(void) {
       cmocka_unit_test(narrow_weights_make_small_libraries),
       cmocka_unit_test(approximation_is_loud),
       cmocka_unit_test(bench_counts_and_measures),
+      cmocka_unit_test(bench_counts_convolutions),
       cmocka_unit_test(bench_of_a_library),
   };
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);

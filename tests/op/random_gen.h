@@ -62,6 +62,8 @@ bool step_where(gen *g);
 bool step_cast(gen *g);
 bool step_reduce(gen *g);
 bool step_contract(gen *g);
+bool step_convolve(gen *g);
+bool step_pool(gen *g);
 bool step_reshape(gen *g);
 bool step_transpose(gen *g);
 bool step_broadcast(gen *g);
