@@ -73,12 +73,12 @@ bool step_pool(gen *g) {
   for (uint32_t i = 0; i < t.rank; i++) {
     if (i) sb_char(&text, ' ');
     if (i >= first && i < first + space) put_read(&text, &w[i - first], i - first, false);
-    else sb_char(&text, 'a' + (int)i);
+    else sb_char(&text, (char)('a' + i));
   }
   sb_z(&text, " ->");
   for (uint32_t i = 0; i < t.rank; i++) {
     if (i >= first && i < first + space) sb_fmt(&text, " y%u", i - first);
-    else sb_fmt(&text, " %c", 'a' + (int)i);
+    else sb_fmt(&text, " %c", (char)('a' + i));
   }
   put_extents(&text, w, space, true);
   for (uint32_t i = 0; i < space; i++) terms *= (double)w[i].kernel;
@@ -134,8 +134,8 @@ bool step_convolve(gen *g) {
       sb_fmt(&to, " y%u", i - first);
       continue;
     }
-    sb_char(&from, 'a' + (int)i);
-    if ((int)i != channel || depthwise) sb_fmt(&to, " %c", 'a' + (int)i);
+    sb_char(&from, (char)('a' + i));
+    if ((int)i != channel || depthwise) sb_fmt(&to, " %c", (char)('a' + i));
     else if (!channels_last) sb_z(&to, " o");
   }
   if (!depthwise && (channels_last || channel < 0)) sb_z(&to, " o");
