@@ -1,10 +1,13 @@
-// Operators that are made of others, once constants are folded: random numbers as elementwise arithmetic on positions,
-// so that they fuse with what is done to them and nothing but the seed is read.
+// Operators that are made of others, once constants are folded.
+//
+// interp: gathers and weights (passes/resample.c). random: elementwise arithmetic on positions, so that it fuses with
+// what is done to the numbers and nothing but the seed is read.
 //
 //   random(seed) = (philox(position, seed) + 1/2) * 2^-23      exact in f32: 23 bits and one more
 //
 // Positions are i32: what may have more than 2^31 elements stays, and is named as not compiled.
 #include "passes/pass.h"
+#include "passes/resample.h"
 
 static ir_value *splat_of(ir_builder *b, scalar s, ir_type like) { return ir_const_scalar(b, s, like.rank, like.dim); }
 
@@ -21,8 +24,12 @@ static ir_value *random_numbers(ir_builder *b, ir_value *seed, ir_type t) {
 
 static bool expand_node(void *user, ir_builder *b, const ir_node *n, map *values) {
   (void)user;
-  if (n->op != OP_random) return false;
-  ir_value *v = random_numbers(b, map_get_ptr(values, n->in[0]), n->out[0].type);
+  if (n->op != OP_random && n->op != OP_interp) return false;
+  b->scope = n->scope;
+  b->spans = n->spans;
+  ir_value *x = map_get_ptr(values, n->in[0]);
+  ir_value *v =
+      n->op == OP_random ? random_numbers(b, x, n->out[0].type) : resample(b, n, x, map_get_ptr(values, n->in[1]));
   if (v) map_put_ptr(values, &n->out[0], v);
   return v != NULL;
 }

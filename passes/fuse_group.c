@@ -41,8 +41,9 @@ bool fuse_is_step(const ir_node *n) {
 bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
 
 bool fuse_has_schedule(ir_module *m, const ir_node *n) {
-  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || n->op == OP_random || fuse_is_step(n))
-    return false; // canon turns inputs into parameters, expand random numbers into arithmetic
+  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || n->op == OP_random ||
+      n->op == OP_interp || fuse_is_step(n))
+    return false; // canon turns inputs into parameters, expand makes others of random and interp
   if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
   const ir_map *labels = n->op == OP_contract || n->op == OP_window ? ir_map_of(m, n) : NULL;
   for (uint32_t o = 0; labels && o < labels->n_operands; o++)

@@ -1,6 +1,7 @@
 // Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`;
 // equal kernels are kept once.
 #include "passes/lower.h"
+#include "passes/value_range.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -103,6 +104,12 @@ static form_stop classify(void *user, const ir_value *v) {
   return cls == OPC_reduce || cls == OPC_contract || cls == OPC_scan ? FORM_ACC : FORM_OPEN;
 }
 
+static bool is_inside(void *user, const ir_value *v, const idx *last) {
+  const lower_user *u = user;
+  const value_scope in = {u->node, NULL};
+  return value_is_inside(u->l->m, v, u->node ? &in : NULL, last);
+}
+
 static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, const ir_value *to) {
   if (work == WORK_save) return schedule_save(g, to);
   if (work == WORK_restore) return schedule_restore(g, from);
@@ -168,6 +175,7 @@ static lower_group begin_group(lower_user *u) {
                    .is_stack = param_is_stack,
                    .user = u};
   g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
+  form_trust_index(g.form, is_inside, u);
   g.k = kir_kernel_new(a, l->c->diags, "k");
   return g;
 }
