@@ -4,9 +4,9 @@
 // opens a row group; an elementwise operator joins the latest group among its producers whose domain it fits, provided
 // no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
 // epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
-// operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first.
-// A loop or a branch is a group that nobody joins, and so is a routine of the runtime; bodies are partitioned the same
-// way.
+// operators or gathers that only one contraction, attention, update or elementwise group reads becomes part of it,
+// computed first. A loop or a branch is a group that nobody joins, and so is a routine of the runtime; bodies are
+// partitioned the same way.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -329,14 +329,23 @@ static bool is_fixed(const fuse_plan *p, const fuse_group *g) {
   return true;
 }
 
+static bool is_over(const domain *d, const domain *other) {
+  return d->rank == other->rank && !memcmp(d->dim, other->dim, d->rank * sizeof *d->dim);
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
-    if (g->kind != FUSE_elem || g->nodes.n > PROLOGUE_OPS) continue;
-    bool cheap = true;
-    for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
+    if (g->kind != FUSE_elem) continue;
+    bool cheap = true, gathers = false;
+    for (size_t k = 0; k < g->nodes.n; k++) {
+      gathers = gathers || g->nodes.at[k]->op == OP_gather;
+      cheap = cheap && (fuse_is_cheap(g->nodes.at[k]->op) || g->nodes.at[k]->op == OP_gather);
+    }
     fuse_group *reader = cheap ? only_reader(p, g) : NULL;
     if (reader && is_fixed(p, g) && !is_fixed(p, reader)) continue;
+    bool once = reader && reader->kind == FUSE_elem && is_over(&reader->dom, &g->dom); // each element is read once
+    if (!once && (gathers || g->nodes.n > PROLOGUE_OPS)) continue;
     bool takes =
         reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
                    reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
