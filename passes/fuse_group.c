@@ -32,7 +32,7 @@ bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
 
 bool fuse_is_control(const ir_node *n) { return n->op == OP_if || n->op == OP_loop || n->op == OP_while; }
 
-bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || n->op == OP_sort || n->op == OP_topk; }
+bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || op_is_routine(n->op); }
 
 bool fuse_is_step(const ir_node *n) {
   return n->op == OP_state || n->op == OP_check || n->op == OP_bind || fuse_is_alone(n);

@@ -86,15 +86,19 @@ static const char *fault_text(op_code op) {
   }
 }
 
-static int64_t fault_site(void *user, op_code op, diag_span at) {
-  lower_user *u = user;
+int64_t lower_fault_site(lowering *l, op_code op, diag_span at) {
   const char *text = fault_text(op);
-  for (size_t i = 0; i < u->l->out->faults.n; i++) {
-    const prog_fault *f = &u->l->out->faults.at[i];
+  for (size_t i = 0; i < l->out->faults.n; i++) {
+    const prog_fault *f = &l->out->faults.at[i];
     if (f->span.begin == at.begin && f->span.file == at.file && f->text == text) return (int64_t)i;
   }
-  vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){text, at}));
-  return (int64_t)u->l->out->faults.n - 1;
+  vec_push(l->c->a, &l->out->faults, ((prog_fault){text, at}));
+  return (int64_t)l->out->faults.n - 1;
+}
+
+static int64_t fault_site(void *user, op_code op, diag_span at) {
+  const lower_user *u = user;
+  return lower_fault_site(u->l, op, at);
 }
 
 static form_stop classify(void *user, const ir_value *v) {
@@ -309,7 +313,10 @@ bool lower_node(lowering *l, const ir_node *n, bool nested) {
   case OP_loop:
   case OP_while: return lower_control(l, n);
   case OP_sort:
-  case OP_topk: return lower_order(l, n);
+  case OP_topk:
+  case OP_scatter:
+  case OP_compact:
+  case OP_nms: lower_routine(l, n); return true;
   default: return true; // leaves are constants
   }
 }

@@ -79,6 +79,9 @@ bool lower_find_panels(void *user, const ir_value *param, lower_panels *out);
 
 bool lower_refuse(lowering *l, const ir_node *n); // a diagnostic: not compiled. Returns false
 
+// The number of a place where data may be found wrong by an operator.
+int64_t lower_fault_site(lowering *l, op_code op, diag_span at);
+
 const char *lower_label(const lowering *l, const ir_node *n, const char *what); // with the node's scope
 
 // -- lower_control.c --
@@ -87,7 +90,7 @@ bool lower_bind(lowering *l, const ir_node *n);
 bool lower_control(lowering *l, const ir_node *n); // `if`, `loop`, `while`
 
 // -- lower_routine.c --
-bool lower_order(lowering *l, const ir_node *n); // `sort`, `topk`
+void lower_routine(lowering *l, const ir_node *n); // `sort`, `topk`, `scatter`, `compact`, `nms`
 
 // -- lower_state.c --
 // Notes states, updates and bound dims before the entry is lowered; false after diagnostics.

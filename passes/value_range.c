@@ -75,6 +75,14 @@ static range of_slice(walk *w, const ir_node *n, const value_scope *in) {
                  idx_add(w->m->ix, lo, idx_scale(w->m->ix, idx_addi(w->m->ix, n->out[0].type.dim[axis], -1), step))};
 }
 
+static const idx *reduced_count(walk *w, const ir_node *n) {
+  const int64_t *axes;
+  size_t n_axes = ir_attr_ints(n, "axes", &axes);
+  const idx *count = idx_int(w->m->ix, 1);
+  for (size_t i = 0; i < n_axes; i++) count = idx_mul(w->m->ix, count, n->in[0]->type.dim[axes[i]]);
+  return count;
+}
+
 static range of_node(walk *w, const ir_node *n, const ir_value *v, const value_scope *in) {
   scalar s;
   switch ((int)n->op) {
@@ -94,6 +102,9 @@ static range of_node(walk *w, const ir_node *n, const ir_value *v, const value_s
   case OP_add:
   case OP_sub:
   case OP_mul: return of_two(w, n->op, range_of(w, n->in[0], in), range_of(w, n->in[1], in));
+  case OP_argmax:
+  case OP_argmin: return counted(w, reduced_count(w, n));
+  case OP_nms: return v->index == 0 ? counted(w, n->in[0]->type.dim[0]) : (range){NULL, NULL};
   case OP_sort:
   case OP_topk: // their second result
     return v->index == 1 ? counted(w, n->in[0]->type.dim[ir_attr_int(n, "axis", 0)]) : (range){NULL, NULL};
