@@ -3,7 +3,7 @@
 #include "passes/lower.h"
 #include <string.h>
 
-enum { MAX_BUFFERS = 4, MAX_SYMBOLS = 6, ROW_BLOCK = 1024 }; // RT_ROW_BLOCK
+enum { MAX_BUFFERS = 4, MAX_SYMBOLS = 6, BLOCK = 1024 }; // BLOCK: elements of a row that a grid point has
 
 typedef struct routine_call {
   const char *symbol;
@@ -72,7 +72,7 @@ static double least(lowering *l, const idx *size) {
 
 // Blocks of a row: one at least, so that what counts rows runs where they are empty.
 static const idx *blocks_of(lowering *l, const idx *row) {
-  return idx_max(l->m->ix, idx_ceildiv(l->m->ix, row, ROW_BLOCK), idx_int(l->m->ix, 1));
+  return idx_max(l->m->ix, idx_ceildiv(l->m->ix, row, BLOCK), idx_int(l->m->ix, 1));
 }
 
 static void order(lowering *l, const ir_node *n, const ir_value *x, int64_t axis, bool down, const ir_value *values,
@@ -91,35 +91,36 @@ static void order(lowering *l, const ir_node *n, const ir_value *x, int64_t axis
 }
 
 static void scatter(lowering *l, const ir_node *n) {
-  static const char modes[] = "samm"; // set, add, max, min
-  const char *mode = ir_attr_str(n, "mode", "set");
-  int64_t how = strcmp(mode, "min") == 0 ? 3 : strchr(modes, *mode) - modes;
+  static const char *const modes[] = {"set", "add", "max", "min"};
+  int64_t mode = 0;
+  while (strcmp(modes[mode], ir_attr_str(n, "mode", "set")) != 0) mode++;
   ir_type t = n->in[0]->type;
   axis_split s = split_at(l, t, ir_attr_int(n, "axis", 0));
   idx_ctx *ix = l->m->ix;
   const idx *taken = ir_type_count(l->m, n->in[1]->type);
   int64_t site = lower_fault_site(l, n->op, n->spans.n ? n->spans.at[0] : NO_SPAN);
-  routine_call r = {
-      .symbol = "rt_scatter",
-      .n_in = 3,
-      .n_out = 1,
-      .n_symbols = 6,
-      .value = {n->in[0], n->in[1], n->in[2], n->out},
-      .symbols = {s.before, s.along, s.after, taken, idx_int(ix, 4 * (int64_t)t.dt + how), idx_int(ix, site)},
-      .grid = idx_mul(ix, s.before, blocks_of(l, s.after)),
-      .cost_ns = least(l, s.along) + 2 * least(l, taken)};
+  routine_call r = {.symbol = "rt_scatter",
+                    .n_in = 3,
+                    .n_out = 1,
+                    .n_symbols = 6,
+                    .value = {n->in[0], n->in[1], n->in[2], n->out},
+                    .symbols = {s.along, s.after, taken, idx_int(ix, BLOCK), idx_int(ix, 4 * (int64_t)t.dt + mode),
+                                idx_int(ix, site)},
+                    .grid = idx_mul(ix, s.before, blocks_of(l, s.after)),
+                    .cost_ns = least(l, s.along) + 2 * least(l, taken)};
   add_call(l, n, &r);
 }
 
 static void compact(lowering *l, const ir_node *n) {
   axis_split s = split_at(l, n->in[0]->type, 0);
+  const idx *block = idx_int(l->m->ix, BLOCK);
   const idx *width = idx_int(l->m->ix, (int64_t)dtype_size(n->in[0]->type.dt));
   routine_call r = {.symbol = "rt_compact",
                     .n_in = 2,
                     .n_out = 2,
-                    .n_symbols = 4,
+                    .n_symbols = 5,
                     .value = {n->in[0], n->in[1], &n->out[0], &n->out[1]},
-                    .symbols = {s.along, s.after, n->out[0].type.dim[0], width},
+                    .symbols = {s.along, s.after, n->out[0].type.dim[0], block, width},
                     .grid = blocks_of(l, s.after),
                     .cost_ns = 2 * least(l, s.along)};
   add_call(l, n, &r);

@@ -37,7 +37,7 @@ static const idx *either(walk *w, const idx *(*f)(idx_ctx *c, const idx *a, cons
   return a && b ? f(w->m->ix, a, b) : a ? a : b;
 }
 
-static bool is_positive(walk *w, const idx *e) { return e && idx_nonneg(w->m->ix, e) == TRI_yes; }
+static bool is_natural(walk *w, const idx *e) { return e && idx_nonneg(w->m->ix, e) == TRI_yes; }
 
 static range of_two(walk *w, op_code op, range a, range b) {
   switch ((int)op) {
@@ -47,7 +47,7 @@ static range of_two(walk *w, op_code op, range a, range b) {
   case OP_add: return fitting(w, (range){both(w, idx_add, a.lo, b.lo), both(w, idx_add, a.hi, b.hi)});
   case OP_sub: return fitting(w, (range){both(w, idx_sub, a.lo, b.hi), both(w, idx_sub, a.hi, b.lo)});
   case OP_mul:
-    if (!is_positive(w, a.lo) || !is_positive(w, b.lo)) break;
+    if (!is_natural(w, a.lo) || !is_natural(w, b.lo)) break;
     return fitting(w, (range){both(w, idx_mul, a.lo, b.lo), both(w, idx_mul, a.hi, b.hi)});
   default: break;
   }
@@ -127,5 +127,6 @@ static range range_of(walk *w, const ir_value *v, const value_scope *in) {
 bool value_is_inside(ir_module *m, const ir_value *v, const value_scope *in, const idx *last) {
   walk w = {m, WALK};
   range r = range_of(&w, v, in);
-  return is_positive(&w, r.lo) && r.hi && idx_nonneg(m->ix, idx_sub(m->ix, last, r.hi)) == TRI_yes;
+  bool some = is_natural(&w, last); // nothing lies inside of what is empty, whatever the bounds say
+  return some && is_natural(&w, r.lo) && r.hi && is_natural(&w, idx_sub(m->ix, last, r.hi));
 }

@@ -6,13 +6,13 @@
 void rt_compact(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end,
                 void *scratch, int64_t *fault) {
   (void)grid, (void)scratch, (void)fault;
-  const int64_t n = symbols[0], after = symbols[1], max = symbols[2], width = symbols[3];
+  const int64_t n = symbols[0], after = symbols[1], max = symbols[2], most = symbols[3], width = symbols[4];
   const uint8_t *mask = buffers[1];
   for (int64_t at = begin; at < end; at++) {
-    const int64_t column = at * RT_ROW_BLOCK, columns = after - column < RT_ROW_BLOCK ? after - column : RT_ROW_BLOCK;
+    const int64_t column = at * most, columns = after - column < most ? after - column : most;
     const char *x = (const char *)buffers[0] + column * width;
     char *rows = (char *)buffers[2] + column * width;
-    const size_t part = columns > 0 ? (size_t)(columns * width) : 0; // rows may have no elements: they still count
+    const size_t part = (size_t)(columns * width); // rows may have no elements: they still count
     int64_t kept = 0;
     for (int64_t i = 0; i < n && kept < max; i++)
       if (mask[i]) memcpy(rows + kept++ * after * width, x + i * after * width, part);
