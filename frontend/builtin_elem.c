@@ -125,6 +125,20 @@ value builtin_cast(call *c) {
   return arg_dtype(c, 1, &dt) ? elab_cast(c->e, c->arg[0], dt, c->span) : value_error();
 }
 
+// To the dtype of another tensor.
+value builtin_cast_like(call *c) {
+  ir_value *x, *like;
+  bool ok = arg_tensor(c, 0, &x) && arg_tensor(c, 1, &like);
+  return ok ? value_tensor(ir_cast(elab_nodes(c->e), x, like->type.dt)) : value_error();
+}
+
+// Floats in the dtype that sums of them are taken in.
+value builtin_wide(call *c) {
+  ir_value *x;
+  if (!arg_float_tensor(c, 0, &x)) return value_error();
+  return value_tensor(x->type.dt == DT_f64 ? x : ir_cast(elab_nodes(c->e), x, DT_f32));
+}
+
 // -- questions that the prelude asks --
 
 static bool is_truth(value v) {

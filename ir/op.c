@@ -46,3 +46,5 @@ bool op_is_elementwise(op_code op) {
   const op_class c = rows[op].cls;
   return c == OPC_unary || c == OPC_binary || c == OPC_ternary || c == OPC_cast;
 }
+
+bool op_is_routine(op_code op) { return rows[op].cls == OPC_ordered || op == OP_scatter; }

@@ -59,5 +59,6 @@ bool op_find(str name, op_code *out); // by IR spelling
 const char *op_class_name(op_class c);
 static inline bool op_has(op_code op, unsigned flag) { return (op_get(op)->flags & flag) != 0; }
 bool op_is_elementwise(op_code op); // unary, binary, ternary, cast
+bool op_is_routine(op_code op);     // branches rather than arithmetic: a routine of the runtime, no kernel
 
 #endif

@@ -127,7 +127,7 @@ static void check_node(verifier *v, const ir_node *n, const ir_region *r, bool i
   }
   if (n->parent != r) unsound(v, n, "its region is not where it stands");
   const op_class cls = op_get(n->op)->cls; // control flow and routines stand between groups
-  if (in_group && (!op_has(n->op, OPF_COMPILED) || cls == OPC_control || cls == OPC_ordered))
+  if (in_group && (!op_has(n->op, OPF_COMPILED) || cls == OPC_control || op_is_routine(n->op)))
     unsound(v, n, "a group cannot hold it");
   check_operands(v, n);
   for (uint32_t i = 0; i < n->n_regions; i++) check_region(v, n->regions[i], r, n, n->op == OP_group);

@@ -30,7 +30,7 @@ typedef struct contract {
   contract_leaf leaf[MAX_LEAVES];
   kir_buffer *panel, *partial; // of B packed here, or widened here for many rows
   int64_t chunk; // values of the first reduced label that the panel holds, or that a packed B is read at a time
-  bool chunked; // a chunk of them at a time: partial sums go through scratch
+  bool chunked;  // a chunk of them at a time: partial sums go through scratch
   dtype acc_dt;
 } contract;
 

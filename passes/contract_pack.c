@@ -221,8 +221,8 @@ void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *labe
   }
 }
 
-// While rows of tiles pass over one chunk of a packed B, memory brings the next one, a part with every tile. Chunks, and
-// the panels after them, lie one behind the other.
+// While rows of tiles pass over one chunk of a packed B, memory brings the next one, a part with every tile. Chunks,
+// and the panels after them, lie one behind the other.
 void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
                          const idx *i) {
   idx_ctx *kc = x->g->k->ix;

@@ -10,6 +10,8 @@ struct form_ctx {
   void *user;
   bool (*check_acc)(void *user, const ir_value *v, const idx *const *at);
   void *check_user;
+  bool (*inside)(void *user, const ir_value *v, const idx *last);
+  void *inside_user;
   map *interned; // key bytes -> sx *
   map *memo;     // (value id, index ids) -> sx *
   map *reads;    // read name -> ir_value *
@@ -18,13 +20,24 @@ struct form_ctx {
 
 form_ctx *form_new(arena *a, ir_module *m, form_stop (*classify)(void *user, const ir_value *v), void *user) {
   form_ctx *f = ARENA_NEW(a, form_ctx);
-  *f = (form_ctx){a, m, classify, user, NULL, NULL, map_new(a), map_new(a), map_new(a), 0};
+  *f = (form_ctx){.a = a,
+                  .m = m,
+                  .classify = classify,
+                  .user = user,
+                  .interned = map_new(a),
+                  .memo = map_new(a),
+                  .reads = map_new(a)};
   return f;
 }
 
 void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, const idx *const *at), void *user) {
   f->check_acc = check;
   f->check_user = user;
+}
+
+void form_trust_index(form_ctx *f, bool (*inside)(void *user, const ir_value *v, const idx *last), void *user) {
+  f->inside = inside;
+  f->inside_user = user;
 }
 
 const char *form_read_name(ir_module *m, const ir_value *v) { return intern_z(m->names, str_fmt(m->a, "%%%u", v->id)); }
@@ -207,10 +220,18 @@ typedef struct misses { // conditions (>= 0) under which an index was out of ran
   const idx *at[2 * IR_MAX_RANK];
 } misses;
 
+// Is the place an element of memory that lies in 0..last?
+static bool is_trusted(form_ctx *f, const idx *place, const idx *last) {
+  if (!f->inside || place->n_terms != 1 || place->terms[0].coef != 1 || place->terms[0].n_factors != 1) return false;
+  const atom *t = place->terms[0].factors[0];
+  return t->kind == ATOM_read && f->inside(f->inside_user, form_read_value(f, t->buffer), last);
+}
+
 // Brings a place into 0..last, and notes when it was outside.
 static const idx *form_clamp(form_ctx *f, const idx *place, const idx *last, misses *m) {
   idx_ctx *c = f->m->ix;
   uint32_t before = m->n;
+  if (is_trusted(f, place, last)) return place;
   if (idx_nonneg(c, place) != TRI_yes) m->at[m->n++] = idx_addi(c, idx_scale(c, place, -1), -1);
   if (idx_nonneg(c, idx_sub(c, last, place)) != TRI_yes) m->at[m->n++] = idx_addi(c, idx_sub(c, place, last), -1);
   return m->n == before ? place : idx_min(c, idx_max(c, place, idx_int(c, 0)), last);

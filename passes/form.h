@@ -55,6 +55,9 @@ const sx *form_index(form_ctx *f, const idx *at);
 // NULL.
 void form_check_acc(form_ctx *f, bool (*check)(void *user, const ir_value *v, const idx *const *at), void *user);
 
+// Indices in memory of which `inside` (may be NULL) is true lie in 0..last: they are read without a guard.
+void form_trust_index(form_ctx *f, bool (*inside)(void *user, const ir_value *v, const idx *last), void *user);
+
 // Every symbol `from` replaced by `to` in all index expressions below.
 const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b);
 

@@ -4,9 +4,9 @@
 // opens a row group; an elementwise operator joins the latest group among its producers whose domain it fits, provided
 // no other producer needs that group (groups stay convex). A residual add thus falls into the later contraction's
 // epilogue, and a norm or softmax with its affine tail into one row group. At last an elementwise group of a few cheap
-// operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first.
-// A loop or a branch is a group that nobody joins, and so is a routine of the runtime; bodies are partitioned the same
-// way.
+// operators that only one contraction, attention, update or elementwise group reads becomes part of it, computed first;
+// of any number, and gathers, where the reader is elementwise over the same dims. A loop or a branch is a group that
+// nobody joins, and so is a routine of the runtime; bodies are partitioned the same way.
 #include "passes/fuse.h"
 #include <string.h>
 
@@ -32,7 +32,7 @@ bool fuse_reaches(const fuse_group *from, const fuse_group *to) {
 
 bool fuse_is_control(const ir_node *n) { return n->op == OP_if || n->op == OP_loop || n->op == OP_while; }
 
-bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || n->op == OP_sort || n->op == OP_topk; }
+bool fuse_is_alone(const ir_node *n) { return fuse_is_control(n) || op_is_routine(n->op); }
 
 bool fuse_is_step(const ir_node *n) {
   return n->op == OP_state || n->op == OP_check || n->op == OP_bind || fuse_is_alone(n);
@@ -41,8 +41,9 @@ bool fuse_is_step(const ir_node *n) {
 bool fuse_is_store(const ir_node *n) { return n->op == OP_update && n->n_in > 2; }
 
 bool fuse_has_schedule(ir_module *m, const ir_node *n) {
-  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || n->op == OP_random || fuse_is_step(n))
-    return false; // canon turns inputs into parameters, expand random numbers into arithmetic
+  if (!op_has(n->op, OPF_COMPILED) || n->op == OP_group || n->op == OP_input || n->op == OP_random ||
+      n->op == OP_interp || fuse_is_step(n))
+    return false; // canon turns inputs into parameters, expand makes others of random and interp
   if (op_get(n->op)->cls == OPC_reduce) return !ir_attr_find(n, "map");
   const ir_map *labels = n->op == OP_contract || n->op == OP_window ? ir_map_of(m, n) : NULL;
   for (uint32_t o = 0; labels && o < labels->n_operands; o++)
@@ -328,17 +329,32 @@ static bool is_fixed(const fuse_plan *p, const fuse_group *g) {
   return true;
 }
 
+// Operators that may be computed again; gathers only where each element is read once.
+static bool is_cheap(const fuse_group *g, bool *gathers) {
+  *gathers = false;
+  for (size_t k = 0; k < g->nodes.n; k++) {
+    op_code op = g->nodes.at[k]->op;
+    if (op == OP_gather) *gathers = true;
+    else if (!fuse_is_cheap(op)) return false;
+  }
+  return true;
+}
+
+// Elementwise groups over the same dims: what one gives, the other reads once.
+static bool reads_once(const fuse_group *reader, const fuse_group *g) {
+  const domain *d = &reader->dom, *other = &g->dom;
+  return reader->kind == FUSE_elem && d->rank == other->rank && !memcmp(d->dim, other->dim, d->rank * sizeof *d->dim);
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
-    if (g->kind != FUSE_elem || g->nodes.n > PROLOGUE_OPS) continue;
-    bool cheap = true;
-    for (size_t k = 0; k < g->nodes.n; k++) cheap = cheap && fuse_is_cheap(g->nodes.at[k]->op);
-    fuse_group *reader = cheap ? only_reader(p, g) : NULL;
-    if (reader && is_fixed(p, g) && !is_fixed(p, reader)) continue;
-    bool takes =
-        reader && (reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
-                   reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader)));
+    bool gathers;
+    fuse_group *reader = g->kind == FUSE_elem && is_cheap(g, &gathers) ? only_reader(p, g) : NULL;
+    if (!reader || (is_fixed(p, g) && !is_fixed(p, reader))) continue;
+    if (!reads_once(reader, g) && (gathers || g->nodes.n > PROLOGUE_OPS)) continue;
+    bool takes = reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
+                 reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader));
     if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);

@@ -1,6 +1,7 @@
 // Lowering: a fused module becomes kernels and programs. Groups that depend on weights alone run once, in `prepare`;
 // equal kernels are kept once.
 #include "passes/lower.h"
+#include "passes/value_range.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -85,15 +86,19 @@ static const char *fault_text(op_code op) {
   }
 }
 
-static int64_t fault_site(void *user, op_code op, diag_span at) {
-  lower_user *u = user;
+int64_t lower_fault_site(lowering *l, op_code op, diag_span at) {
   const char *text = fault_text(op);
-  for (size_t i = 0; i < u->l->out->faults.n; i++) {
-    const prog_fault *f = &u->l->out->faults.at[i];
+  for (size_t i = 0; i < l->out->faults.n; i++) {
+    const prog_fault *f = &l->out->faults.at[i];
     if (f->span.begin == at.begin && f->span.file == at.file && f->text == text) return (int64_t)i;
   }
-  vec_push(u->l->c->a, &u->l->out->faults, ((prog_fault){text, at}));
-  return (int64_t)u->l->out->faults.n - 1;
+  vec_push(l->c->a, &l->out->faults, ((prog_fault){text, at}));
+  return (int64_t)l->out->faults.n - 1;
+}
+
+static int64_t fault_site(void *user, op_code op, diag_span at) {
+  const lower_user *u = user;
+  return lower_fault_site(u->l, op, at);
 }
 
 static form_stop classify(void *user, const ir_value *v) {
@@ -101,6 +106,12 @@ static form_stop classify(void *user, const ir_value *v) {
   if (v->param_of == r || !v->def) return FORM_LOAD; // a parameter, or memory that lowering made
   op_class cls = v->def ? op_get(v->def->op)->cls : OPC_leaf;
   return cls == OPC_reduce || cls == OPC_contract || cls == OPC_scan ? FORM_ACC : FORM_OPEN;
+}
+
+static bool is_inside(void *user, const ir_value *v, const idx *last) {
+  const lower_user *u = user;
+  const value_scope in = {u->node, NULL};
+  return value_is_inside(u->l->m, v, u->node ? &in : NULL, last);
 }
 
 static bool run_schedule(lower_group *g, lower_work work, const ir_value *from, const ir_value *to) {
@@ -168,6 +179,7 @@ static lower_group begin_group(lower_user *u) {
                    .is_stack = param_is_stack,
                    .user = u};
   g.form = form_new(a, l->m, classify, (void *)(uintptr_t)g.region);
+  form_trust_index(g.form, is_inside, u);
   g.k = kir_kernel_new(a, l->c->diags, "k");
   return g;
 }
@@ -305,7 +317,10 @@ bool lower_node(lowering *l, const ir_node *n, bool nested) {
   case OP_loop:
   case OP_while: return lower_control(l, n);
   case OP_sort:
-  case OP_topk: return lower_order(l, n);
+  case OP_topk:
+  case OP_scatter:
+  case OP_compact:
+  case OP_nms: lower_routine(l, n); return true;
   default: return true; // leaves are constants
   }
 }

@@ -38,8 +38,8 @@ static inline size_t lower_index(const void *p) { return (size_t)(uintptr_t)p - 
 typedef enum lower_work { WORK_group, WORK_parts, WORK_save, WORK_restore, WORK_copy, WORK_border } lower_work;
 
 // Schedules `n` and makes a step of the kernel; `from` and `to` are values of lowering's own: `from` of WORK_restore
-// and WORK_copy, `to` of WORK_save and WORK_copy; `from` of WORK_border is a yield of the group's. n may be NULL for WORK_copy. false after a diagnostic. A step without
-// buffers: a prepared group whose values an equal one gives.
+// and WORK_copy, `to` of WORK_save and WORK_copy; `from` of WORK_border is a yield of the group's. n may be NULL for
+// WORK_copy. false after a diagnostic. A step without buffers: a prepared group whose values an equal one gives.
 bool lower_kernel(lowering *l, const ir_node *n, lower_work work, const ir_value *from, const ir_value *to,
                   prog_step *s);
 void lower_add_step(lowering *l, program *p, prog_step s);
@@ -79,6 +79,9 @@ bool lower_find_panels(void *user, const ir_value *param, lower_panels *out);
 
 bool lower_refuse(lowering *l, const ir_node *n); // a diagnostic: not compiled. Returns false
 
+// The number of a place where data may be found wrong by an operator.
+int64_t lower_fault_site(lowering *l, op_code op, diag_span at);
+
 const char *lower_label(const lowering *l, const ir_node *n, const char *what); // with the node's scope
 
 // -- lower_control.c --
@@ -87,7 +90,7 @@ bool lower_bind(lowering *l, const ir_node *n);
 bool lower_control(lowering *l, const ir_node *n); // `if`, `loop`, `while`
 
 // -- lower_routine.c --
-bool lower_order(lowering *l, const ir_node *n); // `sort`, `topk`
+void lower_routine(lowering *l, const ir_node *n); // `sort`, `topk`, `scatter`, `compact`, `nms`
 
 // -- lower_state.c --
 // Notes states, updates and bound dims before the entry is lowered; false after diagnostics.

@@ -8,11 +8,12 @@ typedef struct merge_test {
   bool ok;
 } merge_test;
 
+// One step of the outer label is `extent` steps of the inner one, also inside of what is read for the address.
 static bool runs_on(merge_test *t, const idx *address) {
   idx_ctx *c = t->n->g->m->ix;
-  const idx *co, *ci, *rest, *rest2;
-  if (!idx_linear(c, address, t->outer, &co, &rest) || !idx_linear(c, address, t->inner, &ci, &rest2)) return false;
-  return co == idx_mul(c, ci, t->extent);
+  const idx_binding b[] = {{t->outer, idx_addi(c, idx_of(c, t->outer), 1)},
+                           {t->inner, idx_sub(c, idx_of(c, t->inner), t->extent)}};
+  return idx_subst(c, address, 2, b) == address;
 }
 
 static bool mentions_either(const merge_test *t, const idx *e) {
@@ -23,7 +24,7 @@ static void test_scalar(void *user, const sx *e) {
   merge_test *t = user;
   if (e->kind == SX_load || e->kind == SX_index) t->ok = t->ok && runs_on(t, e->at);
   else if (e->at) t->ok = t->ok && !mentions_either(t, e->at);
-  for (uint32_t i = 0; i < e->n_guards; i++) t->ok = t->ok && !mentions_either(t, e->guards[i]);
+  for (uint32_t i = 0; i < e->n_guards; i++) t->ok = t->ok && runs_on(t, e->guards[i]);
 }
 
 static bool can_merge(nest *n, uint32_t i) {

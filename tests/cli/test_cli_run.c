@@ -266,6 +266,14 @@ static void values_that_are_refused(void **state) {
   expect_error(w, 1, "line 7: index out of range", "run rows.yaml --in x=iota --in row=4");
   expect_error(w, 1, "line 7: index out of range", "run rows.yaml --in x=iota --in row=-5 --out y=none.npy");
   assert_int_not_equal(access(in_folder(w, "none.npy"), F_OK), 0);
+  write_text(w, "puts.yaml",
+             "nnc: 1\nname: puts\ninputs:\n  x: f32[4, 2]\n  at: i32[1, 2]\nsteps:\n- y: scatter_add(x, at, 10.0, "
+             "0)\noutputs:\n  y: y\n");
+  expect_status(w, 0, "run puts.yaml --in x=iota --in at=3 --out y=y.npy");
+  y = floats(read_tensor(w, "y.npy", NULL), 2, (int64_t[]){4, 2});
+  assert_true(y[5] == 5 && y[6] == 16 && y[7] == 17);
+  expect_error(w, 1, "line 7: index out of range", "run puts.yaml --in x=iota --in at=4");
+  expect_error(w, 1, "line 7: index out of range", "run puts.yaml --in x=iota --in at=-1");
 }
 
 // -- destinations --

@@ -73,6 +73,16 @@ static void disturb_sum(disturbance *d, const ir_node *n, ir_tensor *t) {
   disturb(d, t, 2 * last, last * x.largest * y.largest * (4 + terms * sqrt(terms) / 2));
 }
 
+// Weights of interp are rounded, and so are the partial sums of scatter.
+static void disturb_indexed(disturbance *d, const ir_node *n, ir_tensor *t) {
+  size_of_tensor x = operand_size(d, n->in[0]);
+  double last = last_place(t->dt);
+  if (n->op == OP_interp) disturb(d, t, 2 * last, 4 * last_place(DT_f32) * x.largest);
+  if (n->op != OP_scatter || strcmp(ir_attr_str(n, "mode", ""), "add") != 0) return;
+  size_of_tensor places = operand_size(d, n->in[1]), src = operand_size(d, n->in[2]);
+  disturb(d, t, 2 * last, last * (x.largest + places.count * src.largest));
+}
+
 static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
   disturbance *d = user;
   ir_tensor *t = (ir_tensor *)(uintptr_t)seen; // fresh results of arithmetic: nobody else holds them
@@ -95,6 +105,8 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
     case OP_sum:
     case OP_contract: disturb_sum(d, n, t); break;
     case OP_prod: disturb(d, t, 8 * last, 0); break;
+    case OP_interp:
+    case OP_scatter: disturb_indexed(d, n, t); break;
     case OP_cast: disturb(d, t, dtype_is_float(n->in[0]->type.dt) ? 2 * last : 0, 0); break;
     default:
       if (op_is_elementwise(n->op)) disturb(d, t, (op_get(n->op)->cls == OPC_unary ? 4 : 2) * last, 0);

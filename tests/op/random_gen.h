@@ -72,6 +72,10 @@ bool step_concat(gen *g);
 bool step_pad(gen *g);
 bool step_reverse(gen *g);
 bool step_gather(gen *g);
+bool step_scatter(gen *g);
+bool step_interp(gen *g);
+bool step_topk(gen *g);
+bool step_select(gen *g);
 bool step_iota(gen *g);
 bool step_leaf(gen *g);
 bool step_loop(gen *g); // with steps in the body

@@ -136,12 +136,12 @@ static const struct {
   bool (*step)(gen *g);
   uint32_t weight;
 } steps[] = {
-    {step_unary, 16},    {step_binary, 20}, {step_compare, 4},  {step_logic, 3},   {step_where, 5},
-    {step_cast, 5},      {step_reduce, 14}, {step_contract, 9}, {step_reshape, 6}, {step_transpose, 6},
-    {step_broadcast, 3}, {step_slice, 4},   {step_concat, 3},   {step_pad, 3},     {step_reverse, 2},
-    {step_gather, 4},    {step_iota, 2},    {step_leaf, 3},     {step_softmax, 3}, {step_norm, 3},
-    {step_attention, 2}, {step_linear, 4},  {step_loop, 2},     {step_branch, 2},  {step_convolve, 6},
-    {step_pool, 4},
+    {step_unary, 16},    {step_binary, 20}, {step_compare, 4},  {step_logic, 3},    {step_where, 5},
+    {step_cast, 5},      {step_reduce, 14}, {step_contract, 9}, {step_reshape, 6},  {step_transpose, 6},
+    {step_broadcast, 3}, {step_slice, 4},   {step_concat, 3},   {step_pad, 3},      {step_reverse, 2},
+    {step_gather, 4},    {step_scatter, 2}, {step_interp, 2},   {step_topk, 2},     {step_select, 2},
+    {step_iota, 2},      {step_leaf, 3},    {step_softmax, 3},  {step_norm, 3},     {step_attention, 2},
+    {step_linear, 4},    {step_loop, 2},    {step_branch, 2},   {step_convolve, 6}, {step_pool, 4},
 };
 
 enum { N_STEPS = sizeof steps / sizeof *steps };

@@ -1,4 +1,4 @@
-// Random movement and gathers: see random_graph.h.
+// Random movement: see random_graph.h.
 #include "op/random_gen.h"
 #include <math.h>
 #include <string.h>
@@ -157,25 +157,5 @@ bool step_reverse(gen *g) {
   if (!p) return false;
   rv x = *p;
   push_moved(g, &x, gen_reverse(g, x.v));
-  return true;
-}
-
-bool step_gather(gen *g) {
-  const rv *p = gen_pick(g, has_dims);
-  if (!p) return false;
-  rv x = *p;
-  ir_type t = x.v->type;
-  uint32_t axis = below(g, t.rank), batch = axis > 0 && chance(g, 30) ? 1 + below(g, axis) : 0, rank = batch;
-  int64_t least = gen_extent(g, t.dim[axis], false);
-  if (least < 1) return false;
-  const idx *dim[IR_MAX_RANK];
-  for (uint32_t i = 0; i < batch; i++) dim[i] = t.dim[i];
-  for (uint32_t more = below(g, 3); more > 0; more--) dim[rank++] = gen_dim(g);
-  if (t.rank - 1 + rank - batch > GEN_MAX_RANK) return false;
-  if (gen_count(g, t) > g->big / 8 || gen_count(g, ir_type_make(g->m, DT_i32, rank, dim)) > 50) return false;
-  ir_type it = ir_type_make(g->m, DT_i32, rank, dim);
-  ir_value *index = ir_graph_param(g->g, str_fmt(g->a, "g%lld_%u", (long long)least, g->n_names++), it, NULL);
-  ir_value *v = ir_gather(&g->b, x.v, index, axis, batch);
-  push_moved(g, &x, v);
   return true;
 }

@@ -11,69 +11,13 @@
 #include <cmocka.h>
 
 #include "frontend/frontend.h"
-#include "op/ref_cases.h"
-
-typedef enum extents { EXT_constant, EXT_first_open, EXT_all_open } extents; // which extents of the inputs are dims
+#include "op/prelude_cases.h"
 
 static const char *const variant[] = {"constant extents", "first extent open", "all extents open"};
 
 static ref_verdict complain(const ref_case *c, extents how, const char *why) {
   fprintf(stderr, "%s/%s (%s): %s: %s\n", c->file, c->name, variant[how], c->text, why);
   return REF_failed;
-}
-
-static bool is_open(extents how, uint32_t axis, int64_t n) {
-  return n > 1 && (how == EXT_all_open || (how == EXT_first_open && axis == 0));
-}
-
-// An extent of 7 is the dim n7, so that equal extents stay equal.
-static str model_text(arena *a, const ref_case *c, extents how) {
-  strbuf b;
-  sb_init(&b, a);
-  bool declared[1024] = {false}, any = false;
-  sb_z(&b, "nnc: 1\nname: case\n");
-  for (uint32_t i = 0; i < c->n_in; i++) {
-    for (uint32_t k = 0; k < c->in[i]->rank; k++) {
-      int64_t n = c->in[i]->dim[k];
-      if (!is_open(how, k, n) || n >= 1024 || declared[n]) continue;
-      if (!any) sb_z(&b, "dims:\n");
-      any = declared[n] = true;
-      sb_fmt(&b, "  n%lld: 2..1024\n", (long long)n);
-    }
-  }
-  sb_z(&b, "inputs:\n");
-  for (uint32_t i = 0; i < c->n_in; i++) {
-    sb_fmt(&b, "  x%u: %s[", i, dtype_name(c->in[i]->dt));
-    for (uint32_t k = 0; k < c->in[i]->rank; k++) {
-      int64_t n = c->in[i]->dim[k];
-      sb_fmt(&b, "%s%s%lld", k ? ", " : "", is_open(how, k, n) ? "n" : "", (long long)n);
-    }
-    sb_z(&b, "]\n");
-  }
-  bool weighted = false;
-  char *prefix = str_fmt(a, "%s.m.", c->name);
-  for (size_t i = 0; i < st_count(c->store); i++)
-    weighted |= str_starts(str_of(st_at(c->store, i)->name), str_of(prefix));
-  sb_z(&b, "steps:\n- ");
-  for (uint32_t i = 0; i < c->n_out; i++) sb_fmt(&b, "%sy%u", i ? ", " : "", i);
-  sb_fmt(&b, "%s: %s\noutputs:\n", weighted ? "@m" : "", c->text);
-  for (uint32_t i = 0; i < c->n_out; i++) sb_fmt(&b, "  y%u: y%u\n", i, i);
-  return sb_str(&b);
-}
-
-// Weight w is the tensor `<prefix>w` of the file.
-static bool bind_weights(ir_module *m, arena *a, const st_file *store, const char *prefix, const char **why) {
-  for (size_t i = 0; i < m->weights.n; i++) {
-    ir_weight *w = m->weights.at[i];
-    const st_tensor *t = st_find(store, str_fmt(a, "%s%s", prefix, w->name));
-    *why = str_fmt(a, "no reference weight %s", w->name);
-    if (!t || t->dt != w->type.dt || t->rank != w->type.rank) return false;
-    for (uint32_t k = 0; k < t->rank; k++) {
-      if (!idx_equals_int(w->type.dim[k], t->dim[k])) return false;
-    }
-    w->data = st_copy(a, t)->data;
-  }
-  return true;
 }
 
 static size_t n_open[3]; // cases that elaborate so
@@ -83,12 +27,12 @@ static ref_verdict run_variant(arena *a, const ref_case *c, extents how) {
   diag_init(&l, a);
   strbuf why;
   sb_init(&why, a);
-  str text = model_text(a, c, how);
+  str text = prelude_case_text(a, c, how);
   ir_module *m = frontend_load(a, &l, "case.yaml", &text, NULL);
   if (!m && how != EXT_constant) return REF_skipped; // a weight's width, a count that must be known
   const char *problem = "";
   if (m && !graph_verify(m)) problem = "the graph does not verify";
-  else if (m && !bind_weights(m, a, c->store, str_fmt(a, "%s.", c->name), &problem)) m = NULL;
+  else if (m && !prelude_case_weights(m, a, c->store, str_fmt(a, "%s.", c->name), &problem)) m = NULL;
   else if (m) {
     ir_tensor **got = ARENA_ARRAY(a, ir_tensor *, c->n_out);
     if (interp_run(a, m->graphs.at[0], c->in, got, NULL)) {
@@ -137,7 +81,7 @@ static void digits_are_read(void **state) {
   const st_file *expected = st_open(a, &l, NNC_SOURCE_DIR "/tests/data/digits_expected.safetensors");
   assert_true(m && weights && expected);
   const char *problem = "";
-  if (!bind_weights(m, a, weights, "", &problem)) fail_msg("%s", problem);
+  if (!prelude_case_weights(m, a, weights, "", &problem)) fail_msg("%s", problem);
   const ir_tensor *image = st_copy(a, st_find(expected, "image"));
   ir_tensor *got[2];
   assert_true(interp_run(a, m->graphs.at[0], &image, got, NULL));

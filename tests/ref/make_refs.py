@@ -24,6 +24,7 @@ A file holds cases. A case `c` (letters, digits, `_`) is made of
 The bounds are what f32 arithmetic that accumulates in f64 should meet; integer and bool results are always exact.
 Cases named *_nasty hold zeros of both signs, infinities, NaN, denormals and extremes.
 
+`make_refs.py resampled` writes a family that needs torch: gen/resampled.py.
 `make_refs.py bert`, `make_refs.py zoo` and `make_refs.py networks` write the checkpoints of tests/bert, tests/zoo and
 tests/bench instead, `make_refs.py generated` and `make_refs.py medusa` what those of tests/zoo generate; they need torch
 and most of them transformers: gen/bert.py, gen/zoo.py, gen/networks.py, gen/zoo_generated.py, gen/zoo_medusa.py.
@@ -40,6 +41,10 @@ def main():
     from gen import bert
 
     return bert.write_all()
+  if sys.argv[1:] == ["resampled"]:
+    from gen import resampled
+
+    return resampled.write()
   if sys.argv[1:2] == ["zoo"]:
     from gen import zoo
 
