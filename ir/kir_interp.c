@@ -31,13 +31,16 @@ bool kir_interp_eval(kir_interp *in, const idx *e, int64_t *out) {
   return false;
 }
 
+// Conditions that read a buffer are asked where the others hold, as compiled code does.
 bool kir_interp_holds(kir_interp *in, kir_where w, bool *out) {
   *out = true;
-  for (uint32_t i = 0; i < w.n; i++) {
-    int64_t v;
-    if (!kir_interp_eval(in, w.cond[i], &v)) return false;
-    *out = *out && v >= 0;
-  }
+  for (int reads = 0; reads < 2; reads++)
+    for (uint32_t i = 0; i < w.n && (!reads || *out); i++) {
+      int64_t v;
+      if (idx_mentions_read(w.cond[i]) != (reads == 1)) continue;
+      if (!kir_interp_eval(in, w.cond[i], &v)) return false;
+      *out = *out && v >= 0;
+    }
   return true;
 }
 

@@ -34,17 +34,6 @@ static bool reported(const engines *e, diag_id id) {
   return false;
 }
 
-// Windows, and contraction maps that may read outside their operand, have no schedule.
-static bool is_compiled(const ir_module *m, op_code op) {
-  const ir_node *n = m->graphs.at[0]->body->first;
-  while (n->op != op) n = n->next;
-  const ir_map *labels = op == OP_contract ? ir_map_of(n->parent->graph->module, n) : NULL;
-  for (uint32_t o = 0; labels && o < 2; o++)
-    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
-      if (labels->operand[o].axes[i].may_miss || labels->operand[o].axes[i].exact_div != 1) return false;
-  return op_has(op, OPF_COMPILED) && (op_get(op)->cls != OPC_reduce || !ir_attr_find(n, "map"));
-}
-
 // Two bounds are wider for compiled code than for the interpreter, which computes in f64:
 // - f32 sums accumulate in f32, lane by lane: of 4096 terms that are each below the last place of one lane's sum, that
 // lane loses its share;
@@ -77,11 +66,11 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
   if (!m) return complain(t, c, "text", "the case does not parse");
   if (!engines_open(&e, a, m, t->cpu)) {
     bool named = reported(&e, DIAG_ID_op_not_compiled);
-    if (is_compiled(m, op) || !named) return complain(t, c, "compile", engines_messages(&e));
+    if (op_has(op, OPF_COMPILED) || !named) return complain(t, c, "compile", engines_messages(&e));
     t->n_refused++;
     return REF_skipped;
   }
-  if (!is_compiled(m, op)) return complain(t, c, "compile", "it is said not to be compiled, and is");
+  if (!op_has(op, OPF_COMPILED)) return complain(t, c, "compile", "it is said not to be compiled, and is");
   if (t->kernels_too) {
     if (!engines_run_kernels(&e, a, c->in, out)) return complain(t, c, "kernels", engines_messages(&e));
     ref_case sums = op == OP_sum ? widened(a, c, op) : *c;
