@@ -10,7 +10,7 @@
 #include "passes/fuse.h"
 #include <string.h>
 
-enum { PROLOGUE_OPS = 4 };
+enum { PROLOGUE_OPS = 4, PROLOGUE_COLUMNS = 48 };
 
 typedef struct membership {
   const fuse_plan *plan;
@@ -346,6 +346,37 @@ static bool reads_once(const fuse_group *reader, const fuse_group *g) {
   return reader->kind == FUSE_elem && d->rank == other->rank && !memcmp(d->dim, other->dim, d->rank * sizeof *d->dim);
 }
 
+// Is `v`, seen through movement, made by the group?
+static bool comes_from(const fuse_plan *p, const ir_value *v, const fuse_group *g) {
+  if (fuse_group_of(p, v) == g) return true;
+  if (!v->def || !fuse_is_free(p, v->def)) return false;
+  for (uint32_t i = 0; i < v->def->n_in; i++)
+    if (comes_from(p, v->def->in[i], g)) return true;
+  return false;
+}
+
+// A product with weights reads its other operand once for each panel of columns, element by element: arithmetic on it
+// is then worth its own pass over memory, a cast alone or few columns are not.
+static bool reads_again(const fuse_plan *p, const fuse_group *reader, const fuse_group *g) {
+  const ir_node *n = reader->root;
+  const ir_map *labels = reader->kind == FUSE_contract ? ir_map_of(p->m, n) : NULL;
+  bool casts = true;
+  for (size_t i = 0; i < g->nodes.n; i++) casts = casts && g->nodes.at[i]->op == OP_cast;
+  if (!labels || casts) return false;
+  uint32_t o = comes_from(p, n->in[0], g) ? 0 : 1;
+  if (!map_get_ptr(p->fixed, n->in[1 - o])) return false;
+  int64_t columns = 1, extent;
+  for (uint32_t l = 0; l < labels->n_labels; l++) {
+    bool own = false;
+    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
+      own = own || idx_mentions(labels->operand[o].axes[i].at, labels->labels[l].symbol);
+    if (own || !labels->labels[l].in_out) continue;
+    if (!idx_is_const(labels->labels[l].extent, &extent) || extent > PROLOGUE_COLUMNS) return true;
+    columns *= extent;
+  }
+  return columns > PROLOGUE_COLUMNS;
+}
+
 static void merge_prologues(fuse_plan *p) {
   for (size_t i = 0; i < p->groups.n; i++) {
     fuse_group *g = p->groups.at[i];
@@ -355,7 +386,7 @@ static void merge_prologues(fuse_plan *p) {
     if (!reads_once(reader, g) && (gathers || g->nodes.n > PROLOGUE_OPS)) continue;
     bool takes = reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
                  reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader));
-    if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES) continue;
+    if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES || reads_again(p, reader, g)) continue;
     VEC(const ir_node *) joined = {0};
     for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
     for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);

@@ -319,6 +319,37 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
     splice_store(&s, x->g->region->yields[i - 2], x->n.store[i], splice_tile(&s, x->n.root[i]));
 }
 
+typedef struct ahead { // a place of the tile that its end will read and write
+  contract *x;
+  splice s;
+} ahead;
+
+static void fetch_load(void *user, const sx *e) {
+  ahead *a = user;
+  if (e->kind == SX_load && contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col)) splice_prefetch(&a->s, e);
+}
+
+// What the epilogue reads and writes lies in short pieces, a row apart from each other, which no hardware foresees:
+// memory brings them while the tile is computed.
+static void fetch_epilogue(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i) {
+  lower_group *g = x->g;
+  idx_ctx *kc = g->k->ix;
+  int64_t line = 64 / (int64_t)dtype_size(x->acc_dt);
+  if (!x->row || !x->col || x->rows == 1) return;
+  for (int64_t r = 0; r < x->rows; r++)
+    for (int64_t c = 0; c < x->cols; c += line) {
+      ahead a = {x, *outer};
+      a.s.b = b;
+      splice_bind(&a.s, x->row, idx_addi(kc, i, r));
+      splice_bind(&a.s, x->col, idx_addi(kc, blk->j, c));
+      for (uint32_t k = 2; k < x->n.n_roots; k++) {
+        form_walk(g->form, x->n.root[k], fetch_load, &a);
+        const idx *to[] = {splice_index(&a.s, x->n.store[k])};
+        kir_prefetch(b, lower_out(g, g->region->yields[k - 2]), to);
+      }
+    }
+}
+
 // One register tile: rows i.., columns j.., reduced range [lo, hi) of the last reduced label.
 static void emit_tile(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i,
                       const block_range *k) {
@@ -342,6 +373,7 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
         idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
   kir_tile *acc;
+  if (!k->chunked) fetch_epilogue(x, outer, b, blk, i);
   if (!k->chunked) {
     acc = zero_tile(x, b, x->rows);
   } else {
