@@ -75,12 +75,18 @@ static const ir_value *sink_store(fuse_plan *p, const fuse_group *g, const ir_va
   }
 }
 
+// Does a group compute a value of another one again? Where it would do so once for each element.
+static bool remakes(const rebuild *r, const fuse_group *reader, const ir_value *v) {
+  bool once = reader && (reader->kind == FUSE_elem || reader->kind == FUSE_row);
+  return once && map_get_ptr(r->plan->remade, v->def);
+}
+
 // Marks as stored every group value that lies under `v` outside of `reader`.
 static void require(rebuild *r, const ir_value *v, const fuse_group *reader) {
   fuse_group *g = fuse_group_of(r->plan, v);
   if (g == reader && g) return;
   if (map_get_ptr(r->is_stored, v)) return;
-  if (g && reader && map_get_ptr(r->plan->remade, v->def)) {
+  if (g && remakes(r, reader, v)) {
     for (uint32_t i = 0; i < v->def->n_in; i++) require(r, v->def->in[i], reader);
     return;
   }
@@ -131,7 +137,7 @@ static bool is_inner(const region_build *rb, const ir_value *v) {
   if (v->def->op == OP_weight || (v->def->op == OP_const && !ir_is_splat(v, &splat)))
     return false; // they live in memory
   return (rb->group && fuse_group_of(rb->r->plan, v) == rb->group) || fuse_is_free(rb->r->plan, v->def) ||
-         (rb->group && map_get_ptr(rb->r->plan->remade, v->def));
+         remakes(rb->r, rb->group, v);
 }
 
 // Finds the parameters that a value of the region needs. All come before the first node: values are numbered as they

@@ -335,7 +335,7 @@ static void fetch_epilogue(contract *x, const splice *outer, kir_builder *b, con
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   int64_t line = 64 / (int64_t)dtype_size(x->acc_dt);
-  if (!x->row || !x->col || x->rows == 1) return;
+  if (!x->row || !x->col || x->rows == 1 || x->lanes) return; // lanes: a tile is done before memory answers
   for (int64_t r = 0; r < x->rows; r++)
     for (int64_t c = 0; c < x->cols; c += line) {
       ahead a = {x, *outer};
