@@ -326,7 +326,8 @@ typedef struct ahead { // a place of the tile that its end will read and write
 
 static void fetch_load(void *user, const sx *e) {
   ahead *a = user;
-  if (e->kind == SX_load && contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col)) splice_prefetch(&a->s, e);
+  if (e->kind == SX_load && contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col))
+    splice_prefetch(&a->s, e);
 }
 
 // What the epilogue reads and writes lies in short pieces, a row apart from each other, which no hardware foresees:
