@@ -226,6 +226,7 @@ ir_attr attr_idxs(ir_module *m, const char *key, size_t n, const idx *const *v);
 const ir_attr *ir_attr_find(const ir_node *n, const char *key);
 int64_t ir_attr_int(const ir_node *n, const char *key, int64_t otherwise);
 const char *ir_attr_str(const ir_node *n, const char *key, const char *otherwise);
+scalar ir_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise); // a number, as one of dt
 const idx *ir_attr_idx(ir_module *m, const ir_node *n, const char *key, const idx *otherwise); // accepts ATTR_int
 size_t ir_attr_idxs(ir_module *m, const ir_node *n, const char *key,
                     const idx *const **out); // accepts ATTR_ints; 0 when absent
@@ -286,6 +287,8 @@ typedef struct ir_map {
 // Parses the map of a contract, windowed reduce or window node against its operands' types; NULL after a diagnostic.
 const ir_map *ir_map_parse(ir_module *m, const char *text, uint32_t n_operands, const ir_type *types, diag_span at);
 const ir_map *ir_map_of(ir_module *m, const ir_node *n);
+// Is the axis a window: a sum with a label in it that is reduced?
+bool ir_axis_slides(uint32_t n_labels, const ir_label *labels, const ir_axis *axis);
 
 // -- the interpreter: naive, double accumulation, the judge of everything --
 typedef struct ir_tensor {

@@ -105,6 +105,12 @@ size_t ir_attr_ints(const ir_node *n, const char *key, const int64_t **out) {
   return x->v.is.n;
 }
 
+scalar ir_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise) {
+  const ir_attr *x = ir_attr_find(n, key);
+  if (x != NULL && x->kind == ATTR_int) return dtype_is_float(dt) ? scalar_f(dt, (double)x->v.i) : scalar_i(dt, x->v.i);
+  return scalar_f(dt, x != NULL && x->kind == ATTR_float ? x->v.f : otherwise);
+}
+
 // -- constants --
 
 bool ir_is_splat(const ir_value *v, scalar *out) {

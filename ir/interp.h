@@ -95,9 +95,7 @@ static inline void interp_set(ir_tensor *t, int64_t i, scalar s) { scalar_store(
 void interp_fill(ir_tensor *t, scalar s);
 void interp_strides(uint32_t rank, const int64_t *dim, int64_t *stride); // row-major, in elements
 bool interp_next(uint32_t rank, const int64_t *dim,
-                 int64_t *index); // the next index in row-major order; false after the last
-scalar interp_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise);
-
+                 int64_t *index); 
 // A tensor seen as [outer, n, inner] around one axis.
 typedef struct interp_lines {
   int64_t outer, n, inner;

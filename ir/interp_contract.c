@@ -205,7 +205,7 @@ EVALUATOR(window) {
   if (!interp_map_bind(it, n, in, out[0], &im)) return false;
   if (im.n_reduced != 0) return interp_malformed(it, n, "a label of its map is not in its result");
   int64_t label[INTERP_MAX_LABELS] = {0}, from;
-  scalar zero = interp_attr_scalar(n, "else", in[0]->dt, 0);
+  scalar zero = ir_attr_scalar(n, "else", in[0]->dt, 0);
   for (int64_t i = 0, count = ir_tensor_count(out[0]); i < count; i++) {
     bool inside = interp_map_read(&im.operand[0], label, &from, im.n_labels);
     interp_set(out[0], i, inside ? interp_get(in[0], from) : zero);

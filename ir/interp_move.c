@@ -122,7 +122,7 @@ EVALUATOR(pad) {
   }
   if (!interp_expect(it, n, out[0], x->rank, dim)) return false;
   interp_strides(x->rank, x->dim, stride);
-  scalar value = interp_attr_scalar(n, "value", x->dt, 0);
+  scalar value = ir_attr_scalar(n, "value", x->dt, 0);
   for (int64_t i = 0, count = ir_tensor_count(out[0]); i < count; i++, interp_next(x->rank, dim, index)) {
     int64_t from = 0;
     bool inside = true;

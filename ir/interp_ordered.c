@@ -101,7 +101,7 @@ EVALUATOR(nms) {
       !interp_expect(it, n, scores, 1, (const int64_t[]){count}) || !interp_expect(it, n, out[1], 0, NULL))
     return false;
   if (out[0]->rank != 1) return interp_malformed(it, n, "its indices are not one list");
-  scalar limit = interp_attr_scalar(n, "iou", DT_f64, 0);
+  scalar limit = ir_attr_scalar(n, "iou", DT_f64, 0);
   entry *e;
   ir_tensor *room = entries_new(it, count, &e);
   for (int64_t i = 0; i < count; i++) e[i] = (entry){interp_get(scores, i), i};

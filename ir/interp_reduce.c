@@ -85,7 +85,7 @@ static bool reduce_windows(interp *it, const ir_node *n, ir_tensor *const *in, c
   interp_map im;
   if (!interp_map_bind(it, n, in, out, &im)) return false;
   const ir_tensor *x = in[0];
-  scalar outside = interp_attr_scalar(n, "else", x->dt, 0);
+  scalar outside = ir_attr_scalar(n, "else", x->dt, 0);
   int64_t label[INTERP_MAX_LABELS] = {0}, i = 0, from;
   bool empty = false;
   for (uint32_t k = 0; k < im.n_labels; k++) empty |= im.extent[k] == 0;

@@ -118,9 +118,3 @@ interp_lines interp_lines_of(const ir_tensor *t, uint32_t axis) {
   for (uint32_t i = axis + 1; i < t->rank; i++) x.inner *= t->dim[i];
   return x;
 }
-
-scalar interp_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise) {
-  const ir_attr *x = ir_attr_find(n, key);
-  if (x && x->kind == ATTR_int) return dtype_is_float(dt) ? scalar_f(dt, (double)x->v.i) : scalar_i(dt, x->v.i);
-  return scalar_f(dt, x && x->kind == ATTR_float ? x->v.f : otherwise);
-}

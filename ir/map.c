@@ -262,3 +262,10 @@ const ir_map *ir_map_of(ir_module *m, const ir_node *n) {
   if (to != NULL) map_put_ptr(m->node_maps, n, (void *)(uintptr_t)to);
   return to;
 }
+
+bool ir_axis_slides(uint32_t n_labels, const ir_label *labels, const ir_axis *axis) {
+  bool found = false;
+  for (uint32_t i = 0; !idx_is_symbol(axis->at) && i < n_labels; i++)
+    found = found || (!labels[i].in_out && idx_mentions(axis->at, labels[i].symbol));
+  return found;
+}

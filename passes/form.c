@@ -153,12 +153,6 @@ const sx *form_at(form_ctx *f, const ir_value *v, const idx *const *at) {
   return e;
 }
 
-scalar form_pad_value(const ir_node *pad) {
-  const ir_attr *value = ir_attr_find(pad, "value");
-  dtype dt = pad->out[0].type.dt;
-  return value && value->kind == ATTR_float ? scalar_f(dt, value->v.f) : scalar_i(dt, value ? value->v.i : 0);
-}
-
 static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
   idx_ctx *c = f->m->ix;
   const idx *const *lo;
@@ -168,7 +162,7 @@ static const sx *form_pad(form_ctx *f, const ir_node *n, const idx *const *at) {
   for (uint32_t i = 0; i < rank; i++) inner[i] = idx_sub(c, at[i], lo[i]);
   const sx *e = form_at(f, n->in[0], inner);
   if (!e) return NULL;
-  const sx *fill = form_const(f, form_pad_value(n));
+  const sx *fill = form_const(f, ir_attr_scalar(n, "value", n->out[0].type.dt, 0));
   for (uint32_t i = 0; i < rank; i++) {
     e = make_pick(f, inner[i], e, fill);
     e = make_pick(f, idx_addi(c, idx_sub(c, n->in[0]->type.dim[i], inner[i]), -1), e, fill);

@@ -61,8 +61,6 @@ void form_trust_index(form_ctx *f, bool (*inside)(void *user, const ir_value *v,
 // Every symbol `from` replaced by `to` in all index expressions below.
 const sx *form_subst(form_ctx *f, const sx *e, size_t n, const idx_binding *b);
 
-scalar form_pad_value(const ir_node *pad); // what stands around
-
 // Visits every distinct scalar below `e`, operands first.
 void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user);
 

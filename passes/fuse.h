@@ -84,6 +84,14 @@ bool fuse_is_cheap(op_code op);
 void fuse_find_free(fuse_plan *p, const ir_node *n); // notes whether it is fixed, and whether it is free; in order
 void fuse_make_free(fuse_plan *p, const ir_node *n); // readers compute it again
 
+// The value behind movement that readers see through; `repeats` (may be NULL) is set where a broadcast is among it.
+const ir_value *fuse_behind(const fuse_plan *p, const ir_value *v, bool *repeats);
+bool fuse_reads(const fuse_plan *p, const ir_value *v, const ir_value *x); // does `v`, seen through what is free, read `x`?
+
+// -- fuse_merge.c --
+void fuse_merge_prologues(fuse_plan *p); // cheap elementwise groups into the only group that reads them
+void fuse_find_remade(fuse_plan *p);
+
 // What fuse_attention.c asks of fuse_group.c.
 form_stop fuse_stops_at_memory(void *plan, const ir_value *v); // a classify of form.h: opens what is free
 void fuse_find_attention(fuse_plan *p,

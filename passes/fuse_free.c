@@ -41,12 +41,27 @@ bool fuse_is_free(const fuse_plan *p, const ir_node *n) {
   return map_get_ptr(p->free, n) && !map_get_ptr(p->pinned, n);
 }
 
+const ir_value *fuse_behind(const fuse_plan *p, const ir_value *v, bool *repeats) {
+  while (v->def && op_get(v->def->op)->cls == OPC_movement && v->def->n_in == 1 && fuse_is_free(p, v->def)) {
+    if (repeats) *repeats = *repeats || v->def->op == OP_broadcast;
+    v = v->def->in[0];
+  }
+  return v;
+}
+
+bool fuse_reads(const fuse_plan *p, const ir_value *v, const ir_value *x) {
+  if (v == x) return true;
+  if (!v->def || !fuse_is_free(p, v->def)) return false;
+  for (uint32_t i = 0; i < v->def->n_in; i++)
+    if (fuse_reads(p, v->def->in[i], x)) return true;
+  return false;
+}
+
 // Cheap arithmetic on positions and constants.
 static bool is_positional(const fuse_plan *p, const ir_node *n) {
   if (!fuse_is_cheap(n->op) || !op_is_elementwise(n->op)) return false;
   for (uint32_t i = 0; i < n->n_in; i++) {
-    const ir_node *d = n->in[i]->def;
-    while (d && op_get(d->op)->cls == OPC_movement && d->n_in == 1 && fuse_is_free(p, d)) d = d->in[0]->def;
+    const ir_node *d = fuse_behind(p, n->in[i], NULL)->def;
     scalar s;
     if (!d || (d->op != OP_iota && !(d->op == OP_const && ir_is_splat(&d->out[0], &s)) &&
                !(op_is_elementwise(d->op) && fuse_is_free(p, d))))
@@ -85,13 +100,6 @@ static void note_fixed(fuse_plan *p, const ir_node *n) {
 
 static bool is_fixed(const fuse_plan *p, const ir_value *v) { return map_get_ptr(p->fixed, v) != NULL; }
 
-// A value behind movement that its readers go through.
-static const ir_value *behind_movement(const fuse_plan *p, const ir_value *v) {
-  while (v->def && op_get(v->def->op)->cls == OPC_movement && v->def->n_in == 1 && fuse_is_free(p, v->def))
-    v = v->def->in[0];
-  return v;
-}
-
 // The value that cheap arithmetic by constants makes another of; NULL: it is something else.
 static const ir_value *source_of(const fuse_plan *p, const ir_node *n) {
   const ir_value *source = NULL;
@@ -107,7 +115,7 @@ static const ir_value *source_of(const fuse_plan *p, const ir_node *n) {
 
 static bool is_widened(const fuse_plan *p, const ir_value *v) {
   scalar s;
-  const ir_node *d = behind_movement(p, v)->def;
+  const ir_node *d = fuse_behind(p, v, NULL)->def;
   if (!d || ir_is_splat(&d->out[0], &s)) return d != NULL;
   if (d->op == OP_concat && fuse_is_free(p, d)) {
     for (uint32_t i = 0; i < d->n_in; i++)

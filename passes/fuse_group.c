@@ -10,8 +10,6 @@
 #include "passes/fuse.h"
 #include <string.h>
 
-enum { PROLOGUE_OPS = 4, PROLOGUE_COLUMNS = 48 };
-
 typedef struct membership {
   const fuse_plan *plan;
   const fuse_group *group;
@@ -193,23 +191,6 @@ static void pin_index(fuse_plan *p, const ir_value *index) {
   if (!good && index->def && fuse_is_free(p, index->def)) map_put_ptr(p->pinned, index->def, p);
 }
 
-// Does `v`, seen through what is free, read `x`?
-static bool reads(const fuse_plan *p, const ir_value *v, const ir_value *x) {
-  if (v == x) return true;
-  if (!v->def || !fuse_is_free(p, v->def)) return false;
-  for (uint32_t i = 0; i < v->def->n_in; i++)
-    if (reads(p, v->def->in[i], x)) return true;
-  return false;
-}
-
-// Does an axis slide: is it a sum with a label in it that the contraction sums over?
-static bool slides(const ir_map *labels, const ir_axis *axis) {
-  bool found = false;
-  for (uint32_t i = 0; !idx_is_symbol(axis->at) && i < labels->n_labels; i++)
-    found = found || (!labels->labels[i].in_out && idx_mentions(axis->at, labels->labels[i].symbol));
-  return found;
-}
-
 // Windows read an operand again and again: what moves it, or pads it, happens once, in memory. So does the padding of
 // anything else that a contraction reads: its inner loop has no masks.
 static void pin_windows(fuse_plan *p, const ir_node *n) {
@@ -218,7 +199,7 @@ static void pin_windows(fuse_plan *p, const ir_node *n) {
     const ir_node *d = n->in[o]->def;
     bool windows = false;
     for (uint32_t i = 0; i < labels->operand[o].rank; i++)
-      windows = windows || slides(labels, &labels->operand[o].axes[i]);
+      windows = windows || ir_axis_slides(labels->n_labels, labels->labels, &labels->operand[o].axes[i]);
     bool moves = d && (d->op == OP_pad || (windows && d->op == OP_transpose));
     if (moves && fuse_is_free(p, d)) map_put_ptr(p->pinned, d, p);
   }
@@ -239,7 +220,7 @@ static void pin_operands(fuse_plan *p, const ir_node *n) {
   if (!fuse_is_store(n)) return;
   for (uint32_t i = 2; i < n->n_in; i++) pin_index(p, n->in[i]);
   const ir_node *value = n->in[1]->def;
-  if (value && value->n_in && reads(p, n->in[1], n->in[0])) map_put_ptr(p->pinned, value, p);
+  if (value && value->n_in && fuse_reads(p, n->in[1], n->in[0])) map_put_ptr(p->pinned, value, p);
 }
 
 // A gather reads through its index, so the data and the index are stored; the result is an access map, and its copy an
@@ -283,150 +264,6 @@ static void join_attention(fuse_plan *p, fuse_cone *c, const ir_node *n) {
   if (n != mix) add_node(p, g, n, g->dom.at);
 }
 
-// Is the value an index or a start? Those are read from memory.
-static bool is_place(const ir_node *user, const ir_value *v) {
-  uint32_t first = user->op == OP_gather || user->op == OP_slice ? 1 : fuse_is_store(user) ? 2 : user->n_in;
-  for (uint32_t i = first; i < user->n_in; i++)
-    if (user->in[i] == v) return true;
-  return false;
-}
-
-// The one group that reads any value of g and may compute it, or NULL when there are several or a graph output is among
-// the readers.
-static fuse_group *only_reader(const fuse_plan *p, const fuse_group *g) {
-  fuse_group *reader = NULL;
-  for (size_t i = 0; i < g->nodes.n; i++) {
-    const ir_value *v = &g->nodes.at[i]->out[0];
-    for (;;) {
-      if (fuse_uses(p, v) != 1) return NULL;
-      const ir_node *u = map_get_ptr(p->user, v);
-      if (!u || is_place(u, v)) return NULL; // no user: a graph output
-      fuse_group *r = map_get_ptr(p->group_of, u);
-      if (r == g) break;
-      if (r && reader && r != reader) return NULL;
-      if (r) {
-        reader = r;
-        break;
-      }
-      v = &u->out[0];
-    }
-  }
-  return reader;
-}
-
-// Does an elementwise group read the tensor that the other one updates?
-static bool reads_target(const fuse_plan *p, const fuse_group *g, const fuse_group *update) {
-  for (size_t i = 0; i < g->nodes.n; i++)
-    for (uint32_t k = 0; k < g->nodes.at[i]->n_in; k++)
-      if (reads(p, g->nodes.at[i]->in[k], update->root->in[0])) return true;
-  return false;
-}
-
-// What weights alone decide is computed once: a reader that needs more must not take it in.
-static bool is_fixed(const fuse_plan *p, const fuse_group *g) {
-  for (size_t i = 0; i < g->nodes.n; i++)
-    if (!map_get_ptr(p->fixed, &g->nodes.at[i]->out[0])) return false;
-  return true;
-}
-
-// Operators that may be computed again; gathers only where each element is read once.
-static bool is_cheap(const fuse_group *g, bool *gathers) {
-  *gathers = false;
-  for (size_t k = 0; k < g->nodes.n; k++) {
-    op_code op = g->nodes.at[k]->op;
-    if (op == OP_gather) *gathers = true;
-    else if (!fuse_is_cheap(op)) return false;
-  }
-  return true;
-}
-
-// Elementwise groups over the same dims: what one gives, the other reads once.
-static bool reads_once(const fuse_group *reader, const fuse_group *g) {
-  const domain *d = &reader->dom, *other = &g->dom;
-  return reader->kind == FUSE_elem && d->rank == other->rank && !memcmp(d->dim, other->dim, d->rank * sizeof *d->dim);
-}
-
-// Is `v`, seen through movement, made by the group?
-static bool comes_from(const fuse_plan *p, const ir_value *v, const fuse_group *g) {
-  if (fuse_group_of(p, v) == g) return true;
-  if (!v->def || !fuse_is_free(p, v->def)) return false;
-  for (uint32_t i = 0; i < v->def->n_in; i++)
-    if (comes_from(p, v->def->in[i], g)) return true;
-  return false;
-}
-
-// A product with weights reads its other operand once for each panel of columns, element by element: arithmetic on it
-// is then worth its own pass over memory, a cast alone or few columns are not.
-static bool reads_again(const fuse_plan *p, const fuse_group *reader, const fuse_group *g) {
-  const ir_node *n = reader->root;
-  const ir_map *labels = reader->kind == FUSE_contract ? ir_map_of(p->m, n) : NULL;
-  bool casts = true;
-  for (size_t i = 0; i < g->nodes.n; i++) casts = casts && g->nodes.at[i]->op == OP_cast;
-  if (!labels || casts) return false;
-  uint32_t o = comes_from(p, n->in[0], g) ? 0 : 1;
-  if (!map_get_ptr(p->fixed, n->in[1 - o])) return false;
-  int64_t columns = 1, extent;
-  for (uint32_t l = 0; l < labels->n_labels; l++) {
-    bool own = false;
-    for (uint32_t i = 0; i < labels->operand[o].rank; i++)
-      own = own || idx_mentions(labels->operand[o].axes[i].at, labels->labels[l].symbol);
-    if (own || !labels->labels[l].in_out) continue;
-    if (!idx_is_const(labels->labels[l].extent, &extent) || extent > PROLOGUE_COLUMNS) return true;
-    columns *= extent;
-  }
-  return columns > PROLOGUE_COLUMNS;
-}
-
-static void merge_prologues(fuse_plan *p) {
-  for (size_t i = 0; i < p->groups.n; i++) {
-    fuse_group *g = p->groups.at[i];
-    bool gathers;
-    fuse_group *reader = g->kind == FUSE_elem && is_cheap(g, &gathers) ? only_reader(p, g) : NULL;
-    if (!reader || (is_fixed(p, g) && !is_fixed(p, reader))) continue;
-    if (!reads_once(reader, g) && (gathers || g->nodes.n > PROLOGUE_OPS)) continue;
-    bool takes = reader->kind == FUSE_contract || reader->kind == FUSE_attention || reader->kind == FUSE_elem ||
-                 reader->kind == FUSE_scan || (reader->kind == FUSE_update && !reads_target(p, g, reader));
-    if (!takes || g->nodes.n + reader->nodes.n > GROUP_MAX_NODES || reads_again(p, reader, g)) continue;
-    VEC(const ir_node *) joined = {0};
-    for (size_t k = 0; k < g->nodes.n; k++) vec_push(p->a, &joined, g->nodes.at[k]);
-    for (size_t k = 0; k < reader->nodes.n; k++) vec_push(p->a, &joined, reader->nodes.at[k]);
-    memcpy(&reader->nodes, &joined, sizeof joined);
-    for (size_t k = 0; k < g->nodes.n; k++) map_put_ptr(p->group_of, g->nodes.at[k], reader);
-    g->merged = true;
-  }
-}
-
-// The value behind movement that readers see through; `repeats`: a broadcast is among it.
-static const ir_value *behind(const fuse_plan *p, const ir_value *v, bool *repeats) {
-  while (v->def && op_get(v->def->op)->cls == OPC_movement && v->def->n_in == 1 && fuse_is_free(p, v->def)) {
-    *repeats = *repeats || v->def->op == OP_broadcast;
-    v = v->def->in[0];
-  }
-  return v;
-}
-
-// Cheap arithmetic on one tensor from outside the group, and what is broadcast to it: a reader that loads the tensor
-// instead of the result loads as much, and nobody stores the result.
-static bool is_remade(const fuse_plan *p, const fuse_group *g, const ir_node *n) {
-  uint32_t tensors = 0;
-  scalar s;
-  if (!op_is_elementwise(n->op) || !fuse_is_cheap(n->op)) return false;
-  for (uint32_t i = 0; i < n->n_in; i++) {
-    bool repeats = ir_is_splat(n->in[i], &s);
-    if (fuse_group_of(p, behind(p, n->in[i], &repeats)) == g) return false;
-    tensors += !repeats;
-  }
-  return tensors == 1;
-}
-
-static void find_remade(fuse_plan *p) {
-  for (size_t i = 0; i < p->groups.n; i++) {
-    const fuse_group *g = p->groups.at[i];
-    for (size_t k = 0; g->kind == FUSE_row && k < g->nodes.n; k++)
-      if (is_remade(p, g, g->nodes.at[k])) map_put_ptr(p->remade, g->nodes.at[k], p);
-  }
-}
-
 static void join_or_open(fuse_plan *p, const ir_node *n) {
   if (fuse_is_alone(n)) open_alone(p, n);
   if (!fuse_has_schedule(p->m, n) || fuse_is_free(p, n)) return;
@@ -461,7 +298,7 @@ fuse_plan *fuse_partition(arena *a, const ir_graph *g) {
   fuse_each_node(p, g->body, pin_operands);
   fuse_each_node(p, g->body, fuse_find_attention);
   fuse_each_node(p, g->body, join_or_open);
-  merge_prologues(p);
-  find_remade(p);
+  fuse_merge_prologues(p);
+  fuse_find_remade(p);
   return p;
 }

@@ -1,6 +1,7 @@
 // Transpositions sink below operators: see layout.h. Written as rules, one an operator class: given operands in the
 // order of their memory, the operator's attributes in that order, and the order of its result.
 #include "passes/layout.h"
+#include "passes/fixed.h"
 #include "passes/form.h"
 #include <string.h>
 
@@ -35,14 +36,6 @@ ir_value *layout_image(layout *l, ir_builder *b, ir_value *u, const int64_t *per
   return v;
 }
 
-bool layout_is_constant(const ir_value *v) {
-  const ir_node *n = v->def;
-  if (!n || n->n_regions || !op_has(n->op, OPF_PURE)) return false;
-  for (uint32_t i = 0; i < n->n_in; i++)
-    if (!layout_is_constant(n->in[i])) return false;
-  return n->n_in > 0 || n->op == OP_weight || n->op == OP_const;
-}
-
 static bool is_image(const layout *l, const ir_value *v) { return map_get_ptr(l->images, v) != NULL; }
 
 // A part of the channels that is so short that lanes would lie idle: groups of a group norm. Vectors then run over all
@@ -59,7 +52,7 @@ static bool is_short(const idx *extent) {
 static ir_value *for_each_channel(const sinking *s, ir_value *v) {
   ir_value *m = v->def && v->def->op == OP_broadcast ? v->def->in[0] : NULL;
   int64_t axis = s->inverse[s->rank - 1];
-  if (!m || layout_is_constant(m) || !is_short(v->type.dim[axis])) return v;
+  if (!m || value_is_fixed(s->l->fixed, m) || !is_short(v->type.dim[axis])) return v;
   int64_t own = axis - (int64_t)(v->type.rank - m->type.rank);
   if (own < 0 || !idx_equals_int(m->type.dim[own], 1)) return v;
   const idx *dim[IR_MAX_RANK];
@@ -183,7 +176,7 @@ static ir_value *sink_contract(const sinking *s, int64_t *perm) {
   }
   for (uint32_t i = 0; i < x.out_rank; i++) perm[i] = i;
   int last = axis_map_label(&x, &x.operand[o].axis[x.operand[o].rank - 1]);
-  if (images == 1 && last >= 0 && !x.label[last].in_out && layout_is_constant(s->in[1 - o])) {
+  if (images == 1 && last >= 0 && !x.label[last].in_out && value_is_fixed(s->l->fixed, s->in[1 - o])) {
     uint32_t out[IR_MAX_RANK], n = 0, from[IR_MAX_RANK];
     for (uint32_t k = 0; k < x.operand[o].rank; k++) // its own labels in its order, then the weights'
       for (uint32_t i = 0; i < x.out_rank; i++)

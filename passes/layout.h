@@ -11,10 +11,9 @@
 typedef struct layout {
   ir_module *m;
   map *images; // ir_value * of the new graph -> anything
+  map *fixed;  // see fixed.h
 } layout;
 
-// Is a value made of weights and constants alone?
-bool layout_is_constant(const ir_value *v);
 // The value whose axis i is axis perm[i] of v; transpositions of transpositions become one, or none.
 ir_value *layout_permute(ir_builder *b, ir_value *v, const int64_t *perm);
 // The same, noted as an image.

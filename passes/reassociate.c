@@ -7,6 +7,7 @@
 // unless it has the form of attention: that kernel has both orders and picks one when it runs (attention_linear.c),
 // so chains of that form are left to it.
 #include "passes/attention.h"
+#include "passes/fixed.h"
 #include "passes/pass.h"
 
 enum { MAX_LABELS = 24, LEAVES = 3 };
@@ -30,7 +31,7 @@ typedef struct reassociation {
   pass_context *c;
   ir_module *m;
   map *uses;  // old ir_value * -> times it is read
-  map *fixed; // new ir_value * -> 2 if it is made of weights alone, else 1
+  map *fixed; // of new values: see fixed.h
 } reassociation;
 
 // -- reading a chain --
@@ -157,19 +158,6 @@ static void count_uses(reassociation *r, const ir_region *region) {
     map_put_ptr(r->uses, region->yields[i], (void *)(uses(r, region->yields[i]) + 1));
 }
 
-// Is it made of weights and constants alone? Asked of the graph being built.
-static bool is_fixed(const reassociation *r, const ir_value *v) {
-  const ir_node *n = v->def;
-  if (!n || n->n_regions || !op_has(n->op, OPF_PURE)) return false;
-  if (n->op == OP_weight || n->op == OP_const) return true;
-  uintptr_t known = (uintptr_t)map_get_ptr(r->fixed, v);
-  if (known) return known == 2;
-  bool all = n->n_in > 0;
-  for (uint32_t i = 0; all && i < n->n_in; i++) all = is_fixed(r, n->in[i]);
-  map_put_ptr(r->fixed, v, (void *)(uintptr_t)(all ? 2 : 1));
-  return all;
-}
-
 static ir_value *cheaper(reassociation *r, ir_builder *b, const ir_node *n, uint32_t o, map *values) {
   if (uses(r, n->in[o]) != 1) return NULL;
   const ir_value *v = map_get_ptr(values, n->in[o]);
@@ -178,7 +166,7 @@ static ir_value *cheaper(reassociation *r, ir_builder *b, const ir_node *n, uint
   if (!inner || inner->op != OP_contract || (dt != DT_f32 && dt != DT_f64)) return NULL;
   chain x = {.m = r->m};
   if (!read_chain(&x, n, inner, o, map_get_ptr(values, n->in[1 - o]))) return NULL;
-  for (uint32_t i = 0; i < LEAVES; i++) x.leaf[i].fixed = is_fixed(r, x.leaf[i].value);
+  for (uint32_t i = 0; i < LEAVES; i++) x.leaf[i].fixed = value_is_fixed(r->fixed, x.leaf[i].value);
   if (is_attention(&x)) return NULL;
   const idx *best = cost(&x, 0, 1);
   uint32_t first = 0, second = 1;

@@ -40,7 +40,7 @@ bool schedule_border(lower_group *g, const ir_value *padded) {
   const idx *const *lo, *const *hi, *outer = idx_int(c, 1);
   ir_attr_idxs(g->m, pad, "lo", &lo);
   ir_attr_idxs(g->m, pad, "hi", &hi);
-  border x = {.g = g, .to = lower_out(g, padded), .value = form_pad_value(pad)};
+  border x = {.g = g, .to = lower_out(g, padded), .value = ir_attr_scalar(pad, "value", out.dt, 0)};
   kir_grid(g->k, "g", idx_int(g->k->ix, 1));
   kir_builder b = kir_begin(g->k);
   x.b = &b;

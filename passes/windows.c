@@ -12,6 +12,7 @@
 // Rejected: blocked layouts (nChw8c), whose channels would have to divide by the block, or be padded everywhere; direct
 // convolution with positions as columns, which wastes lanes at 14 or 7 columns and gathers at a stride; masks in the
 // inner loop, which cost a third (kernel-ir.md).
+#include "passes/fixed.h"
 #include "passes/layout.h"
 #include "passes/pass.h"
 #include <string.h>
@@ -33,10 +34,7 @@ typedef struct windows {
 // More than a label, and not only other axes folded into one: it may miss, or slides.
 static bool is_window(const axis_map *x, const ir_axis *a) {
   if (axis_map_label(x, a) >= 0) return false;
-  bool slides = a->may_miss || a->exact_div != 1;
-  for (uint32_t i = 0; i < x->n_labels; i++)
-    slides = slides || (!x->label[i].in_out && idx_mentions(a->at, x->label[i].symbol));
-  return slides;
+  return a->may_miss || a->exact_div != 1 || ir_axis_slides(x->n_labels, x->label, a);
 }
 
 static bool has_window(const axis_map *x, uint32_t o) {
@@ -47,9 +45,10 @@ static bool has_window(const axis_map *x, uint32_t o) {
 
 // A convolution without a window: one label of operand o, not its last, is multiplied away, and weights put another one
 // in its place.
-static bool is_pointwise(const axis_map *x, uint32_t o) {
+static bool is_pointwise(const windows *w, uint32_t o) {
+  const axis_map *x = &w->x;
   uint32_t rank = x->operand[o].rank, changed = 0;
-  if (rank < 3 || x->out_rank != rank || x->operand[1 - o].rank != 2 || !layout_is_constant(x->operand[1 - o].v))
+  if (rank < 3 || x->out_rank != rank || x->operand[1 - o].rank != 2 || !value_is_fixed(w->l->fixed, x->operand[1 - o].v))
     return false;
   for (uint32_t i = 0; i < rank; i++) {
     int label = axis_map_label(x, &x->operand[o].axis[i]);
@@ -259,13 +258,6 @@ static ir_value *plain_contraction(windows *w) {
   return y ? layout_image(w->l, w->b, y, perm) : NULL;
 }
 
-// A value that stands outside as the attribute says, 0 without one.
-static scalar outside_of(const ir_node *n, dtype dt) {
-  const ir_attr *e = ir_attr_find(n, "else");
-  if (!e) return scalar_cast(scalar_i(DT_i64, 0), dt);
-  return e->kind == ATTR_int ? scalar_cast(scalar_i(DT_i64, e->v.i), dt) : scalar_cast(scalar_f(DT_f64, e->v.f), dt);
-}
-
 static ir_value *plain_reduction(windows *w, const ir_node *n) {
   axis_map *x = &w->x;
   ir_module *m = x->m;
@@ -274,7 +266,7 @@ static ir_value *plain_reduction(windows *w, const ir_node *n) {
   for (uint32_t i = 0; i < x->operand[0].rank; i++)
     if (x->operand[0].axis[i].exact_div != 1) return NULL;
   channels_last(w);
-  if (!pad_windows(w, 0, outside_of(n, n->in[0]->type.dt)) || !order_result(w, perm)) return NULL;
+  if (!pad_windows(w, 0, ir_attr_scalar(n, "else", n->in[0]->type.dt, 0)) || !order_result(w, perm)) return NULL;
   uint32_t kept = x->out_rank;
   for (uint32_t i = 0; i < x->n_labels; i++) {
     if (x->label[i].in_out) continue;
@@ -312,10 +304,10 @@ static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
       n->op == OP_contract || n->op == OP_window || (op_get(n->op)->cls == OPC_reduce && ir_attr_find(n, "map"));
   ir_value *y = NULL;
   if (by_map && axis_map_read(&w.x, l->m, n, in)) {
-    w.o = n->n_in > 1 && !has_window(&w.x, 0) && (has_window(&w.x, 1) || !is_pointwise(&w.x, 0));
+    w.o = n->n_in > 1 && !has_window(&w.x, 0) && (has_window(&w.x, 1) || !is_pointwise(&w, 0));
     if (n->op == OP_window) y = plain_window(&w);
     else if (n->op != OP_contract) y = plain_reduction(&w, n);
-    else if (has_window(&w.x, w.o) || is_pointwise(&w.x, w.o)) y = plain_contraction(&w);
+    else if (has_window(&w.x, w.o) || is_pointwise(&w, w.o)) y = plain_contraction(&w);
   }
   if (y) map_put_ptr(values, &n->out[0], y);
   return y || layout_sink(l, b, n, in, values);
@@ -323,7 +315,7 @@ static bool rewrite(void *user, ir_builder *b, const ir_node *n, map *values) {
 
 bool pass_windows(pass_context *c, ir_module *m) {
   for (size_t g = 0; g < m->graphs.n; g++) {
-    layout l = {m, map_new(c->a)};
+    layout l = {m, map_new(c->a), map_new(c->a)};
     ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], rewrite, &l));
   }
   return true;
