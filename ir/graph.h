@@ -226,7 +226,7 @@ ir_attr attr_idxs(ir_module *m, const char *key, size_t n, const idx *const *v);
 const ir_attr *ir_attr_find(const ir_node *n, const char *key);
 int64_t ir_attr_int(const ir_node *n, const char *key, int64_t otherwise);
 const char *ir_attr_str(const ir_node *n, const char *key, const char *otherwise);
-scalar ir_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise); // a number, as one of dt
+scalar ir_attr_scalar(const ir_node *n, const char *key, dtype dt, double otherwise);          // a number, as one of dt
 const idx *ir_attr_idx(ir_module *m, const ir_node *n, const char *key, const idx *otherwise); // accepts ATTR_int
 size_t ir_attr_idxs(ir_module *m, const ir_node *n, const char *key,
                     const idx *const **out); // accepts ATTR_ints; 0 when absent

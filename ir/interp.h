@@ -94,8 +94,7 @@ static inline scalar interp_get(const ir_tensor *t, int64_t i) { return scalar_l
 static inline void interp_set(ir_tensor *t, int64_t i, scalar s) { scalar_store(interp_at(t, i), s); }
 void interp_fill(ir_tensor *t, scalar s);
 void interp_strides(uint32_t rank, const int64_t *dim, int64_t *stride); // row-major, in elements
-bool interp_next(uint32_t rank, const int64_t *dim,
-                 int64_t *index); 
+bool interp_next(uint32_t rank, const int64_t *dim, int64_t *index);
 // A tensor seen as [outer, n, inner] around one axis.
 typedef struct interp_lines {
   int64_t outer, n, inner;

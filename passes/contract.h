@@ -1,5 +1,5 @@
-// The contraction schedule's own state, shared by its two files: schedule_contract.c (labels, tiles, loops) and
-// contract_pack.c (where the column operand comes from).
+// The contraction schedule's own state, shared by its files: schedule_contract.c (loops), contract_shape.c (labels,
+// tiles), contract_pack.c (where the column operand comes from) and contract_fetch.c (what memory is asked for ahead).
 #ifndef NNC_PASSES_CONTRACT_H
 #define NNC_PASSES_CONTRACT_H
 
@@ -57,13 +57,11 @@ const sx *contract_each(const contract *x, const sx *e, int64_t which);
 // Decides where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial
 // sums in scratch.
 void contract_choose_operand(contract *x);
-// Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.
-void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows);
-// The same for many rows: what tiles will read of a constant after the first reduced label's value `next`, a part for
-// row `i` of the block.
-void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
-                         const idx *i);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
+// The product of the constant extents of the reduced labels from `first` on.
+int64_t contract_extent(const contract *x, uint32_t first);
+// The place of an element in a leaf's packed form, whose labels are bound in `s`: column `c_at` of a panel.
+const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at);
 // Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
 void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);
 // The panel's row for labels bound in `s`; `lo`: the first value of the first label in it.
@@ -72,5 +70,22 @@ const idx *contract_panel_row(contract *x, const splice *s, const idx *lo, int64
 // applied.
 void contract_pack_panel(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *lo,
                          const idx *hi);
+
+// -- contract_shape.c --
+// The positions of an image become one row label; then labels are classed, operands swapped if need be. false: no room.
+void contract_join_rows(contract *x);
+bool contract_classify(contract *x);
+void contract_choose_tile(contract *x);            // and the block
+uint32_t contract_widened_rows(const contract *x); // of a tile that widens B itself
+
+// -- contract_fetch.c --
+// Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.
+void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows);
+// The same for many rows: what tiles will read of a constant after the first reduced label's value `next`, a part for
+// row `i` of the block.
+void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
+                         const idx *i);
+// Before the products of a tile whose first row is `i`.
+void contract_fetch_epilogue(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i);
 
 #endif

@@ -6,8 +6,7 @@
 // into scratch first.
 #include "passes/contract.h"
 
-enum { LINE_BYTES = 64, AHEAD_BYTES = 1024 }; // memory answers after some hundred cycles
-enum { FEW_TILES = 4 };                       // so many read a panel as it comes
+enum { FEW_TILES = 4 }; // so many read a panel as it comes
 
 bool contract_label_in(const sx *root, const sym *s) {
   bool found = root->at && idx_mentions(root->at, s);
@@ -47,10 +46,16 @@ contract_factor contract_find_factor(const contract *x, const sx *b, uint32_t de
   return (contract_factor){0};
 }
 
+int64_t contract_extent(const contract *x, uint32_t first) {
+  int64_t product = 1, n;
+  for (uint32_t i = first; i < x->n_k; i++) product *= idx_is_const(x->k[i].extent, &n) && n > 0 ? n : 1;
+  return product;
+}
+
 // -- packing beforehand --
 
 // The place of an element in a leaf's packed form: [its batch labels…, column panels, its reduced labels…, C].
-static const idx *packed_index(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at) {
+const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at) {
   idx_ctx *kc = x->g->k->ix;
   const idx *at = idx_int(kc, 0);
   for (uint32_t i = 0; i < x->n_batch; i++)
@@ -114,7 +119,7 @@ static void prepack(contract *x, contract_leaf *leaf) {
   const idx *column = idx_add(kc, idx_scale(kc, idx_of(kc, panel), x->cols), idx_of(kc, p.k->c));
   splice_bind(&s, x->col, column);
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, lower_dim_expr(&p, x->nn), column), -1)};
-  const idx *to_at[] = {packed_index(&y, &s, load, idx_of(kc, panel), idx_of(kc, p.k->c))},
+  const idx *to_at[] = {contract_packed_index(&y, &s, load, idx_of(kc, panel), idx_of(kc, p.k->c))},
             *from_at[] = {splice_index(&s, load->at)};
   kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside),
            scalar_cast(scalar_i(DT_i64, 0), load->dt));
@@ -200,49 +205,11 @@ void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of
   for (uint32_t i = 0; i < x->n_leaves; i++) {
     const contract_leaf *leaf = &x->leaf[i];
     if (!is_made_of(of, leaf->load) || map_get_ptr(s->done, leaf->load)) continue;
-    const idx *at[] = {packed_index(x, s, leaf->load, panel, idx_of(kc, x->g->k->c))};
+    const idx *at[] = {contract_packed_index(x, s, leaf->load, panel, idx_of(kc, x->g->k->c))};
     kir_tile *t =
         kir_load(s->b, leaf->buf, at, 1, x->cols, kir_always, scalar_cast(scalar_i(DT_i64, 0), leaf->buf->dt));
     map_put_ptr(s->done, leaf->load, t);
   }
-}
-
-void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows) {
-  idx_ctx *kc = x->g->k->ix;
-  for (uint32_t i = 0; i < x->n_leaves; i++) {
-    const contract_leaf *leaf = &x->leaf[i];
-    int64_t size = (int64_t)dtype_size(leaf->buf->dt), bytes = rows * x->cols * size;
-    if (!contract_label_in(leaf->load, label)) continue;
-    const idx *at = packed_index(x, s, leaf->load, panel, idx_int(kc, AHEAD_BYTES / size));
-    for (int64_t line = 0; line < bytes; line += LINE_BYTES) {
-      const idx *next[] = {idx_addi(kc, at, line / size)};
-      kir_prefetch(s->b, leaf->buf, next);
-    }
-  }
-}
-
-// While rows of tiles pass over one chunk of a packed B, memory brings the next one, a part with every tile. Chunks,
-// and the panels after them, lie one behind the other.
-void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
-                         const idx *i) {
-  idx_ctx *kc = x->g->k->ix;
-  const contract_leaf *leaf = &x->leaf[0];
-  int64_t size = (int64_t)dtype_size(leaf->load->dt), per_line = LINE_BYTES / size, n = 1, extent;
-  for (uint32_t l = 0; l < x->n_k; l++) n *= idx_is_const(x->k[l].extent, &extent) ? extent : 1;
-  int64_t all = extent_max(x->g, x->nn) * n * size, rows = extent_max(x->g, x->m);
-  if (x->n_leaves != 1 || all <= (int64_t)x->g->c->target->l2_bytes / 2) return;
-  if (x->chunked && idx_is_const(x->k[0].extent, &extent)) n = n / extent * x->chunk;
-  if (rows > x->mc) rows = x->mc;
-  int64_t of_row = (n * x->cols + rows - 1) / rows, lines = (of_row * x->rows + per_line - 1) / per_line;
-  splice s = *outer;
-  s.b = b;
-  for (uint32_t l = 0; l < x->n_k; l++) splice_bind(&s, x->k[l].s, l ? idx_int(kc, 0) : next);
-  const idx *from = packed_index(x, &s, leaf->load, blk->panel, idx_scale(kc, idx_sub(kc, i, blk->m0), of_row));
-  kir_stmt *loop = kir_for(b, "z", idx_int(kc, 0), idx_int(kc, lines), 1, 8, 0, NULL);
-  kir_builder body = kir_for_body(b, loop);
-  const idx *at[] = {idx_add(kc, from, idx_scale(kc, idx_of(kc, loop->var), per_line))};
-  kir_prefetch(&body, leaf->buf, at);
-  kir_for_end(loop, NULL);
 }
 
 // -- the panel in scratch --
@@ -261,9 +228,7 @@ static int64_t chunk_of(const contract *x) {
 static void make_panel(contract *x, int64_t k, bool chunked) {
   x->chunked = chunked;
   x->chunk = chunked ? chunk_of(x) : 0;
-  int64_t rows = k > 0 ? k : 1, inner = 1, n;
-  for (uint32_t i = 1; chunked && i < x->n_k; i++) inner *= idx_is_const(x->k[i].extent, &n) && n > 0 ? n : 1;
-  if (chunked) rows = x->chunk * inner;
+  int64_t rows = chunked ? x->chunk * contract_extent(x, 1) : k > 0 ? k : 1;
   x->panel = kir_group(x->g->k, "panel", x->n.root[1]->dt, 2, (int64_t[]){rows, x->cols});
   if (chunked) x->partial = kir_group(x->g->k, "partial", x->acc_dt, 2, (int64_t[]){x->mc, x->cols});
 }
@@ -272,12 +237,10 @@ static void make_panel(contract *x, int64_t k, bool chunked) {
 // then takes a part of the reduced labels, and sums lie in scratch meanwhile.
 static void read_in_chunks(contract *x) {
   const target *t = x->g->c->target;
-  int64_t inner = 1, n, extent;
+  int64_t n;
   if (!x->n_k || !idx_is_const(x->k[0].extent, &n)) return;
-  for (uint32_t i = 1; i < x->n_k; i++) inner *= idx_is_const(x->k[i].extent, &extent) ? extent : 1;
-  int64_t most = (int64_t)(t->l2_bytes / 4) / (inner * x->cols * (int64_t)dtype_size(x->n.root[1]->dt));
-  int64_t parts = (n + most - 1) / (most ? most : 1);
-  if (most < 1) parts = n;
+  int64_t most = (int64_t)(t->l2_bytes / 4) / (contract_extent(x, 1) * x->cols * (int64_t)dtype_size(x->n.root[1]->dt));
+  int64_t parts = most > 1 ? (n + most - 1) / most : n;
   if (parts < 2) return;
   x->chunked = true;
   x->chunk = (n + parts - 1) / parts;

@@ -86,7 +86,8 @@ void fuse_make_free(fuse_plan *p, const ir_node *n); // readers compute it again
 
 // The value behind movement that readers see through; `repeats` (may be NULL) is set where a broadcast is among it.
 const ir_value *fuse_behind(const fuse_plan *p, const ir_value *v, bool *repeats);
-bool fuse_reads(const fuse_plan *p, const ir_value *v, const ir_value *x); // does `v`, seen through what is free, read `x`?
+bool fuse_reads(const fuse_plan *p, const ir_value *v,
+                const ir_value *x); // does `v`, seen through what is free, read `x`?
 
 // -- fuse_merge.c --
 void fuse_merge_prologues(fuse_plan *p); // cheap elementwise groups into the only group that reads them

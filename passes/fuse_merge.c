@@ -130,4 +130,3 @@ void fuse_find_remade(fuse_plan *p) {
       if (is_remade(p, g, g->nodes.at[k])) map_put_ptr(p->remade, g->nodes.at[k], p);
   }
 }
-

@@ -24,164 +24,6 @@
 // the blocking.
 #include "passes/contract.h"
 
-// Tiles of three vectors instead of two need fewer loads for as many multiply-adds (AVX2: 4x24 against 6x16, 7 against
-// 8), and their fewer rows clamp less at the end. Not where they would pad more columns.
-static bool three_vectors_pay(const contract *x, uint32_t lanes) {
-  const target *t = x->g->c->target;
-  int64_t n, cols = 3 * (int64_t)lanes, narrower = 2 * (int64_t)lanes;
-  if (!t->has_fma || t->n_vector_regs >= 32 || !idx_is_const(x->nn, &n)) return false;
-  return (n + cols - 1) / cols * cols <= (n + narrower - 1) / narrower * narrower;
-}
-
-// Is label i a row: of operand `o` alone, and not what a store has side by side where columns may be had from `o`?
-static bool is_row(const contract *x, uint32_t i, uint32_t o) {
-  const nest *n = &x->n;
-  const sym *s = n->label[i].s;
-  const idx *coef, *rest;
-  bool row = !n->label[i].reduced && contract_label_in(n->root[o], s) && !contract_label_in(n->root[1 - o], s);
-  bool turned = contract_is_constant(x, n->root[1 - o]); // which gives the columns, however they are stored
-  for (uint32_t k = 2; row && !turned && k < n->n_roots; k++)
-    row = idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && !idx_equals_int(coef, 1);
-  return row;
-}
-
-// The positions of an image are joined to one row label, also where a padded operand has gaps between its lines: short
-// lines alone would leave register tiles half empty, and blocks too small for the panel that they read.
-static void join_rows(contract *x) {
-  nest *n = &x->n;
-  int64_t extent;
-  for (uint32_t i = n->n_labels; i-- > 1;)
-    for (uint32_t o = 0; o < 2; o++)
-      if (i < n->n_labels && is_row(x, i - 1, o) && is_row(x, i, o) && idx_is_const(n->label[i].extent, &extent) &&
-          extent < MC)
-        nest_join(n, i - 1);
-}
-
-// The largest register tile that leaves room for one row of B and one broadcast.
-static void choose_tile(contract *x) {
-  const target *t = x->g->c->target;
-  uint32_t lanes = t->vector_bytes / 4, widest = t->n_vector_regs >= 32 ? 4 : 2;
-  int64_t n = extent_max(x->g, x->nn), m = extent_max(x->g, x->m);
-  uint32_t vectors = widest;
-  while (vectors > 1 && (int64_t)(vectors / 2 * lanes) >= n) vectors /= 2;
-  if (vectors == 4 && n <= (int64_t)(3 * lanes)) vectors = 3;
-  if (vectors == 2 && three_vectors_pay(x, lanes)) vectors = 3;
-  uint32_t rows = (t->n_vector_regs - vectors - 1) / vectors;
-  if (rows > 24) rows = 24;
-  if (vectors == widest && rows > t->dot_rows) rows = t->dot_rows;
-  if (m < 4 * (int64_t)rows && m > 0) { // few rows: tiles of equal height, so that little is clamped
-    int64_t tiles = (m + rows - 1) / rows;
-    rows = (uint32_t)((m + tiles - 1) / tiles);
-  }
-  x->rows = rows ? rows : 1;
-  x->cols = x->col ? vectors * lanes : 1;
-}
-
-// Rows of a tile that widens B itself, which takes two more registers for each vector of it.
-static uint32_t widened_rows(const contract *x) {
-  const target *t = x->g->c->target;
-  uint32_t vectors = x->cols * 4 / t->vector_bytes;
-  uint32_t rows = vectors ? (t->n_vector_regs - 2) / vectors : 1;
-  rows = rows > 3 ? rows - 2 : 1;
-  return rows < x->rows ? rows : x->rows;
-}
-
-static void choose_block(contract *x) { x->mc = x->rows * (MC / x->rows ? MC / x->rows : 1); }
-
-typedef struct lane_test {
-  const contract *x;
-  const sym *s;
-  bool unit;
-} lane_test;
-
-static void see_load(void *user, const sx *e) {
-  lane_test *t = user;
-  const idx *coef, *rest;
-  if (e->kind == SX_load && idx_mentions(e->at, t->s))
-    t->unit = t->unit && idx_linear(t->x->g->m->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
-}
-
-// Does a label lie side by side in what A reads of it?
-static bool is_side_by_side(const contract *x, const sym *s) {
-  lane_test t = {x, s, true};
-  form_walk(x->g->form, x->n.root[0], see_load, &t);
-  return t.unit;
-}
-
-// Without a label that only one operand has, that of the lanes becomes the column label.
-static void choose_lanes(contract *x) {
-  nest *n = &x->n;
-  uint32_t own[2] = {0, 0};
-  int lane = -1;
-  for (uint32_t i = 0; i < n->n_labels; i++) {
-    bool in_a = contract_label_in(n->root[0], n->label[i].s), in_b = contract_label_in(n->root[1], n->label[i].s);
-    if (n->label[i].reduced) continue;
-    own[0] += in_a && !in_b;
-    own[1] += in_b && !in_a;
-    if (in_a && in_b) lane = (int)i;
-  }
-  if (lane < 0 || (own[0] && own[1])) return;
-  if (own[1]) {
-    const sx *a = n->root[0];
-    n->root[0] = n->root[1];
-    n->root[1] = a;
-  }
-  x->lanes = is_side_by_side(x, n->label[lane].s);
-  if (x->lanes) x->col = n->label[lane].s;
-}
-
-// Classifies the merged labels; the row label is the longest of its class, the column label the one that the output
-// stores side by side.
-static bool classify(contract *x) {
-  nest *n = &x->n;
-  choose_lanes(x);
-  const sym *lane = x->col;
-  bool swapped = false;
-  for (int attempt = 0; attempt < 2; attempt++) {
-    x->row = NULL;
-    x->col = lane;
-    x->n_k = x->n_batch = 0;
-    int64_t best_row = -1;
-    int best_col = -1;
-    uint32_t row = 0, col = 0;
-    for (uint32_t i = 0; i < n->n_labels; i++) {
-      const sym *s = n->label[i].s;
-      bool in_a = contract_label_in(n->root[0], s), in_b = contract_label_in(n->root[1], s);
-      if (s == lane) col = i;
-      if (n->label[i].reduced || in_a == in_b) continue;
-      if (in_a) {
-        int64_t size = extent_hint(x->g, n->label[i].extent);
-        if (size >= best_row) best_row = size, row = i, x->row = s;
-      } else {
-        int unit = 0;
-        for (uint32_t k = 2; k < n->n_roots; k++) {
-          const idx *coef, *rest;
-          unit += n->store[k] && idx_linear(x->g->m->ix, n->store[k], s, &coef, &rest) && idx_equals_int(coef, 1);
-        }
-        if (unit >= best_col) best_col = unit, col = i, x->col = s;
-      }
-    }
-    // The operand that owns the output's unit-stride label, or the constant one, gives the columns.
-    bool a_const = contract_is_constant(x, n->root[0]), b_const = contract_is_constant(x, n->root[1]);
-    bool want_swap = !x->lanes && !swapped && x->row && (!x->col || best_col == 0) && !(b_const && !a_const);
-    if (!want_swap) {
-      if (n->n_labels > MAX_OUTER) return false;
-      x->m = x->row ? n->label[row].extent : idx_int(x->g->m->ix, 1);
-      x->nn = x->col ? n->label[col].extent : idx_int(x->g->m->ix, 1);
-      for (uint32_t i = 0; i < n->n_labels; i++) {
-        if (n->label[i].reduced) x->k[x->n_k++] = n->label[i];
-        else if (n->label[i].s != x->row && n->label[i].s != x->col) x->batch[x->n_batch++] = n->label[i];
-      }
-      return true;
-    }
-    const sx *a = n->root[0];
-    n->root[0] = n->root[1];
-    n->root[1] = a;
-    swapped = true;
-  }
-  return false;
-}
-
 typedef struct block_range { // of the first reduced label
   const idx *lo, *hi, *end;  // [lo, hi) of [0, end)
   bool from_panel, chunked;  // is B in the panel? is that not all of it?
@@ -319,38 +161,6 @@ static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile 
     splice_store(&s, x->g->region->yields[i - 2], x->n.store[i], splice_tile(&s, x->n.root[i]));
 }
 
-typedef struct ahead { // a place of the tile that its end will read and write
-  contract *x;
-  splice s;
-} ahead;
-
-static void fetch_load(void *user, const sx *e) {
-  ahead *a = user;
-  if (e->kind == SX_load && contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col))
-    splice_prefetch(&a->s, e);
-}
-
-// What the epilogue reads and writes lies in short pieces, a row apart from each other, which no hardware foresees:
-// memory brings them while the tile is computed.
-static void fetch_epilogue(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i) {
-  lower_group *g = x->g;
-  idx_ctx *kc = g->k->ix;
-  int64_t line = 64 / (int64_t)dtype_size(x->acc_dt);
-  if (!x->row || !x->col || x->rows == 1 || x->lanes) return; // lanes: a tile is done before memory answers
-  for (int64_t r = 0; r < x->rows; r++)
-    for (int64_t c = 0; c < x->cols; c += line) {
-      ahead a = {x, *outer};
-      a.s.b = b;
-      splice_bind(&a.s, x->row, idx_addi(kc, i, r));
-      splice_bind(&a.s, x->col, idx_addi(kc, blk->j, c));
-      for (uint32_t k = 2; k < x->n.n_roots; k++) {
-        form_walk(g->form, x->n.root[k], fetch_load, &a);
-        const idx *to[] = {splice_index(&a.s, x->n.store[k])};
-        kir_prefetch(b, lower_out(g, g->region->yields[k - 2]), to);
-      }
-    }
-}
-
 // One register tile: rows i.., columns j.., reduced range [lo, hi) of the last reduced label.
 static void emit_tile(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i,
                       const block_range *k) {
@@ -374,7 +184,7 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
         idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
   kir_tile *acc;
-  if (!k->chunked) fetch_epilogue(x, outer, b, blk, i);
+  if (!k->chunked) contract_fetch_epilogue(x, outer, b, blk, i);
   if (!k->chunked) {
     acc = zero_tile(x, b, x->rows);
   } else {
@@ -445,7 +255,7 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
   block_range k = {.lo = idx_int(kc, 0), .hi = end, .end = end};
   if (!x->panel) {
     contract y = *x;
-    if (x->n_leaves && x->n.root[1]->kind != SX_load) y.rows = widened_rows(x);
+    if (x->n_leaves && x->n.root[1]->kind != SX_load) y.rows = contract_widened_rows(x);
     emit_chunks(&y, s, b, blk, k);
   } else if (!x->n_leaves) {
     k.from_panel = true;
@@ -454,7 +264,7 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
     kir_stmt *many = kir_if(b, idx_addi(kc, idx_sub(kc, blk->me, blk->m0), -(int64_t)x->rows - 1));
     kir_builder then = kir_then(b, many), otherwise = kir_else(b, many);
     contract few = *x;
-    few.rows = widened_rows(x);
+    few.rows = contract_widened_rows(x);
     block_range packed = k;
     packed.from_panel = true;
     emit_chunks(x, s, &then, blk, packed);
@@ -514,11 +324,10 @@ bool schedule_contract(lower_group *g) {
   x.acc_dt = dt == DT_f16 || dt == DT_bf16 ? DT_f32 : dt;
   if (!collect(&x, dot)) return false;
   nest_merge(&x.n);
-  join_rows(&x);
-  if (!classify(&x)) return false;
+  contract_join_rows(&x);
+  if (!contract_classify(&x)) return false;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
-  choose_tile(&x);
-  choose_block(&x);
+  contract_choose_tile(&x);
   int64_t last;
   if (x.n_k > 1 && idx_is_const(x.k[x.n_k - 1].extent, &last) && last > 1 && last <= MAX_EACH) x.n_each = last;
   contract_choose_operand(&x);

@@ -48,7 +48,8 @@ static bool has_window(const axis_map *x, uint32_t o) {
 static bool is_pointwise(const windows *w, uint32_t o) {
   const axis_map *x = &w->x;
   uint32_t rank = x->operand[o].rank, changed = 0;
-  if (rank < 3 || x->out_rank != rank || x->operand[1 - o].rank != 2 || !value_is_fixed(w->l->fixed, x->operand[1 - o].v))
+  if (rank < 3 || x->out_rank != rank || x->operand[1 - o].rank != 2 ||
+      !value_is_fixed(w->l->fixed, x->operand[1 - o].v))
     return false;
   for (uint32_t i = 0; i < rank; i++) {
     int label = axis_map_label(x, &x->operand[o].axis[i]);
