@@ -303,7 +303,8 @@ ir_tensor *ir_tensor_new(arena *a, dtype dt, uint32_t rank, const int64_t *dim);
 
 // Evaluates one graph. `in` in parameter order, NULL for an optional input that takes its default; `out` receives one
 // tensor per output, allocated in `a`. false after a diagnostic in the module's list. Dims are bound from the inputs'
-// shapes, and checked. `watch` (may be NULL) is called with every value computed, in order.
+// shapes, and checked. `watch` (may be NULL) is called with every value, in order: parameters of
+// graphs and regions (`def` NULL) as they are bound, and results as they are computed.
 typedef struct interp_options {
   void (*watch)(void *user, const ir_value *v, const ir_tensor *t);
   void *user;

@@ -125,6 +125,10 @@ static bool fits_type(interp *it, const ir_node *at, const ir_tensor *t, ir_type
   return interp_type_dims(it, at, type, dim) && interp_expect(it, at, t, type.rank, dim);
 }
 
+static void show(const interp *it, const ir_value *v, const ir_tensor *t) {
+  if (it->opt && it->opt->watch) it->opt->watch(it->opt->user, v, t);
+}
+
 static bool run_node(interp *it, const ir_node *n) {
   interp_work *w = work_of(it, n);
   for (uint32_t i = 0; i < n->n_in; i++) {
@@ -138,7 +142,7 @@ static bool run_node(interp *it, const ir_node *n) {
   for (uint32_t i = 0; i < n->n_out; i++) {
     if (control && !fits_type(it, n, w->out[i], n->out[i].type)) return false;
     set_slot(it, slot_of(it, &n->out[i]), w->out[i]);
-    if (it->opt && it->opt->watch) it->opt->watch(it->opt->user, &n->out[i], w->out[i]);
+    show(it, &n->out[i], w->out[i]);
   }
   for (interp_slot *s = w->dead; s; s = s->next_dead) set_slot(it, s, NULL);
   return true;
@@ -148,6 +152,7 @@ static bool run_region(interp *it, const ir_node *at, ir_region *r, ir_tensor *c
   for (uint32_t i = 0; i < r->n_params; i++) {
     if (!fits_type(it, at, args[i], r->params[i].type)) return false;
     set_slot(it, slot_of(it, &r->params[i]), interp_retain(args[i]));
+    show(it, &r->params[i], args[i]);
   }
   for (const ir_node *n = r->first; n; n = n->next)
     if (!run_node(it, n)) return false;

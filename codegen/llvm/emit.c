@@ -97,7 +97,12 @@ LLVMValueRef cg_mul(cg *g, LLVMValueRef x, LLVMValueRef y) {
   return is_float(g, x) ? LLVMBuildFMul(g->b, x, y, "") : LLVMBuildMul(g->b, x, y, "");
 }
 
-LLVMValueRef cg_div(cg *g, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildFDiv(g->b, x, y, ""); }
+// LLVM 19 takes lanes where x and y are 0 for 0 in x / y, and drops the selection that would have made them so
+// (SimplifyDemandedVectorElts); it does not see through a fence, which costs nothing.
+LLVMValueRef cg_div(cg *g, LLVMValueRef x, LLVMValueRef y) {
+  if (is_vector(LLVMTypeOf(y)) && !LLVMIsConstant(y)) y = cg_unary_intrinsic(g, "llvm.arithmetic.fence", y);
+  return LLVMBuildFDiv(g->b, x, y, "");
+}
 
 LLVMValueRef cg_fma(cg *g, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z) {
   if (!g->t->has_fma) return cg_add(g, cg_mul(g, x, y), z);

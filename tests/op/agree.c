@@ -30,7 +30,6 @@ typedef struct size_of_tensor {
 typedef struct disturbance {
   uint64_t state;
   map *seen; // ir_value * -> size_of_tensor *
-  const ir_tensor *const *in;
   ir_module *m;
   const int64_t *dims;
   arena *a;
@@ -43,13 +42,8 @@ static double largest_of(const ir_tensor *t) {
   return most;
 }
 
-static size_of_tensor size_of(const ir_tensor *t) {
-  return (size_of_tensor){largest_of(t), (double)ir_tensor_count(t)};
-}
-
 static size_of_tensor operand_size(const disturbance *d, const ir_value *v) {
-  const size_of_tensor *known = map_get_ptr(d->seen, v);
-  return known ? *known : size_of(d->in[v->index]);
+  return *(const size_of_tensor *)map_get_ptr(d->seen, v);
 }
 
 static double noise(disturbance *d) { return 2 * random_unit(&d->state) - 1; }
@@ -87,7 +81,7 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
   disturbance *d = user;
   ir_tensor *t = (ir_tensor *)(uintptr_t)seen; // fresh results of arithmetic: nobody else holds them
   const ir_node *n = v->def;
-  if (dtype_is_float(t->dt)) {
+  if (n && dtype_is_float(t->dt)) {
     double last = last_place(t->dt);
     switch ((int)n->op) {
     case OP_neg:
@@ -112,7 +106,7 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
       if (op_is_elementwise(n->op)) disturb(d, t, (op_get(n->op)->cls == OPC_unary ? 4 : 2) * last, 0);
     }
   }
-  size_of_tensor size = size_of(t);
+  size_of_tensor size = {largest_of(t), (double)ir_tensor_count(t)};
   map_put_ptr(d->seen, v, arena_copy(d->a, &size, sizeof size));
 }
 
@@ -129,7 +123,7 @@ static bool run_disturbed(engines *e, arena *a, const ir_tensor *const *in, cons
                           ir_tensor **out) {
   const ir_graph *g = e->plain->graphs.at[0];
   const ir_tensor **moved = ARENA_ARRAY(a, const ir_tensor *, g->body->n_params + 1);
-  disturbance d = {seed, map_new(a), moved, e->plain, dims, a};
+  disturbance d = {seed, map_new(a), e->plain, dims, a};
   const void **weights = ARENA_ARRAY(a, const void *, e->plain->weights.n + 1);
   for (uint32_t i = 0; i < g->body->n_params; i++)
     moved[i] = is_ordinary(g->param_names[i]) && dtype_is_float(in[i]->dt) ? disturbed_copy(&d, in[i]) : in[i];

@@ -238,8 +238,8 @@ static void every_value_is_watched(void **state) {
   ir_tensor *out[1];
   const interp_options opt = {.watch = note, .user = &seen};
   assert_true(run_module(m, s, TENSORS(scalar_of(s, DT_i32, 3)), out, &opt));
-  assert_int_equal(seen.n, 2 + 3 + 2); // constants, one sum a turn, two results
-  assert_int_equal(seen.ids[2], seen.ids[3]);
+  assert_int_equal(seen.n, 1 + 2 + 3 * (3 + 1) + 2); // input, constants, a turn's parameters and its sum, two results
+  assert_int_equal(seen.ids[7], seen.ids[3]);        // the second turn's first parameter is the first turn's
 }
 
 // A source that knows how much is out.

@@ -34,7 +34,7 @@ typedef struct step_search {
 
 static void keep_group_values(void *user, const ir_value *v, const ir_tensor *t) {
   step_search *f = user;
-  if (v->def->op != OP_group) return;
+  if (!v->def || v->def->op != OP_group) return;
   ir_tensor *copy = ir_tensor_new(f->a, t->dt, t->rank, t->dim);
   memcpy(copy->data, t->data, (size_t)ir_tensor_count(t) * dtype_size(t->dt));
   map_put_ptr(f->values, v, copy);
