@@ -204,7 +204,8 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
     kir_store(&body, x->st, at, t, 1, x->cols, kir_always);
   }
   kir_for_end(keys, sum);
-  kir_tile *total = kir_op2(b, OP_add, keys->result[0], keys->result[1]);
+  kir_tile *total = keys->result[0];
+  for (uint32_t w = 1; w < PAIR; w++) total = kir_op2(b, OP_add, total, keys->result[w]);
   kir_tile *scale = kir_op1(b, OP_exp, kir_op2(b, OP_sub, old, top));
   stat_store(x, b, STAT_sum, column, kir_fma(b, stat_load(x, b, STAT_sum, column, 1, x->cols), scale, total));
   stat_store(x, b, STAT_top, column, top);

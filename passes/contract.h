@@ -57,6 +57,8 @@ const sx *contract_each(const contract *x, const sx *e, int64_t which);
 // Decides where B's operand comes from: packed by `prepare`, as it lies, or packed here a chunk at a time, with partial
 // sums in scratch.
 void contract_choose_operand(contract *x);
+// The group for which a constant's packing kernel is built: that of `g` with a kernel of its own.
+lower_group contract_pack_group(const lower_group *g, const char *name);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // The product of the constant extents of the reduced labels from `first` on.
 int64_t contract_extent(const contract *x, uint32_t first);

@@ -83,15 +83,19 @@ static bool is_in_panels(const contract *x, const sx *leaf, lower_panels *p) {
          idx_mul(c, x->nn, inner) == ir_type_count(x->g->m, leaf->value->type);
 }
 
-// Builds the kernel that packs a constant, once, in `prepare`.
-static void prepack(contract *x, contract_leaf *leaf) {
-  lower_group *g = x->g;
-  const sx *load = leaf->load;
+lower_group contract_pack_group(const lower_group *g, const char *name) {
   lower_group p = *g;
-  p.k = kir_kernel_new(g->c->a, g->c->diags, "pack");
+  p.k = kir_kernel_new(g->c->a, g->c->diags, name);
   p.params = (__typeof__(p.params)){0};
   p.symbols = (__typeof__(p.symbols)){0};
   p.known = map_new(g->c->a);
+  return p;
+}
+
+// Builds the kernel that packs a constant, once, in `prepare`.
+static void prepack(contract *x, contract_leaf *leaf) {
+  lower_group *g = x->g, p = contract_pack_group(g, "pack");
+  const sx *load = leaf->load;
   idx_ctx *kc = p.k->ix;
   contract y = *x;
   y.g = &p;

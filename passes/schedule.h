@@ -131,8 +131,8 @@ typedef struct splice {
   const idx *cond[SPLICE_MAX_CONDS];
 } splice;
 
-void splice_bind(splice *s, const sym *label, const idx *at);
-const idx *splice_index(splice *s, const idx *e); // module index over labels and dims -> kernel index
+void splice_bind(splice *s, const sym *label, const idx *at); // in place of what it was bound to
+const idx *splice_index(splice *s, const idx *e);             // module index over labels and dims -> kernel index
 kir_tile *splice_tile(splice *s, const sx *e);
 void splice_prefetch(splice *s, const sx *e); // of a load
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);

@@ -22,7 +22,7 @@
 //
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
-#include "passes/contract.h"
+#include "passes/winograd.h"
 
 typedef struct block_range { // of the first reduced label
   const idx *lo, *hi, *end;  // [lo, hi) of [0, end)
@@ -323,6 +323,7 @@ bool schedule_contract(lower_group *g) {
   dtype dt = dot->in[0]->type.dt;
   x.acc_dt = dt == DT_f16 || dt == DT_bf16 ? DT_f32 : dt;
   if (!collect(&x, dot)) return false;
+  if (schedule_winograd(&x, dot)) return true;
   nest_merge(&x.n);
   contract_join_rows(&x);
   if (!contract_classify(&x)) return false;

@@ -97,7 +97,12 @@ const idx *lower_grid(lower_group *g, const char *prefix, const idx *extent) {
   return idx_of(g->k->ix, kir_grid(g->k, name, extent));
 }
 
-void splice_bind(splice *s, const sym *label, const idx *at) { s->bound[s->n_bound++] = (label_binding){label, at}; }
+void splice_bind(splice *s, const sym *label, const idx *at) {
+  uint32_t i = 0;
+  while (i < s->n_bound && s->bound[i].label != label) i++;
+  s->n_bound += i == s->n_bound;
+  s->bound[i] = (label_binding){label, at};
+}
 
 const idx *splice_index(splice *s, const idx *e) { return translate(s->g, e, s->n_bound, s->bound); }
 
