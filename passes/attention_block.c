@@ -232,10 +232,10 @@ void flash_multiply(const flash_product *p, kir_builder *b) {
   flash *x = p->x;
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *columns = flash_loop(b, "e", idx_int(kc, x->width), x->out_cols);
-  kir_builder in_columns = kir_for_body(b, columns);
-  kir_stmt *tiles = flash_loop(&in_columns, "i", p->rows, x->rows);
-  kir_builder body = kir_for_body(&in_columns, tiles);
+  kir_stmt *tiles = flash_loop(b, "i", p->rows, x->rows);
+  kir_builder in_tiles = kir_for_body(b, tiles);
+  kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
+  kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *i = idx_of(kc, tiles->var), *e = idx_add(kc, idx_of(kc, columns->var), c);
   const idx *row = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, p->rows, -1)), *to[] = {idx_add(kc, i, r), e};
   kir_tile *acc = p->fresh ? kir_const(&body, flash_f32(0), x->rows, x->out_cols)
@@ -249,8 +249,8 @@ void flash_multiply(const flash_product *p, kir_builder *b) {
   kir_tile *next = kir_dot(&in_sum, sum->carry[0], left, right, "fma");
   kir_for_end(sum, &next);
   kir_store(&body, p->to, to, sum->result[0], x->rows, x->out_cols, kir_always);
-  kir_for_end(tiles, NULL);
   kir_for_end(columns, NULL);
+  kir_for_end(tiles, NULL);
 }
 
 kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, const idx *e) {
