@@ -43,15 +43,21 @@ static void emit_vector_loop(nest *n, const splice *s, kir_builder *b, uint32_t 
   kir_for_end(rest, NULL);
 }
 
+// Elements of a label that accesses find side by side, as far as they fill a vector: an image's three colours do not.
+static int64_t vector_score(const nest *n, uint32_t i) {
+  int64_t lanes = n->g->c->target->vector_bytes / 4, extent = extent_hint(n->g, n->label[i].extent);
+  return nest_unit_score(n, i) * (extent < lanes ? extent : lanes);
+}
+
 bool schedule_stores(nest *n) {
   lower_group *g = n->g;
   idx_ctx *kc = g->k->ix;
   nest_merge(n);
 
-  uint32_t vec = n->n_labels; // the label whose elements lie side by side
-  int best = -1;
+  uint32_t vec = n->n_labels;
+  int64_t best = -1;
   for (uint32_t i = 0; i < n->n_labels; i++)
-    if (nest_unit_score(n, i) >= best) best = nest_unit_score(n, i), vec = i;
+    if (vector_score(n, i) >= best) best = vector_score(n, i), vec = i;
 
   splice s = {.g = g};
   bool blocked = vec < n->n_labels && extent_max(g, n->label[vec].extent) > 2 * BLOCK;
