@@ -25,8 +25,23 @@ typedef struct cg_value {
   uint32_t level;
 } cg_value;
 
+typedef struct cg_multiple { // of a counter, by `factor`: see counter.c
+  LLVMValueRef phi, value, step;
+} cg_multiple;
+
+typedef struct cg_counter {
+  LLVMBasicBlockRef head;  // the loop's first block
+  LLVMValueRef enter;      // the branch into it
+  LLVMValueRef start, phi; // what it counts from; what it is
+  LLVMValueRef value;      // what the loop sees
+  int64_t step;
+  bool innermost;
+  VEC(cg_multiple) multiples;
+} cg_counter;
+
 typedef struct cg_scope {
-  uint32_t serial; // never used twice
+  uint32_t serial;     // never used twice
+  cg_counter *counter; // of the loop that it is the body of; NULL: of none
   LLVMValueRef
       end; // code hoisted into this scope goes before this instruction; NULL: the innermost scope, at the builder
 } cg_scope;
@@ -145,7 +160,8 @@ void cg_shape(const cg *g, uint32_t *rows, uint32_t *cols);
 // A new innermost scope. What is hoisted into the one around it goes before `outer_end`, the branch that enters the new
 // one.
 void cg_open_scope(cg *g, LLVMValueRef outer_end);
-void cg_close_scope(cg *g); // the scope around it continues at the builder
+void cg_open_loop(cg *g, cg_counter *c); // the scope of the loop's body
+void cg_close_scope(cg *g);              // the scope around it continues at the builder
 void cg_bind(cg *g, const sym *s, cg_value v);
 const idx *cg_subst(cg *g, const idx *e);                // names of `bound` replaced
 const idx *cg_at_row(cg *g, const idx *e, uint32_t row); // and r, and c shifted to the view
@@ -161,6 +177,13 @@ cg_value cg_constant(cg *g, int64_t v);
 const idx *cg_offset(cg *g, kir_access acc); // row-major element offset, may mention r and c
 LLVMValueRef cg_address(cg *g, const kir_buffer *buf, const idx *offset);
 LLVMValueRef cg_dummy(cg *g);
+
+// -- counter.c: loop counters, and what is counted up with them --
+LLVMValueRef cg_hidden(cg *g, LLVMValueRef phi); // the same value, but not to LLVM's scalar evolution
+// A counter at the builder, which is in the loop's first block, behind other phis only. `enter` branches there.
+cg_counter *cg_count(cg *g, const char *name, LLVMValueRef enter, LLVMValueRef start, int64_t step, bool innermost);
+LLVMValueRef cg_counted(cg *g, cg_counter *c, LLVMValueRef factor); // its value times one that is known outside
+LLVMValueRef cg_count_on(cg *g, cg_counter *c);                     // at the loop's end: its value in the next turn
 
 // -- where.c: conditions --
 typedef struct cg_cond { // what the conditions say of one row

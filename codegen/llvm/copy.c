@@ -21,30 +21,24 @@ static void piece(cg *g, const kir_stmt *s) {
   cg_store(g, s->acc, x, rows, cols, (kir_where){0, NULL});
 }
 
-typedef struct counted {
-  LLVMBasicBlockRef inside;
-  LLVMValueRef i;
-  const idx *var;
-} counted;
-
-// A loop 0, step, … below n (a positive multiple of step); the builder is in its body.
-static counted open_loop(cg *g, const char *name) {
-  LLVMBasicBlockRef before = LLVMGetInsertBlock(g->b), inside = cg_block(g, name);
-  cg_open_scope(g, LLVMBuildBr(g->b, inside));
+// A loop 0, step, … below a positive multiple of step; the builder is in its body. Returns its variable.
+static const idx *open_loop(cg *g, const char *name, int64_t step, bool innermost) {
+  LLVMBasicBlockRef inside = cg_block(g, name);
+  LLVMValueRef enter = LLVMBuildBr(g->b, inside);
   LLVMPositionBuilderAtEnd(g->b, inside);
-  LLVMValueRef i = LLVMBuildPhi(g->b, g->i64, name), zero = cg_i64(g, 0);
-  LLVMAddIncoming(i, &zero, &before, 1);
+  cg_counter *c = cg_count(g, name, enter, cg_i64(g, 0), step, innermost);
+  cg_open_loop(g, c);
   sym *var = idx_fresh(g->k->ix, name);
   var->lo = idx_int(g->k->ix, 0);
-  cg_bind(g, var, (cg_value){i, (uint32_t)g->scopes.n - 1});
-  return (counted){inside, i, idx_of(g->k->ix, var)};
+  cg_bind(g, var, (cg_value){c->value, (uint32_t)g->scopes.n - 1});
+  return idx_of(g->k->ix, var);
 }
 
-static void close_loop(cg *g, counted c, int64_t step, int64_t n) {
-  LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->b), after = cg_block(g, "done");
-  LLVMValueRef next = LLVMBuildNSWAdd(g->b, c.i, cg_i64(g, step), "");
-  LLVMAddIncoming(c.i, &next, &latch, 1);
-  LLVMBuildCondBr(g->b, cg_icmp(g, LLVMIntSLT, next, cg_i64(g, n)), c.inside, after);
+static void close_loop(cg *g, int64_t n) {
+  cg_counter *c = vec_last(&g->scopes).counter;
+  LLVMBasicBlockRef after = cg_block(g, "done");
+  LLVMValueRef next = cg_count_on(g, c);
+  LLVMBuildCondBr(g->b, cg_icmp(g, LLVMIntSLT, next, cg_i64(g, n)), c->head, after);
   cg_close_scope(g);
   LLVMPositionBuilderAtEnd(g->b, after);
 }
@@ -62,10 +56,9 @@ static void pieces_of_rows(cg *g, const kir_stmt *s, uint32_t block) {
     piece(g, s);
     return;
   }
-  counted c = open_loop(g, "col");
-  set_columns(g, c.var, block);
+  set_columns(g, open_loop(g, "col", block, true), block);
   piece(g, s);
-  close_loop(g, c, block, whole);
+  close_loop(g, whole);
   if (whole == s->cols) return;
   set_columns(g, idx_int(g->k->ix, whole), s->cols - whole);
   piece(g, s);
@@ -81,11 +74,10 @@ void cg_copy(cg *g, const kir_stmt *s) {
   } else if (s->rows <= part_rows) {
     pieces_of_rows(g, s, block);
   } else {
-    counted r = open_loop(g, "row");
-    g->view.row = r.var;
+    g->view.row = open_loop(g, "row", part_rows, s->cols <= block);
     g->view.part_rows = part_rows;
     pieces_of_rows(g, s, block);
-    close_loop(g, r, part_rows, s->rows);
+    close_loop(g, s->rows);
   }
   g->view = (cg_view){0};
 }

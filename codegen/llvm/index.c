@@ -15,7 +15,12 @@
 
 void cg_open_scope(cg *g, LLVMValueRef outer_end) {
   if (g->scopes.n > 0) vec_last(&g->scopes).end = outer_end;
-  vec_push(g->a, &g->scopes, ((cg_scope){g->serial++, NULL}));
+  vec_push(g->a, &g->scopes, ((cg_scope){.serial = g->serial++}));
+}
+
+void cg_open_loop(cg *g, cg_counter *c) {
+  cg_open_scope(g, c->enter);
+  vec_last(&g->scopes).counter = c;
 }
 
 void cg_close_scope(cg *g) {
@@ -93,7 +98,9 @@ static cg_value number(cg *g, unsigned op, cg_value x, cg_value y) {
   uint32_t level = x.level > y.level ? x.level : y.level;
   numbered *n = find_number(g, &(number_key){op, 0, x.v, y.v});
   if (n->v == NULL) {
-    n->v = compute(g, builder_at(g, level), (operation)op, x.v, y.v);
+    cg_counter *c = op == NUM_mul && x.level < level ? g->scopes.at[level].counter : NULL;
+    bool counted = c != NULL && c->innermost && y.v == c->value;
+    n->v = counted ? cg_counted(g, c, x.v) : compute(g, builder_at(g, level), (operation)op, x.v, y.v);
     n->level = level;
     n->serial = g->scopes.at[level].serial;
   }

@@ -93,7 +93,7 @@ static void reset(cg *g, kir_kernel *k) {
 // -- the grid --
 
 typedef struct grid {
-  LLVMValueRef extent[3], first[3], at[3], g; // i64; `g` the linear number
+  LLVMValueRef extent[3], first[3], phi[3], at[3], g_phi, g; // i64; `g` the linear number
   LLVMBasicBlockRef start, body;
 } grid;
 
@@ -122,8 +122,10 @@ static void open_grid(cg *g, grid *w) {
   decode(g, w);
   LLVMValueRef branch = LLVMBuildBr(g->b, w->body);
   LLVMPositionBuilderAtEnd(g->b, w->body);
-  w->g = LLVMBuildPhi(g->b, g->i64, "point");
-  for (uint32_t i = 0; i < g->k->n_grid; i++) w->at[i] = LLVMBuildPhi(g->b, g->i64, g->k->grid[i]->name);
+  w->g_phi = LLVMBuildPhi(g->b, g->i64, "point");
+  for (uint32_t i = 0; i < g->k->n_grid; i++) w->phi[i] = LLVMBuildPhi(g->b, g->i64, g->k->grid[i]->name);
+  w->g = cg_hidden(g, w->g_phi);
+  for (uint32_t i = 0; i < g->k->n_grid; i++) w->at[i] = cg_hidden(g, w->phi[i]);
   cg_open_scope(g, branch);
   for (uint32_t i = 0; i < g->k->n_grid; i++) cg_bind(g, g->k->grid[i], (cg_value){w->at[i], 1});
   for (uint32_t i = 0; i < g->k->n_workers; i++) cg_bind(g, g->k->workers[i], cg_constant(g, 0));
@@ -139,9 +141,9 @@ static void close_grid(cg *g, grid *w) {
       up = cg_select(g, wraps, cg_i64(g, 0), up);
       carry = LLVMBuildZExt(g->b, wraps, g->i64, "");
     }
-    LLVMAddIncoming(w->at[i], (LLVMValueRef[]){w->first[i], up}, incoming, 2);
+    LLVMAddIncoming(w->phi[i], (LLVMValueRef[]){w->first[i], up}, incoming, 2);
   }
-  LLVMAddIncoming(w->g, (LLVMValueRef[]){g->arg[ARG_begin], next}, incoming, 2);
+  LLVMAddIncoming(w->g_phi, (LLVMValueRef[]){g->arg[ARG_begin], next}, incoming, 2);
   LLVMBasicBlockRef out = cg_block(g, "end");
   LLVMBuildCondBr(g->b, cg_icmp(g, LLVMIntSLT, next, g->arg[ARG_end]), w->body, out);
   LLVMPositionBuilderAtEnd(g->b, out);

@@ -48,6 +48,12 @@ static void add_incoming(const loop *w, const cg_tile *const *phi, LLVMBasicBloc
   }
 }
 
+static bool has_loops(const kir_block *b) {
+  for (const kir_stmt *s = b->first; s != NULL; s = s->next)
+    if (s->kind == KIR_for || s->kind == KIR_copy || has_loops(&s->body) || has_loops(&s->other)) return true;
+  return false;
+}
+
 // Runs `unroll` bodies a turn from `start` on, while all of them are below hi. Returns where it stopped.
 static LLVMValueRef turns(cg *g, loop *w, LLVMValueRef start, int64_t unroll, bool at_least_once) {
   const kir_stmt *s = w->s;
@@ -60,28 +66,27 @@ static LLVMValueRef turns(cg *g, loop *w, LLVMValueRef start, int64_t unroll, bo
   const cg_tile **init = arena_copy(g->a, w->carried, s->n_carry * sizeof *w->carried);
 
   LLVMPositionBuilderAtEnd(g->b, inside);
-  LLVMValueRef i = LLVMBuildPhi(g->b, g->i64, s->var->name);
   phis_of(g, w, before);
   const cg_tile **phi = arena_copy(g->a, w->carried, s->n_carry * sizeof *w->carried);
-  cg_open_scope(g, branch);
-  cg_bind(g, s->var, (cg_value){i, (uint32_t)g->scopes.n - 1});
+  cg_counter *c = cg_count(g, s->var->name, branch, start, unroll * s->step, !has_loops(&s->body));
+  cg_open_loop(g, c);
+  cg_bind(g, s->var, (cg_value){c->value, (uint32_t)g->scopes.n - 1});
   for (int64_t u = 0; u < unroll; u++) body(g, w, idx_addi(ix, idx_of(ix, s->var), u * s->step));
-  LLVMValueRef next = LLVMBuildNSWAdd(g->b, i, cg_i64(g, unroll * s->step), "");
+  LLVMValueRef next = cg_count_on(g, c);
   LLVMValueRef more = cg_icmp(g, LLVMIntSLT, next, limit.v);
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->b);
   LLVMBuildCondBr(g->b, more, inside, after);
-  LLVMAddIncoming(i, (LLVMValueRef[]){start, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
   add_incoming(w, phi, latch);
   cg_close_scope(g);
 
   LLVMPositionBuilderAtEnd(g->b, after);
   if (at_least_once) return next;
   LLVMValueRef stop = cg_phi(g, start, before, next, latch);
-  for (uint32_t c = 0; c < s->n_carry; c++) {
-    const cg_tile *t = w->carried[c];
+  for (uint32_t k = 0; k < s->n_carry; k++) {
+    const cg_tile *t = w->carried[k];
     cg_tile *out = cg_tile_new(g, t->dt, t->rows, t->cols);
-    for (size_t v = 0; v < n_values(t); v++) out->v[v] = cg_phi(g, init[c]->v[v], before, t->v[v], latch);
-    w->carried[c] = out;
+    for (size_t v = 0; v < n_values(t); v++) out->v[v] = cg_phi(g, init[k]->v[v], before, t->v[v], latch);
+    w->carried[k] = out;
   }
   return stop;
 }

@@ -100,6 +100,26 @@ static void test_dump(void **state) {
   assert_int_equal(strncmp(f->llvm->version, "19.", 3), 0);
 }
 
+// A loop's counter is hidden from LLVM's scalar evolution; in an innermost loop its multiples are added up, in others
+// they are products.
+static void test_counters(void **state) {
+  llvm_run *f = *state;
+  static const char *const loops[] = {"for i in 0..n step 1 {\n%0 = load x[24*i] : f32 1x1\nstore y[i] = %0\n}\n",
+                                      "for i in 0..n step 1 {\n%0 = load x[24*i] : f32 1x1\n"
+                                      "for j in 0..n step 1 {\nstore y[j] = %0\n}\n}\n"};
+  for (int nested = 0; nested < 2; nested++) {
+    kir_kernel *k =
+        llvm_parse(f, str_fmt(f->a, "kernel k in x f32[24*n] out y f32[n]\nfact n in 1..9\n{\n%s}\n", loops[nested]));
+    strbuf ir;
+    sb_init(&ir, f->a);
+    assert_true(f->llvm->dump(f->a, &f->l, target_find("x86-64-v3"), 1, &k, false, &ir));
+    const char *phi = strstr(sb_cstr(&ir), "%i = phi");
+    assert_non_null(phi);
+    assert_non_null(strstr(phi, "freeze i64 %i"));
+    assert_true((strstr(phi, "mul nsw i64 24") != NULL) == (nested == 1));
+  }
+}
+
 static void test_refusals(void **state) {
   llvm_run *f = *state;
   llvm_objects o;
@@ -224,7 +244,7 @@ static void test_memory_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {TEST(test_kernels_are_hidden), TEST(test_what_kernels_call), TEST(test_dump),
-                                     TEST(test_refusals),           TEST(test_threads),           TEST(test_parallel),
-                                     TEST(test_memory_failure)};
+                                     TEST(test_counters),           TEST(test_refusals),          TEST(test_threads),
+                                     TEST(test_parallel),           TEST(test_memory_failure)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
