@@ -145,9 +145,9 @@ static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
   free_pool(pool);
   if (!ok) return false;
   *scratch_bytes = 0;
-  for (size_t i = 0; i < o.n_kernels; i++)
+  for (size_t i = 0; i < n; i++)
     if (o.scratch_bytes[i] > *scratch_bytes) *scratch_bytes = o.scratch_bytes[i];
-  if (elf_merge(j->a, o.n_kernels, o.object, &j->object)) return true;
+  if (elf_merge(j->a, o.n_objects, o.object, &j->object)) return true;
   diag_at(&j->diags, NO_SPAN, codegen_llvm, "too many kernels for one object", j->path);
   return false;
 }

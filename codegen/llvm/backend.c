@@ -1,6 +1,7 @@
 // The back end's entry points: kernels to objects, on several threads, or to text.
 //
-// Each kernel has a module of its own, in an LLVM context of its own. All are filled by the calling thread (kernels
+// Kernels fill modules, each in an LLVM context of its own; small ones share one, since LLVM takes as long to set up
+// its passes for a module as to run them over a hundred instructions. All are filled by the calling thread (kernels
 // share an arena, and filling is a tenth of the work); then threads take them one by one, the largest first, and make
 // code. Everything of LLVM is released before a call returns, and also when the arena unwinds: the job is on the
 // arena's cleanup list before anything foreign is made. No arena is touched inside LLVM's frames (its callbacks copy
@@ -12,6 +13,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ENOUGH = 500 }; // instructions of a module that takes no more kernels
 
 typedef struct unit {
   llvm_module m;
@@ -41,14 +44,13 @@ static void release(void *p) {
 }
 
 // With one machine, the calling thread's. NULL after a diagnostic.
-static job *open_job(arena *a, diag_list *l, const target *t, size_t n_units, unsigned n_machines) {
+static job *open_job(arena *a, diag_list *l, const target *t, size_t most_units, unsigned n_machines) {
   job *j = ARENA_NEW(a, job);
   j->t = t;
-  j->units = ARENA_ARRAY(a, unit, n_units + 1);
-  j->largest_first = ARENA_ARRAY(a, unit *, n_units + 1);
+  j->units = ARENA_ARRAY(a, unit, most_units + 1);
+  j->largest_first = ARENA_ARRAY(a, unit *, most_units + 1);
   j->machines = ARENA_ARRAY(a, LLVMTargetMachineRef, n_machines);
   arena_defer(a, release, j);
-  j->n_units = n_units;
   j->n_machines = n_machines;
   j->scratch = arena_new(arena_source(a));
   j->machines[0] = module_machine(t, &j->message);
@@ -59,23 +61,31 @@ static job *open_job(arena *a, diag_list *l, const target *t, size_t n_units, un
   return NULL;
 }
 
-static bool emit(job *j, unit *u, diag_list *l, size_t n, kir_kernel *const *kernels, size_t *scratch_bytes) {
+static size_t count_instructions(LLVMValueRef f) {
+  size_t n = 0;
+  for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
+    for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+  return n;
+}
+
+// Emits kernels into units of `enough` instructions.
+static bool emit(job *j, diag_list *l, size_t enough, size_t n, kir_kernel *const *kernels, size_t *scratch_bytes) {
   if (setjmp(*arena_guard(j->scratch)) != 0) {
     diag_at(l, NO_SPAN, out_of_memory);
     return false;
   }
-  return module_emit(&u->m, j->scratch, l, j->t, j->machines[0], n, kernels, scratch_bytes);
+  for (size_t i = 0; i < n; i++) {
+    if (j->n_units == 0 || j->units[j->n_units - 1].n_instructions >= enough) j->n_units++;
+    unit *u = &j->units[j->n_units - 1];
+    if (!module_add(&u->m, j->scratch, l, j->t, j->machines[0], kernels[i], &scratch_bytes[i])) return false;
+    u->n_instructions += count_instructions(LLVMGetNamedFunction(u->m.mod, kernels[i]->name));
+  }
+  for (size_t i = 0; i < j->n_units; i++)
+    if (!module_check(&j->units[i].m, l)) return false;
+  return true;
 }
 
 // -- threads --
-
-static size_t count_instructions(LLVMModuleRef mod) {
-  size_t n = 0;
-  for (LLVMValueRef f = LLVMGetFirstFunction(mod); f; f = LLVMGetNextFunction(f))
-    for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
-      for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
-  return n;
-}
 
 static int by_size(const void *x, const void *y) {
   size_t a = (*(unit *const *)x)->n_instructions, b = (*(unit *const *)y)->n_instructions;
@@ -94,10 +104,7 @@ static void generate_some(void *user, int64_t begin, int64_t end, unsigned worke
 }
 
 static bool generate_all(job *j, diag_list *l, const llvm_threads *threads) {
-  for (size_t i = 0; i < j->n_units; i++) {
-    j->units[i].n_instructions = count_instructions(j->units[i].m.mod);
-    j->largest_first[i] = &j->units[i];
-  }
+  for (size_t i = 0; i < j->n_units; i++) j->largest_first[i] = &j->units[i];
   qsort(j->largest_first, j->n_units, sizeof(unit *), by_size);
   if (threads != NULL) threads->run(threads->pool, (int64_t)j->n_units, 1, generate_some, j);
   else generate_some(j, 0, (int64_t)j->n_units, 0);
@@ -122,10 +129,8 @@ static bool backend_compile(arena *a, diag_list *l, const target *t, const llvm_
                             kir_kernel *const *kernels, llvm_objects *out) {
   size_t *scratch_bytes = ARENA_ARRAY(a, size_t, n);
   job *j = open_job(a, l, t, n, threads == NULL ? 1 : threads->n_threads);
-  bool ok = j != NULL;
-  for (size_t i = 0; i < n && ok; i++) ok = emit(j, &j->units[i], l, 1, &kernels[i], &scratch_bytes[i]);
-  ok = ok && generate_all(j, l, threads);
-  if (ok) *out = (llvm_objects){n, take_objects(a, j), scratch_bytes};
+  bool ok = j != NULL && emit(j, l, ENOUGH, n, kernels, scratch_bytes) && generate_all(j, l, threads);
+  if (ok) *out = (llvm_objects){j->n_units, take_objects(a, j), scratch_bytes};
   if (j != NULL) release(j);
   return ok;
 }
@@ -138,7 +143,7 @@ static bool backend_dump(arena *a, diag_list *l, const target *t, size_t n, kir_
   job *j = open_job(a, l, t, 1, 1);
   if (j == NULL) return false;
   llvm_module *m = &j->units[0].m;
-  bool ok = emit(j, &j->units[0], l, n, kernels, scratch_bytes);
+  bool ok = emit(j, l, SIZE_MAX, n, kernels, scratch_bytes);
   if (ok && assembly) {
     ok = module_generate(m, j->machines[0], LLVMAssemblyFile);
     if (ok) sb_bytes(out, LLVMGetBufferStart(m->result), LLVMGetBufferSize(m->result));

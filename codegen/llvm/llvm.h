@@ -15,15 +15,15 @@
 #include "ir/kir.h"
 #include "ir/target.h"
 
-enum { NNC_LLVM_ABI = 3 };
+enum { NNC_LLVM_ABI = 4 };
 
 typedef void (*kernel_fn)(void *const *buffers, const int64_t *symbols, const int64_t *grid, int64_t begin, int64_t end,
                           void *scratch, int64_t *fault);
 
-typedef struct llvm_objects { // in the arena passed in
-  size_t n_kernels;
-  const str *object;           // [n_kernels]: an ELF relocatable for each kernel given, in their order
-  const size_t *scratch_bytes; // [n_kernels]
+typedef struct llvm_objects {  // in the arena passed in
+  size_t n_objects;            // at least one, unless there are no kernels
+  const str *object;           // [n_objects]: ELF relocatables, each with the kernels that follow those of the last
+  const size_t *scratch_bytes; // of each kernel given
 } llvm_objects;
 
 // Threads of the caller: `run` calls fn(user, begin, end, worker) until every item of [0, n_items) is done once, on up
@@ -38,8 +38,9 @@ typedef struct llvm_threads {
 typedef struct llvm_backend {
   uint32_t abi;        // NNC_LLVM_ABI
   const char *version; // "19.1.7"
-  // Compiles kernels (verified; distinct names) for `t`; their symbols are hidden. Each becomes an object of its own,
-  // so the bytes do not depend on threads (NULL: the calling thread alone). false after diagnostics.
+  // Compiles kernels (verified; distinct names) for `t`; their symbols are hidden. Which share an object is
+  // decided by their size, so the bytes do not depend on threads (NULL: the calling thread alone). false after
+  // diagnostics.
   bool (*compile)(arena *a, diag_list *l, const target *t, const llvm_threads *threads, size_t n,
                   kir_kernel *const *kernels, llvm_objects *out);
   // Text of the same kernels, in one module: LLVM IR (assembly false) or target assembly (true).

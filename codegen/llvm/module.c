@@ -87,7 +87,7 @@ static cg emitter(const llvm_module *m, arena *a, diag_list *l, const target *t)
               .vl = t->vector_bytes / 4};
 }
 
-static bool check(llvm_module *m, diag_list *l) {
+bool module_check(llvm_module *m, diag_list *l) {
 #ifdef NDEBUG
   (void)m;
   (void)l;
@@ -100,14 +100,11 @@ static bool check(llvm_module *m, diag_list *l) {
 #endif
 }
 
-bool module_emit(llvm_module *m, arena *scratch, diag_list *l, const target *t, LLVMTargetMachineRef machine, size_t n,
-                 kir_kernel *const *kernels, size_t *scratch_bytes) {
-  open_module(m, machine);
+bool module_add(llvm_module *m, arena *scratch, diag_list *l, const target *t, LLVMTargetMachineRef machine,
+                kir_kernel *k, size_t *scratch_bytes) {
+  if (m->mod == NULL) open_module(m, machine);
   cg g = emitter(m, scratch, l, t);
-  for (size_t i = 0; i < n; i++) {
-    if (!cg_kernel(&g, kernels[i], &scratch_bytes[i])) return false;
-  }
-  return check(m, l);
+  return cg_kernel(&g, k, scratch_bytes);
 }
 
 bool module_generate(llvm_module *m, LLVMTargetMachineRef machine, LLVMCodeGenFileType kind) {

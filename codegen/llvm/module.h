@@ -20,10 +20,13 @@ typedef struct llvm_module {
 // A machine that generates code; used by one thread at a time. NULL: *why (of LLVM, to be disposed of) says why.
 LLVMTargetMachineRef module_machine(const target *t, char **why);
 
-// Fills *m with these kernels. What emission allocates lives in `scratch`, whose guard must be set. false after
-// diagnostics.
-bool module_emit(llvm_module *m, arena *scratch, diag_list *l, const target *t, LLVMTargetMachineRef machine, size_t n,
-                 kir_kernel *const *kernels, size_t *scratch_bytes);
+// Adds a kernel to *m, which is all zero before the first. What emission allocates lives in `scratch`, whose guard must
+// be set. false after diagnostics.
+bool module_add(llvm_module *m, arena *scratch, diag_list *l, const target *t, LLVMTargetMachineRef machine,
+                kir_kernel *k, size_t *scratch_bytes);
+
+bool module_check(llvm_module *m,
+                  diag_list *l); // LLVM's verifier, where checks are compiled in; false after a diagnostic
 
 // Object or assembly in m->result; no arena is touched, so any thread may call it. false: m->message or m->error.
 bool module_generate(llvm_module *m, LLVMTargetMachineRef machine, LLVMCodeGenFileType kind);

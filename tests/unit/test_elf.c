@@ -178,7 +178,7 @@ static const char *link_model(llvm_run *f, scratch *w, bool has_weights) {
   llvm_objects objects;
   str code;
   assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64"), NULL, 2, kernels, &objects));
-  assert_true(elf_merge(f->a, 2, objects.object, &code));
+  assert_true(elf_merge(f->a, objects.n_objects, objects.object, &code));
   str model = model_object(
       f->a, &(model_parts){RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"), (const uint64_t[]){7, 8}, has_weights});
   const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code),
