@@ -86,6 +86,10 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
 
 static void references(const char *cpu, bool kernels_too) {
   tally t = {.cpu = cpu, .kernels_too = kernels_too};
+  if (!kernels_too && target_find(cpu) == target_native()) {
+    print_message("%s: it is this machine's, and done\n", cpu);
+    return;
+  }
   if (!target_supported(target_find(cpu))) {
     print_message("this machine has no %s\n", cpu);
     return;

@@ -1,7 +1,8 @@
 // Random legal graphs on all engines: see random_graph.h and agree.h.
 //
-//   NNC_SEED    first seed; else from the clock, printed     NNC_GRAPHS  how many (300)      NNC_GRAPH  a file of one
-//   graph to run instead
+//   NNC_SEED    first seed; else from the clock, printed
+//   NNC_GRAPHS  how many (450; under a sanitizer, which takes four times as long, 150)
+//   NNC_GRAPH   a file of one graph to run instead
 //
 // Graphs run in a child process, so that a crash or a hang is a failure like any other: the failing graph is made
 // smaller and written, with what was seen, to failures/ in the build folder.
@@ -25,7 +26,12 @@
 #include "op/random_graph.h"
 #include "op/shrink.h"
 
-enum { GRAPHS = 300, GRAPH_SECONDS = 60, TRY_SECONDS = 10, MAX_FAILURES = 3, SHRINK_TRIES = 400 };
+#ifdef __SANITIZE_ADDRESS__
+enum { GRAPHS = 150 };
+#else
+enum { GRAPHS = 450 };
+#endif
+enum { GRAPH_SECONDS = 60, TRY_SECONDS = 10, MAX_FAILURES = 3, SHRINK_TRIES = 400 };
 
 typedef struct shared { // between the test and its children
   uint32_t next;        // the graph that is running

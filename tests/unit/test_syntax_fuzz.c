@@ -19,6 +19,13 @@ static const char *const examples[] = {"bert",  "centernet_decode", "ddim",     
                                        "llama", "sd_unet",          "t5_encoder", "vqgan"};
 enum { N_EXAMPLES = sizeof examples / sizeof *examples };
 
+// Under a sanitizer, which takes six times as long, models are cut at every third byte: each example begins at another.
+#ifdef __SANITIZE_ADDRESS__
+enum { EVERY = 3 };
+#else
+enum { EVERY = 1 };
+#endif
+
 static str read_example(arena *a, size_t i) {
   diag_list l;
   diag_init(&l, a);
@@ -67,7 +74,7 @@ static void test_prefixes(void **state) {
   arena *a = arena_new(NULL);
   for (size_t i = 0; i < N_EXAMPLES; i++) {
     str text = read_example(a, i);
-    for (size_t n = 0; n < text.n; n++) parse((str){text.p, n});
+    for (size_t n = i % EVERY; n < text.n; n += EVERY) parse((str){text.p, n});
   }
   arena_free(a);
 }

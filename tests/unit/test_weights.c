@@ -312,8 +312,8 @@ static void refused_memory(void **state) {
   scratch *s = *state;
   binding_job job = {.path = scratch_path(s, "m.yaml")};
   job.file =
-      write_file(s, "w.safetensors", 2, (stored[]){{"q", DT_f16, 2, {300, 300}, 1}, {"k", DT_f32, 2, {300, 300}, 5}});
-  job.text = str_of(model_of(s, "  q, k: concat(a)\n", "- x@a: param(600, 300)\n"));
+      write_file(s, "w.safetensors", 2, (stored[]){{"q", DT_f16, 2, {30, 30}, 1}, {"k", DT_f32, 2, {30, 30}, 5}});
+  job.text = str_of(model_of(s, "  q, k: concat(a)\n", "- x@a: param(60, 30)\n"));
   size_t n_calls = SIZE_MAX;
   for (size_t fail_at = 0; fail_at <= n_calls; fail_at += fail_at ? REFUSAL_STRIDE : 1) {
     counting_source c;
