@@ -7,6 +7,7 @@
 #include "api/image.h"
 #include "codegen/elf/elf.h"
 #include "codegen/llvm/llvm.h"
+#include "codegen/opencl/opencl.h"
 #include "frontend/frontend.h"
 #include "runtime/rt.h"
 
@@ -56,6 +57,8 @@ bool compile_object(compile_job *j); // machine code, plan, image
 const llvm_backend *compile_open_llvm(compile_job *j);
 // The kernels that have bodies: all but the runtime's routines.
 kir_kernel **compile_bodies(compile_job *j, size_t *n);
+// One OpenCL program of these kernels, and (out may be NULL) how each is launched, in their order.
+bool compile_opencl(compile_job *j, opencl_kernel **out, strbuf *source);
 
 // All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
 // are told first.

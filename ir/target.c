@@ -31,6 +31,11 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
     LEVEL(.name = "x86-64-v4", .level = CPU_x86_64_v4, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
           .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10),
 };
+// What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
+// any CPU as well, hence the level; there they have no fused multiply-add.
+static const target opencl =
+    ROW(32, 256, .name = "opencl", .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,
+        .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100);
 // When a level is asked for by name: what its oldest servers have.
 static const uint8_t default_class[LEVELS] = {0, 0, 4};
 
@@ -111,6 +116,7 @@ bool target_supported(const target *t) {
 
 const target *target_find(const char *name) {
   if (str_is(str_of(name), "native")) return target_native();
+  if (str_is(str_of(name), opencl.name)) return &opencl;
   for (size_t i = 0; i < LEVELS; i++) {
     const target *t = &targets[i][default_class[i]];
     if (str_is(str_of(name), t->name)) return t;

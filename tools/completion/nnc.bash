@@ -6,7 +6,7 @@ _nnc() {
     return
   fi
   case $before in
-  --emit) mapfile -t COMPREPLY < <(compgen -W "so obj graph kernel plan llvm asm" -- "$word") && return ;;
+  --emit) mapfile -t COMPREPLY < <(compgen -W "so obj graph kernel plan llvm asm cl" -- "$word") && return ;;
   --approx) mapfile -t COMPREPLY < <(compgen -W "linear-attention=elu1" -- "$word") && return ;;
   --weights-dtype) mapfile -t COMPREPLY < <(compgen -W "f32 bf16 f16 q8 q4" -- "$word") && return ;;
   --weights-mode) mapfile -t COMPREPLY < <(compgen -W "embed file" -- "$word") && return ;;

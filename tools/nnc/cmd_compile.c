@@ -14,6 +14,7 @@ typedef enum emit_kind {
   EMIT_plan,
   EMIT_llvm,
   EMIT_asm,
+  EMIT_cl,
   EMIT_KINDS
 } emit_kind;
 
@@ -21,7 +22,7 @@ static const struct {
   const char *name, *extension; // the extension of the default file; NULL: standard output
 } emits[EMIT_KINDS] = {[EMIT_so] = {"so", ".so"},        [EMIT_obj] = {"obj", ".o"},   [EMIT_graph] = {"graph", NULL},
                        [EMIT_kernel] = {"kernel", NULL}, [EMIT_plan] = {"plan", NULL}, [EMIT_llvm] = {"llvm", NULL},
-                       [EMIT_asm] = {"asm", NULL}};
+                       [EMIT_asm] = {"asm", NULL},       [EMIT_cl] = {"cl", NULL}};
 
 static emit_kind kind_of(const cli *c) {
   for (int k = 0; c->opt.emit && k < EMIT_KINDS; k++)
@@ -49,6 +50,7 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
     kir_kernel **kernels = compile_bodies(j, &n);
     return llvm && llvm->dump(j->a, &j->diags, j->target, n, kernels, kind == EMIT_asm, text);
   }
+  case EMIT_cl: return compile_opencl(j, NULL, text);
   case EMIT_so:
   case EMIT_obj:
   case EMIT_KINDS: break;
@@ -127,6 +129,7 @@ exit_status cmd_compile(cli *c) {
     diag_at(&c->diags, NO_SPAN, cli_combination, "--weights-mode is for --emit so: only a library has weights");
     return fail(c);
   }
+  if (kind == EMIT_cl && !c->opt.cpu) c->opt.cpu = "opencl"; // the kernels that a device runs
   exit_status status;
   compile_job *j = job_begin(c, &status);
   if (!j) return status;

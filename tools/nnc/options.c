@@ -50,7 +50,7 @@ typedef struct option_row {
 static const option_row rows[] = {
     {"output", 'o', KIND_text, FIELD(output), ON_compile, "FILE", NULL,
      "where to write; its default is the model's name in this folder, or standard output for text"},
-    {"emit", 0, KIND_choice, FIELD(emit), ON_compile, "KIND", "so|obj|graph|kernel|plan|llvm|asm",
+    {"emit", 0, KIND_choice, FIELD(emit), ON_compile, "KIND", "so|obj|graph|kernel|plan|llvm|asm|cl",
      "what to write; `so` writes a C header beside the library"},
     {"stage", 0, KIND_choice, FIELD(stage), ON_show, "STAGE", "graph|fused|kernel|plan|memory",
      "what to show; default `graph`"},
