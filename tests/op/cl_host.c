@@ -1,0 +1,271 @@
+// A small OpenCL host: see cl_host.h.
+#define CL_TARGET_OPENCL_VERSION 120
+#include "op/cl_host.h"
+
+#include <CL/cl.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 64, GUARD_BYTE = 0xa5, SLOTS = 3, LOCAL = 4 };
+
+#define ENTRIES                                                                                                        \
+  E(clGetPlatformIDs)                                                                                                  \
+  E(clGetDeviceIDs)                                                                                                    \
+  E(clGetDeviceInfo)                                                                                                   \
+  E(clCreateContext)                                                                                                   \
+  E(clReleaseContext)                                                                                                  \
+  E(clCreateCommandQueue)                                                                                              \
+  E(clReleaseCommandQueue)                                                                                             \
+  E(clCreateProgramWithSource)                                                                                         \
+  E(clBuildProgram)                                                                                                    \
+  E(clGetProgramBuildInfo)                                                                                             \
+  E(clReleaseProgram)                                                                                                  \
+  E(clCreateKernel)                                                                                                    \
+  E(clSetKernelArg)                                                                                                    \
+  E(clReleaseKernel)                                                                                                   \
+  E(clCreateBuffer)                                                                                                    \
+  E(clReleaseMemObject)                                                                                                \
+  E(clEnqueueReadBuffer)                                                                                               \
+  E(clEnqueueNDRangeKernel)                                                                                            \
+  E(clFinish)
+
+struct cl_host {
+  arena *a;
+#define E(name) __typeof__(name) *name;
+  ENTRIES
+#undef E
+  cl_device_id device;
+  cl_context context;
+  cl_command_queue queue;
+  char name[256];
+  bool has_fp64;
+  const char *options;
+};
+
+struct cl_host_kernel {
+  cl_host *h;
+  const kir_kernel *k;
+  opencl_kernel info;
+  cl_program program;
+  cl_kernel kernel;
+};
+
+// -- device --
+
+static void close_host(void *p) {
+  cl_host *h = p;
+  if (h->queue != NULL) h->clReleaseCommandQueue(h->queue);
+  if (h->context != NULL) h->clReleaseContext(h->context);
+}
+
+static bool find_entries(cl_host *h, void *library) {
+  bool all = true;
+#define E(entry)                                                                                                       \
+  *(void **)&h->entry = dlsym(library, #entry);                                                                        \
+  all = all && h->entry != NULL;
+  ENTRIES
+#undef E
+  return all;
+}
+
+static bool has_word(const char *text, const char *word) { return strstr(text, word) != NULL; }
+
+static void ask_device(cl_host *h) {
+  char extensions[8192] = {0};
+  cl_device_fp_config single = 0;
+  h->clGetDeviceInfo(h->device, CL_DEVICE_NAME, sizeof h->name - 1, h->name, NULL);
+  h->clGetDeviceInfo(h->device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
+  h->clGetDeviceInfo(h->device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single, &single, NULL);
+  h->has_fp64 = has_word(extensions, "cl_khr_fp64");
+  bool rounds = (single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0;
+  h->options = rounds ? OPENCL_BUILD_OPTIONS " -cl-fp32-correctly-rounded-divide-sqrt" : OPENCL_BUILD_OPTIONS;
+}
+
+cl_host *cl_host_open(arena *a, const char **why) {
+  void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL) return *why = "there is no libOpenCL.so.1", NULL;
+  cl_host *h = ARENA_NEW(a, cl_host);
+  *h = (cl_host){.a = a};
+  cl_platform_id platforms[8];
+  cl_uint n = 0;
+  cl_int error;
+  if (!find_entries(h, library)) return *why = "libOpenCL.so.1 lacks functions of OpenCL 1.2", NULL;
+  if (h->clGetPlatformIDs(8, platforms, &n) != CL_SUCCESS) n = 0;
+  for (cl_uint i = 0; i < n && h->device == NULL; i++) {
+    if (h->clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &h->device, NULL) != CL_SUCCESS) h->device = NULL;
+  }
+  if (h->device == NULL) return *why = "there is no OpenCL device (Debian: apt install pocl-opencl-icd)", NULL;
+  ask_device(h);
+  arena_defer(a, close_host, h);
+  h->context = h->clCreateContext(NULL, 1, &h->device, NULL, NULL, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(a, "no context: %d", error), NULL;
+  h->queue = h->clCreateCommandQueue(h->context, h->device, 0, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(a, "no queue: %d", error), NULL;
+  return h;
+}
+
+const char *cl_host_device(const cl_host *h) { return h->name; }
+
+bool cl_host_has_fp64(const cl_host *h) { return h->has_fp64; }
+
+// -- build --
+
+static void release_kernel(void *p) {
+  cl_host_kernel *c = p;
+  if (c->kernel != NULL) c->h->clReleaseKernel(c->kernel);
+  if (c->program != NULL) c->h->clReleaseProgram(c->program);
+}
+
+static const char *build_log(cl_host *h, cl_program program, const char *source) {
+  size_t n = 0;
+  h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
+  char *log = arena_alloc(h->a, n + 1);
+  h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
+  log[n] = '\0';
+  return str_fmt(h->a, "the build fails:\n%s\n%s", log, source);
+}
+
+cl_host_kernel *cl_host_build(cl_host *h, const kir_kernel *k, const opencl_kernel *info, const char *source,
+                              const char **why) {
+  cl_host_kernel *c = ARENA_NEW(h->a, cl_host_kernel);
+  *c = (cl_host_kernel){.h = h, .k = k, .info = *info};
+  arena_defer(h->a, release_kernel, c);
+  cl_int error;
+  c->program = h->clCreateProgramWithSource(h->context, 1, &source, NULL, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(h->a, "no program: %d", error), NULL;
+  error = h->clBuildProgram(c->program, 1, &h->device, h->options, NULL, NULL);
+  if (error != CL_SUCCESS) return *why = build_log(h, c->program, source), NULL;
+  c->kernel = h->clCreateKernel(c->program, info->name, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(h->a, "no kernel %s: %d", info->name, error), NULL;
+  return c;
+}
+
+cl_host_kernel *cl_host_compile(cl_host *h, kir_kernel *k, const char **why) {
+  diag_list l;
+  strbuf source;
+  opencl_kernel info;
+  diag_init(&l, h->a);
+  sb_init(&source, h->a);
+  if (!opencl_print(h->a, &l, target_find("opencl"), 1, &k, NULL, &info, &source)) {
+    strbuf b;
+    sb_init(&b, h->a);
+    diag_render_all(&l, false, &b);
+    return *why = sb_cstr(&b), NULL;
+  }
+  return cl_host_build(h, k, &info, sb_cstr(&source), why);
+}
+
+// -- run --
+
+typedef struct values {
+  const kir_kernel *k;
+  const int64_t *symbols;
+} values;
+
+static int64_t value_of(void *user, const sym *s) {
+  const values *v = user;
+  for (size_t i = 0; i < v->k->facts.n; i++)
+    if (v->k->facts.at[i].symbol == s) return v->symbols[i];
+  return 0;
+}
+
+static int64_t evaluate(const kir_kernel *k, const int64_t *symbols, const idx *e) {
+  values v = {k, symbols};
+  idx_env env = {value_of, NULL, &v};
+  int64_t out = 0;
+  return idx_eval(e, &env, &out) ? out : 0;
+}
+
+static size_t bytes_of(const kir_kernel *k, const kir_buffer *b, const int64_t *symbols) {
+  size_t n = dtype_size(b->dt);
+  for (uint32_t d = 0; d < b->rank; d++) n *= (size_t)evaluate(k, symbols, b->dim[d]);
+  return n;
+}
+
+typedef struct launch {
+  cl_host *h;
+  const cl_host_kernel *c;
+  cl_uint n_args;
+  cl_int error; // the first
+  cl_mem *memory;
+  size_t n_memory;
+} launch;
+
+static void note(launch *w, cl_int error) {
+  if (w->error == CL_SUCCESS) w->error = error;
+}
+
+static void argument(launch *w, size_t size, const void *value) {
+  note(w, w->h->clSetKernelArg(w->c->kernel, w->n_args++, size, value));
+}
+
+static cl_mem make_buffer(launch *w, size_t bytes, void *content) {
+  cl_int error;
+  cl_mem_flags flags = CL_MEM_READ_WRITE | (content != NULL ? CL_MEM_COPY_HOST_PTR : 0);
+  cl_mem m = w->h->clCreateBuffer(w->h->context, flags, bytes, content, &error);
+  note(w, error);
+  if (error == CL_SUCCESS) w->memory[w->n_memory++] = m;
+  argument(w, sizeof m, &m);
+  return m;
+}
+
+static void enqueue(launch *w, int64_t points) {
+  size_t lanes = w->c->info.lanes, local = lanes > 1 ? lanes : 1, n = (size_t)points;
+  if (w->c->info.scratch_bytes > 0 && n > SLOTS) n = SLOTS; // fewer slots than points: the kernel strides
+  if (lanes == 1 && n > LOCAL) {                            // work-items beyond the grid
+    local = LOCAL;
+    n = (n + LOCAL - 1) / LOCAL * LOCAL;
+  }
+  size_t global = n * lanes;
+  note(w, w->h->clEnqueueNDRangeKernel(w->h->queue, w->c->kernel, 1, NULL, &global, &local, 0, NULL, NULL));
+  note(w, w->h->clFinish(w->h->queue));
+}
+
+static bool guards_are_whole(const unsigned char *p, size_t bytes) {
+  for (size_t i = 0; i < GUARD; i++)
+    if (p[i] != GUARD_BYTE || p[GUARD + bytes + i] != GUARD_BYTE) return false;
+  return true;
+}
+
+static const char *run(launch *w, void *const *buffers, const int64_t *symbols, int64_t *fault) {
+  const kir_kernel *k = w->c->k;
+  unsigned char **staged = ARENA_ARRAY(w->h->a, unsigned char *, k->params.n + 1);
+  cl_mem *memory = ARENA_ARRAY(w->h->a, cl_mem, k->params.n + 1);
+  for (size_t i = 0; i < k->params.n; i++) {
+    size_t bytes = bytes_of(k, k->params.at[i], symbols);
+    staged[i] = arena_alloc(w->h->a, bytes + 2 * GUARD);
+    memset(staged[i], GUARD_BYTE, bytes + 2 * GUARD);
+    if (bytes > 0) memcpy(staged[i] + GUARD, buffers[i], bytes);
+    memory[i] = make_buffer(w, bytes + 2 * GUARD, staged[i]);
+    argument(w, sizeof(cl_ulong), &(cl_ulong){GUARD});
+  }
+  for (size_t i = 0; i < k->facts.n; i++) argument(w, sizeof(cl_long), &(cl_long){symbols[i]});
+  int64_t points = 1;
+  for (uint32_t i = 0; i < k->n_grid; i++) {
+    cl_long extent = evaluate(k, symbols, k->grid_extent[i]);
+    argument(w, sizeof extent, &extent);
+    points *= extent;
+  }
+  cl_ulong word = 0;
+  cl_mem fault_word = make_buffer(w, sizeof word, &word);
+  if (w->c->info.scratch_bytes > 0) make_buffer(w, LOCAL * w->c->info.scratch_bytes, NULL);
+  if (w->error == CL_SUCCESS && points > 0) enqueue(w, points);
+  note(w, w->h->clEnqueueReadBuffer(w->h->queue, fault_word, CL_TRUE, 0, sizeof word, &word, 0, NULL, NULL));
+  *fault = (int64_t)word;
+  for (size_t i = 0; i < k->params.n && w->error == CL_SUCCESS; i++) {
+    size_t bytes = bytes_of(k, k->params.at[i], symbols);
+    note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, bytes + 2 * GUARD, staged[i], 0, NULL, NULL));
+    if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->h->a, "%s is written outside", k->params.at[i]->name);
+    if (bytes > 0) memcpy(buffers[i], staged[i] + GUARD, bytes);
+  }
+  return w->error == CL_SUCCESS ? NULL : str_fmt(w->h->a, "%s: OpenCL error %d", k->name, w->error);
+}
+
+const char *cl_host_run(cl_host *h, const cl_host_kernel *c, void *const *buffers, const int64_t *symbols,
+                        int64_t *fault) {
+  launch w = {.h = h, .c = c, .memory = ARENA_ARRAY(h->a, cl_mem, c->k->params.n + 2)};
+  const char *why = run(&w, buffers, symbols, fault);
+  for (size_t i = 0; i < w.n_memory; i++) h->clReleaseMemObject(w.memory[i]);
+  return why;
+}

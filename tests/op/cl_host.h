@@ -1,0 +1,29 @@
+// A small OpenCL host for tests: finds a device, builds what codegen/opencl prints, and launches one kernel on host
+// memory. libOpenCL.so.1 is opened when a test runs; without it, or without a device, tests skip and say why.
+#ifndef NNC_TESTS_OP_CL_HOST_H
+#define NNC_TESTS_OP_CL_HOST_H
+
+#include "codegen/opencl/opencl.h"
+
+typedef struct cl_host cl_host;
+
+// NULL when there is no device; *why says so. `a` outlives the host; released with it.
+cl_host *cl_host_open(arena *a, const char **why);
+const char *cl_host_device(const cl_host *h);
+bool cl_host_has_fp64(const cl_host *h);
+
+// A kernel of its own program, built.
+typedef struct cl_host_kernel cl_host_kernel;
+// NULL after *why: the device's build log.
+cl_host_kernel *cl_host_build(cl_host *h, const kir_kernel *k, const opencl_kernel *info, const char *source,
+                              const char **why);
+// Prints, then builds; NULL after *why.
+cl_host_kernel *cl_host_compile(cl_host *h, kir_kernel *k, const char **why);
+
+// Runs the whole grid. buffers[i] is parameter i's memory: it is copied to the device and, unless it is `in`, back; its
+// size follows from symbols. On the device each lies between guards that must stay as they were. The grid's size is
+// evaluated from symbols. NULL, or what went wrong.
+const char *cl_host_run(cl_host *h, const cl_host_kernel *c, void *const *buffers, const int64_t *symbols,
+                        int64_t *fault);
+
+#endif
