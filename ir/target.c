@@ -114,6 +114,8 @@ bool target_supported(const target *t) {
 
 #endif
 
+const char *target_level_name(cpu_level level) { return targets[level][0].name; }
+
 const target *target_find(const char *name) {
   if (str_is(str_of(name), "native")) return target_native();
   if (str_is(str_of(name), opencl.name)) return &opencl;

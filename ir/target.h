@@ -21,8 +21,9 @@ typedef struct target {
 
 // By CPUID feature bits (level "native"), or by name; NULL when the name is unknown. The returned description is
 // static.
-const target *target_native(void);           // the best level that this CPU and operating system support
-const target *target_find(const char *name); // "native", "x86-64", "x86-64-v3", "x86-64-v4", "opencl"
-bool target_supported(const target *t);      // may this process run code built for it?
+const target *target_native(void);              // the best level that this CPU and operating system support
+const target *target_find(const char *name);    // "native", "x86-64", "x86-64-v3", "x86-64-v4", "opencl"
+const char *target_level_name(cpu_level level); // "x86-64-v4"
+bool target_supported(const target *t);         // may this process run code built for it?
 
 #endif

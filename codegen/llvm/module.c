@@ -26,8 +26,8 @@ LLVMTargetMachineRef module_machine(const target *t, char **why) {
   if (LLVMGetTargetFromTriple(triple, &machine_class, why)) return NULL;
   // 512-bit vectors are what the schedules count on
   const char *features = t->vector_bytes == 64 ? "-prefer-256-bit" : "";
-  return LLVMCreateTargetMachine(machine_class, triple, t->name, features, LLVMCodeGenLevelLess, LLVMRelocPIC,
-                                 LLVMCodeModelDefault);
+  return LLVMCreateTargetMachine(machine_class, triple, target_level_name(t->level), features, LLVMCodeGenLevelLess,
+                                 LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
 bool module_failed(diag_list *l, const char *what, const char *text) {

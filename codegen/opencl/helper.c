@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-typedef enum family { FAMILY_float, FAMILY_signed, FAMILY_unsigned } family;
+typedef enum family { FAMILY_float, FAMILY_double, FAMILY_signed, FAMILY_unsigned } family; // double: of f64 alone
 
 typedef struct function {
   const char *name, *result;
@@ -26,6 +26,11 @@ typedef struct function {
   "  $I crossed = convert_$I((r != ($T)(0)) & ((r ^ d) < ($T)(0)));\n"
 #define PLAIN_DIVISOR "  $T d = select(y, ($T)(1), convert_$I(y == ($T)(0)));\n"
 
+#define ERFINV_START                                                                                                   \
+  "  $T w = -log2((($T)(1) - x) * (($T)(1) + x)), near = w - ($T)(3.5f), far = sqrt(w) - ($T)(3.75f);\n"               \
+  "  $T q = select($Q, $P, convert_$I(w < ($T)(7)));\n"                                                                \
+  "  $T v = select(x * q, copysign(($T)(INFINITY), x), convert_$I(fabs(x) == ($T)(1)));\n"
+
 static const function functions[] = {
     // floats: f32 and f64
     {"min", "$T", FAMILY_float, 2, "  return select(y, x, convert_$I((x < y) | (x != x)));\n"},
@@ -33,7 +38,9 @@ static const function functions[] = {
     {"sign", "$T", FAMILY_float, 1,
      "  $T above = select(x, ($T)(1), convert_$I(x > ($T)(0)));\n"
      "  return select(above, ($T)(-1), convert_$I(x < ($T)(0)));\n"},
-    {"sigmoid", "$T", FAMILY_float, 1, "  return ($T)(1) / (($T)(1) + exp(-x));\n"},
+    {"sigmoid", "$T", FAMILY_float, 1,
+     "  $T e = exp(-fabs(x)); // never infinite, and exact where the result is small\n"
+     "  return select(($T)(1), e, convert_$I(x < ($T)(0))) / (($T)(1) + e);\n"},
     {"mod", "$T", FAMILY_float, 2,
      "  $T r = fmod(x, y);\n"
      "  return select(select(r, r + y, " CROSSED "), ($T)(0), convert_$I(r == ($T)(0)));\n"},
@@ -42,11 +49,13 @@ static const function functions[] = {
      "  q = select(q, q - ($T)(1), " CROSSED ");\n"
      "  q = select(rint(q), copysign(($T)(0), ratio), convert_$I(q == ($T)(0)));\n"
      "  return select(q, floor(ratio), convert_$I((y == ($T)(0)) | (fabs(x) == ($T)(INFINITY))));\n"},
-    {"erfinv", "$T", FAMILY_float, 1,
-     "  $T w = -log2((($T)(1) - x) * (($T)(1) + x)), near = w - ($T)(3.5f), far = sqrt(w) - ($T)(3.75f);\n"
-     "  $T q = select($Q, $P, convert_$I(w < ($T)(7)));\n"
-     "  $T v = select(x * q, copysign(($T)(INFINITY), x), convert_$I(fabs(x) == ($T)(1)));\n"
-     "  return select(v, ($T)(NAN), convert_$I(fabs(x) > ($T)(1)));\n"},
+    {"erfinv", "$T", FAMILY_float, 1, ERFINV_START "  return select(v, ($T)(NAN), convert_$I(fabs(x) > ($T)(1)));\n"},
+    {"erfinv", "$T", FAMILY_double, 1, // and a step of Halley's, on erfc in the tails, where erf would cancel
+     ERFINV_START "  $T size = fabs(x), y = fabs(v);\n"
+                  "  $T miss = select(erfc(y) - (1 - size), size - erf(y), convert_$I(size < ($T)(0.5)));\n"
+                  "  $T newton = -miss * ($T)(0.88622692545275801365) * exp(y * y);\n"
+                  "  y = select(y, y - newton / (1 + y * newton), convert_$I((size > ($T)(0)) & (size < ($T)(1))));\n"
+                  "  return select(copysign(y, x), ($T)(NAN), convert_$I(size > ($T)(1)));\n"},
     {"to_f16", "$T", FAMILY_float, 1,
      "  ushort h[$L];\n"
      "  vstore_half$N_rte(x, 0, (__private half *)h);\n"
@@ -112,10 +121,10 @@ enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
 // -- expansion --
 
-static const char *polynomial(cl *g, const char *x, size_t n, const double *coef, uint32_t lanes) {
-  const char *sum = cl_splat(g, DT_f32, cl_scalar(g, scalar_f(DT_f32, coef[n - 1])), lanes).text;
+static const char *polynomial(cl *g, const char *x, size_t n, const double *coef, dtype dt, uint32_t lanes) {
+  const char *sum = cl_splat(g, dt, cl_scalar(g, scalar_f(dt, coef[n - 1])), lanes).text;
   while (n-- > 1) {
-    const char *next = cl_splat(g, DT_f32, cl_scalar(g, scalar_f(DT_f32, coef[n - 1])), lanes).text;
+    const char *next = cl_splat(g, dt, cl_scalar(g, scalar_f(dt, coef[n - 1])), lanes).text;
     sum = str_fmt(g->a, "FMA(%s, %s, %s)", sum, x, next);
   }
   return sum;
@@ -138,8 +147,8 @@ static const char *replacement(cl *g, char what, dtype dt, uint32_t lanes) {
   case 'N': return lanes == 1 ? "" : str_fmt(g->a, "%u", lanes);
   case 'L': return str_fmt(g->a, "%u", lanes);
   case 'M': return least(dt);
-  case 'P': return polynomial(g, "near", NEAR, erfinv_near, lanes);
-  case 'Q': return polynomial(g, "far", FAR, erfinv_far, lanes);
+  case 'P': return polynomial(g, "near", NEAR, erfinv_near, dt, lanes);
+  case 'Q': return polynomial(g, "far", FAR, erfinv_far, dt, lanes);
   default: return "$";
   }
 }
@@ -151,12 +160,18 @@ static void expand(cl *g, strbuf *b, const char *text, dtype dt, uint32_t lanes)
   }
 }
 
+static const function *find(family of, const char *name) {
+  for (size_t i = 0; i < N_FUNCTIONS; i++)
+    if (functions[i].of == of && strcmp(functions[i].name, name) == 0) return &functions[i];
+  return NULL;
+}
+
 const char *cl_call(cl *g, const char *name, dtype dt, uint32_t lanes, const char *args) {
   family of = dtype_is_float(dt) ? FAMILY_float : dt == DT_u8 ? FAMILY_unsigned : FAMILY_signed;
   const char *full = str_fmt(g->a, "%s_%sx%u", name, dtype_name(dt), lanes);
-  const function *f = functions;
-  while (f < functions + N_FUNCTIONS && (f->of != of || strcmp(f->name, name) != 0)) f++;
-  BUG_IF(g->l, f == functions + N_FUNCTIONS, "kernel %s: no function %s", g->k->name, full);
+  const function *f = dt == DT_f64 ? find(FAMILY_double, name) : NULL;
+  if (f == NULL) f = find(of, name);
+  BUG_IF(g->l, f == NULL, "kernel %s: no function %s", g->k->name, full);
   if (map_add(g->printed, str_of(full), g)) {
     strbuf b;
     sb_init(&b, g->a);

@@ -53,8 +53,8 @@ static const char *const taken[] = {
     "expm1",  "fabs",     "floor",  "fma",        "fmod",     "isinf",   "isnan",    "log",      "log1p",    "log2",
     "max",    "min",      "mul_hi", "pow",        "rint",     "round",   "rsqrt",    "select",   "sin",      "sqrt",
     "tan",    "tanh",     "atan",   "atomic_xchg"};
-static const char *const prefixes[] = {"v",     "part",  "next",   "turn",  "leader",
-                                       "piece", "moved", "memory", "begin", "extent"};
+static const char *const prefixes[] = {"v",     "part", "next",   "turn",  "leader", "piece",
+                                       "moved", "bits", "memory", "begin", "extent"};
 
 static bool is_free(const char *name) {
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
@@ -118,7 +118,7 @@ static void declare_group(cl *g, const placement *p) {
     if (b->dt != DT_f16) {
       cl_line(g, "%s %s %s[%llu];", p->space, type, name, (unsigned long long)n);
     } else { // there are no arrays of half, only pointers to it
-      const char *bits = cl_fresh(g, "memory");
+      const char *bits = cl_fresh(g, "bits");
       cl_line(g, "%s ushort %s[%llu];", p->space, bits, (unsigned long long)n);
       cl_line(g, "%s half *%s = (%s half *)%s;", p->space, name, p->space, bits);
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64, GUARD_BYTE = 0xa5, SLOTS = 3, LOCAL = 4 };
+enum { GUARD = 64, GUARD_BYTE = 0xa5, SLOTS = 8, LOCAL = 8 };
 
 #define ENTRIES                                                                                                        \
   E(clGetPlatformIDs)                                                                                                  \
@@ -44,6 +44,7 @@ struct cl_host {
 };
 
 struct cl_host_kernel {
+  arena *a;
   cl_host *h;
   const kir_kernel *k;
   opencl_kernel info;
@@ -71,7 +72,7 @@ static bool find_entries(cl_host *h, void *library) {
 
 static bool has_word(const char *text, const char *word) { return strstr(text, word) != NULL; }
 
-static void ask_device(cl_host *h) {
+static void ask_device(cl_host *h, bool optimised) {
   char extensions[8192] = {0};
   cl_device_fp_config single = 0;
   h->clGetDeviceInfo(h->device, CL_DEVICE_NAME, sizeof h->name - 1, h->name, NULL);
@@ -79,10 +80,11 @@ static void ask_device(cl_host *h) {
   h->clGetDeviceInfo(h->device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single, &single, NULL);
   h->has_fp64 = has_word(extensions, "cl_khr_fp64");
   bool rounds = (single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0;
-  h->options = rounds ? OPENCL_BUILD_OPTIONS " -cl-fp32-correctly-rounded-divide-sqrt" : OPENCL_BUILD_OPTIONS;
+  h->options = str_fmt(h->a, "%s%s%s", OPENCL_BUILD_OPTIONS, rounds ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+                       optimised ? "" : " -cl-opt-disable");
 }
 
-cl_host *cl_host_open(arena *a, const char **why) {
+cl_host *cl_host_open(arena *a, bool optimised, const char **why) {
   void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) return *why = "there is no libOpenCL.so.1", NULL;
   cl_host *h = ARENA_NEW(a, cl_host);
@@ -96,7 +98,7 @@ cl_host *cl_host_open(arena *a, const char **why) {
     if (h->clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &h->device, NULL) != CL_SUCCESS) h->device = NULL;
   }
   if (h->device == NULL) return *why = "there is no OpenCL device (Debian: apt install pocl-opencl-icd)", NULL;
-  ask_device(h);
+  ask_device(h, optimised);
   arena_defer(a, close_host, h);
   h->context = h->clCreateContext(NULL, 1, &h->device, NULL, NULL, &error);
   if (error != CL_SUCCESS) return *why = str_fmt(a, "no context: %d", error), NULL;
@@ -117,43 +119,38 @@ static void release_kernel(void *p) {
   if (c->program != NULL) c->h->clReleaseProgram(c->program);
 }
 
-static const char *build_log(cl_host *h, cl_program program, const char *source) {
+static const char *build_log(arena *a, cl_host *h, cl_program program, const char *source) {
   size_t n = 0;
   h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
-  char *log = arena_alloc(h->a, n + 1);
+  char *log = arena_alloc(a, n + 1);
   h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
   log[n] = '\0';
-  return str_fmt(h->a, "the build fails:\n%s\n%s", log, source);
+  return str_fmt(a, "the build fails:\n%s\n%s", log, source);
 }
 
-cl_host_kernel *cl_host_build(cl_host *h, const kir_kernel *k, const opencl_kernel *info, const char *source,
-                              const char **why) {
-  cl_host_kernel *c = ARENA_NEW(h->a, cl_host_kernel);
-  *c = (cl_host_kernel){.h = h, .k = k, .info = *info};
-  arena_defer(h->a, release_kernel, c);
-  cl_int error;
-  c->program = h->clCreateProgramWithSource(h->context, 1, &source, NULL, &error);
-  if (error != CL_SUCCESS) return *why = str_fmt(h->a, "no program: %d", error), NULL;
-  error = h->clBuildProgram(c->program, 1, &h->device, h->options, NULL, NULL);
-  if (error != CL_SUCCESS) return *why = build_log(h, c->program, source), NULL;
-  c->kernel = h->clCreateKernel(c->program, info->name, &error);
-  if (error != CL_SUCCESS) return *why = str_fmt(h->a, "no kernel %s: %d", info->name, error), NULL;
-  return c;
-}
-
-cl_host_kernel *cl_host_compile(cl_host *h, kir_kernel *k, const char **why) {
+cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char **why) {
   diag_list l;
   strbuf source;
-  opencl_kernel info;
-  diag_init(&l, h->a);
-  sb_init(&source, h->a);
-  if (!opencl_print(h->a, &l, target_find("opencl"), 1, &k, NULL, &info, &source)) {
+  cl_host_kernel *c = ARENA_NEW(a, cl_host_kernel);
+  *c = (cl_host_kernel){.a = a, .h = h, .k = k};
+  arena_defer(a, release_kernel, c);
+  diag_init(&l, a);
+  sb_init(&source, a);
+  if (!opencl_print(a, &l, target_find("opencl"), 1, &k, NULL, &c->info, &source)) {
     strbuf b;
-    sb_init(&b, h->a);
+    sb_init(&b, a);
     diag_render_all(&l, false, &b);
     return *why = sb_cstr(&b), NULL;
   }
-  return cl_host_build(h, k, &info, sb_cstr(&source), why);
+  cl_int error;
+  const char *text = sb_cstr(&source);
+  c->program = h->clCreateProgramWithSource(h->context, 1, &text, NULL, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(a, "no program: %d", error), NULL;
+  error = h->clBuildProgram(c->program, 1, &h->device, h->options, NULL, NULL);
+  if (error != CL_SUCCESS) return *why = build_log(a, h, c->program, text), NULL;
+  c->kernel = h->clCreateKernel(c->program, k->name, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(a, "no kernel %s: %d", k->name, error), NULL;
+  return c;
 }
 
 // -- run --
@@ -210,14 +207,12 @@ static cl_mem make_buffer(launch *w, size_t bytes, void *content) {
   return m;
 }
 
+// PoCL compiles a kernel anew for each size of a work-group, and the faster the smaller it is.
 static void enqueue(launch *w, int64_t points) {
-  size_t lanes = w->c->info.lanes, local = lanes > 1 ? lanes : 1, n = (size_t)points;
+  size_t local = w->c->info.lanes, n = (size_t)points;
   if (w->c->info.scratch_bytes > 0 && n > SLOTS) n = SLOTS; // fewer slots than points: the kernel strides
-  if (lanes == 1 && n > LOCAL) {                            // work-items beyond the grid
-    local = LOCAL;
-    n = (n + LOCAL - 1) / LOCAL * LOCAL;
-  }
-  size_t global = n * lanes;
+  else if (local == 1) n++;                                 // a work-item beyond the grid
+  size_t global = n * local;
   note(w, w->h->clEnqueueNDRangeKernel(w->h->queue, w->c->kernel, 1, NULL, &global, &local, 0, NULL, NULL));
   note(w, w->h->clFinish(w->h->queue));
 }
@@ -230,11 +225,11 @@ static bool guards_are_whole(const unsigned char *p, size_t bytes) {
 
 static const char *run(launch *w, void *const *buffers, const int64_t *symbols, int64_t *fault) {
   const kir_kernel *k = w->c->k;
-  unsigned char **staged = ARENA_ARRAY(w->h->a, unsigned char *, k->params.n + 1);
-  cl_mem *memory = ARENA_ARRAY(w->h->a, cl_mem, k->params.n + 1);
+  unsigned char **staged = ARENA_ARRAY(w->c->a, unsigned char *, k->params.n + 1);
+  cl_mem *memory = ARENA_ARRAY(w->c->a, cl_mem, k->params.n + 1);
   for (size_t i = 0; i < k->params.n; i++) {
     size_t bytes = bytes_of(k, k->params.at[i], symbols);
-    staged[i] = arena_alloc(w->h->a, bytes + 2 * GUARD);
+    staged[i] = arena_alloc(w->c->a, bytes + 2 * GUARD);
     memset(staged[i], GUARD_BYTE, bytes + 2 * GUARD);
     if (bytes > 0) memcpy(staged[i] + GUARD, buffers[i], bytes);
     memory[i] = make_buffer(w, bytes + 2 * GUARD, staged[i]);
@@ -249,22 +244,22 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   }
   cl_ulong word = 0;
   cl_mem fault_word = make_buffer(w, sizeof word, &word);
-  if (w->c->info.scratch_bytes > 0) make_buffer(w, LOCAL * w->c->info.scratch_bytes, NULL);
+  if (w->c->info.scratch_bytes > 0) make_buffer(w, SLOTS * w->c->info.scratch_bytes, NULL);
   if (w->error == CL_SUCCESS && points > 0) enqueue(w, points);
   note(w, w->h->clEnqueueReadBuffer(w->h->queue, fault_word, CL_TRUE, 0, sizeof word, &word, 0, NULL, NULL));
   *fault = (int64_t)word;
   for (size_t i = 0; i < k->params.n && w->error == CL_SUCCESS; i++) {
     size_t bytes = bytes_of(k, k->params.at[i], symbols);
     note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, bytes + 2 * GUARD, staged[i], 0, NULL, NULL));
-    if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->h->a, "%s is written outside", k->params.at[i]->name);
+    if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->c->a, "%s is written outside", k->params.at[i]->name);
     if (bytes > 0) memcpy(buffers[i], staged[i] + GUARD, bytes);
   }
-  return w->error == CL_SUCCESS ? NULL : str_fmt(w->h->a, "%s: OpenCL error %d", k->name, w->error);
+  return w->error == CL_SUCCESS ? NULL : str_fmt(w->c->a, "%s: OpenCL error %d", k->name, w->error);
 }
 
-const char *cl_host_run(cl_host *h, const cl_host_kernel *c, void *const *buffers, const int64_t *symbols,
-                        int64_t *fault) {
-  launch w = {.h = h, .c = c, .memory = ARENA_ARRAY(h->a, cl_mem, c->k->params.n + 2)};
+const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int64_t *symbols, int64_t *fault) {
+  cl_host *h = c->h;
+  launch w = {.h = h, .c = c, .memory = ARENA_ARRAY(c->a, cl_mem, c->k->params.n + 2)};
   const char *why = run(&w, buffers, symbols, fault);
   for (size_t i = 0; i < w.n_memory; i++) h->clReleaseMemObject(w.memory[i]);
   return why;

@@ -8,22 +8,18 @@
 typedef struct cl_host cl_host;
 
 // NULL when there is no device; *why says so. `a` outlives the host; released with it.
-cl_host *cl_host_open(arena *a, const char **why);
+// Not optimised, kernels build five times faster (PoCL).
+cl_host *cl_host_open(arena *a, bool optimised, const char **why);
 const char *cl_host_device(const cl_host *h);
 bool cl_host_has_fp64(const cl_host *h);
 
-// A kernel of its own program, built.
+// A kernel, printed and built as a program of its own; released with `a`. NULL: *why says what is wrong.
 typedef struct cl_host_kernel cl_host_kernel;
-// NULL after *why: the device's build log.
-cl_host_kernel *cl_host_build(cl_host *h, const kir_kernel *k, const opencl_kernel *info, const char *source,
-                              const char **why);
-// Prints, then builds; NULL after *why.
-cl_host_kernel *cl_host_compile(cl_host *h, kir_kernel *k, const char **why);
+cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char **why);
 
 // Runs the whole grid. buffers[i] is parameter i's memory: it is copied to the device and, unless it is `in`, back; its
 // size follows from symbols. On the device each lies between guards that must stay as they were. The grid's size is
 // evaluated from symbols. NULL, or what went wrong.
-const char *cl_host_run(cl_host *h, const cl_host_kernel *c, void *const *buffers, const int64_t *symbols,
-                        int64_t *fault);
+const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int64_t *symbols, int64_t *fault);
 
 #endif

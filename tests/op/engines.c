@@ -70,6 +70,8 @@ static int64_t value_of(const idx *e, dim_env *env) {
 }
 
 typedef struct kernel_run {
+  engines_kernel run;
+  void *user;
   engines *e;
   arena *a;
   const program *p;
@@ -84,8 +86,8 @@ static bool run_kernel(const kernel_run *r, const prog_step *s) {
   int64_t *symbols = ARENA_ARRAY(r->a, int64_t, s->n_symbols + 1), fault = 0;
   for (uint32_t k = 0; k < s->n_buffers; k++) buffers[k] = r->memory[s->buffers[k]];
   for (uint32_t k = 0; k < s->n_symbols; k++) symbols[k] = value_of(s->symbols[k], r->env);
-  const kir_kernel *k = r->e->job.set->kernels.at[s->what];
-  if (!k->routine) return kir_run(r->a, k, &r->e->job.diags, buffers, symbols, &fault);
+  kir_kernel *k = r->e->job.set->kernels.at[s->what];
+  if (!k->routine) return r->run(r->user, r->e, r->a, k, buffers, symbols, &fault);
   rt_routine(k->name)(buffers, symbols, NULL, 0, value_of(s->grid[0], r->env), NULL, &fault);
   return true;
 }
@@ -123,9 +125,10 @@ static bool run_steps(const kernel_run *r, uint32_t first, uint32_t n) {
   return true;
 }
 
-// Runs one program's steps on the kernel interpreter over buffers laid out one by one.
-static bool run_program(engines *e, arena *a, const program *p, dim_env *env, void *const *memory) {
-  kernel_run r = {e, a, p, env, memory};
+// Runs one program's steps over buffers laid out one by one.
+static bool run_program(kernel_run r, const program *p, void *const *memory) {
+  r.p = p;
+  r.memory = memory;
   return run_steps(&r, 0, (uint32_t)p->steps.n);
 }
 
@@ -140,10 +143,12 @@ static ir_tensor **output_tensors(engines *e, arena *a, dim_env *env, ir_tensor 
   return out;
 }
 
-bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {
+bool engines_run_kernels_by(engines *e, arena *a, engines_kernel run, void *user, const ir_tensor *const *in,
+                            ir_tensor **out) {
   const program_set *set = e->job.set;
   const program *entry = set->entries.at[0], *prepare = &set->prepare;
   dim_env env = bind_dims(e->job.m, in);
+  kernel_run r = {.run = run, .user = user, .e = e, .a = a, .env = &env};
   void **constants = ARENA_ARRAY(a, void *, set->constants.n + 1);
   for (size_t i = 0; i < set->constants.n;
        i++) // computed ones get fresh memory, plain ones lie where the module has them
@@ -154,7 +159,7 @@ bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_te
     const prog_buffer *b = &prepare->buffers.at[i];
     memory[i] = constants[b->cls == PROG_input ? set->sources.at[b->index] : b->index];
   }
-  if (!run_program(e, a, prepare, &env, memory)) return false;
+  if (!run_program(r, prepare, memory)) return false;
   output_tensors(e, a, &env, out);
   memory = ARENA_ARRAY(a, void *, entry->buffers.n + 1);
   for (size_t i = 0; i < entry->buffers.n; i++) {
@@ -168,7 +173,17 @@ bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_te
     default: memory[i] = arena_alloc(a, (size_t)value_of(b->count, &env) * dtype_size(b->dt) + 64);
     }
   }
-  return run_program(e, a, entry, &env, memory);
+  return run_program(r, entry, memory);
+}
+
+static bool interpret_kernel(void *user, engines *e, arena *a, kir_kernel *k, void *const *buffers,
+                             const int64_t *symbols, int64_t *fault) {
+  (void)user;
+  return kir_run(a, k, &e->job.diags, buffers, symbols, fault);
+}
+
+bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out) {
+  return engines_run_kernels_by(e, a, interpret_kernel, NULL, in, out);
 }
 
 static rt_tensor as_rt(const ir_tensor *t) {

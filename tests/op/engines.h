@@ -18,6 +18,12 @@ bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu);
 // Runs entry 0 on three engines. Inputs in parameter order; outputs are allocated in `a`.
 bool engines_interpret(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out);
 bool engines_run_kernels(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out);
+// The same as engines_run_kernels, with something else to run a kernel's whole grid on host memory; false after a
+// message in job.diags.
+typedef bool (*engines_kernel)(void *user, engines *e, arena *a, kir_kernel *k, void *const *buffers,
+                               const int64_t *symbols, int64_t *fault);
+bool engines_run_kernels_by(engines *e, arena *a, engines_kernel run, void *user, const ir_tensor *const *in,
+                            ir_tensor **out);
 bool engines_run_jit(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out, unsigned threads);
 
 // All messages of the job, for assertions.

@@ -27,7 +27,7 @@ static int setup(void **state) {
   const char *why = NULL;
   f->a = a;
   diag_init(&f->l, a);
-  f->host = cl_host_open(a, &why);
+  f->host = cl_host_open(a, false, &why);
   if (f->host == NULL) print_message("skipped: %s\n", why);
   *state = f;
   return 0;
@@ -144,7 +144,7 @@ static void agree(fixture *f, const cl_host_kernel *c, const kir_kernel *k, cons
   }
   int64_t fault = 0, device_fault = 0;
   if (!kir_run(f->a, k, &f->l, want, symbols, &fault)) fail_msg("%s", messages(f));
-  const char *why = cl_host_run(f->host, c, got, symbols, &device_fault);
+  const char *why = cl_host_run(c, got, symbols, &device_fault);
   if (why != NULL) fail_msg("%s", why);
   assert_int_equal(device_fault != 0, fault != 0);
   strbuf b;
@@ -165,7 +165,7 @@ static void kernels_agree(void **state) {
     if (k == NULL || strcmp(k->name, e->name) != 0) {
       const char *why;
       k = kernel_file(f, e->name);
-      c = cl_host_compile(f->host, k, &why);
+      c = cl_host_compile(f->host, f->a, k, &why);
       if (c == NULL) fail_msg("%s", why);
     }
     agree(f, c, k, e->symbols, e->tolerance);

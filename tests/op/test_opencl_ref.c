@@ -1,0 +1,91 @@
+// The reference vectors through the passes and schedules of the target `opencl`, and the kernels as OpenCL C on a
+// device (skipped, with the reason, where there is none). What is a routine of the runtime runs as such.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "op/cl_host.h"
+#include "op/engines.h"
+#include "op/ref_cases.h"
+
+typedef struct tally {
+  cl_host *host;
+  size_t n_seen, n_kernels;
+  bool all;
+} tally;
+
+static bool run_kernel(void *user, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
+                       int64_t *fault) {
+  tally *t = user;
+  const char *why = NULL;
+  cl_host_kernel *c = cl_host_compile(t->host, a, k, &why);
+  if (c != NULL) why = cl_host_run(c, buffers, symbols, fault);
+  if (why != NULL) diag_at(&e->job.diags, NO_SPAN, plan_refused, k->name, why);
+  t->n_kernels++;
+  return why == NULL;
+}
+
+static ref_verdict complain(const ref_case *c, const char *what, const char *why) {
+  fprintf(stderr, "%s/%s (%s): %s: %s\n", c->file, c->name, what, c->text, why);
+  return REF_failed;
+}
+
+// f32 sums accumulate in f32, lane by lane: of 4096 terms that are each below the last place of one lane's sum, that
+// lane loses its share.
+static ref_case widened(const ref_case *c, op_code op) {
+  ref_case w = *c;
+  if (op == OP_sum && c->out[0]->dt == DT_f32 && strcmp(c->bound, "exact") != 0) w.bound = "1e-5";
+  return w;
+}
+
+static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
+  tally *t = user;
+  const char *only = getenv("NNC_CASE");
+  op_code op;
+  if (c->is_prelude || (only && !strstr(c->name, only)) || !op_find((str){c->text, strcspn(c->text, "(")}, &op))
+    return REF_skipped;
+  if (!op_has(op, OPF_COMPILED)) return REF_skipped; // test_op_compiled has these
+  if (t->n_seen++ % 3 != 0 && !t->all) return REF_skipped;
+  diag_list l;
+  diag_init(&l, a);
+  ir_module *m = ref_module(a, &l, c);
+  engines e;
+  ir_tensor *out[64];
+  strbuf why;
+  sb_init(&why, a);
+  if (!m) return complain(c, "text", "the case does not parse");
+  if (!engines_open(&e, a, m, "opencl")) return complain(c, "compile", engines_messages(&e));
+  if (!engines_run_kernels_by(&e, a, run_kernel, t, c->in, out)) return complain(c, "device", engines_messages(&e));
+  ref_case w = widened(c, op);
+  if (!ref_compare(&w, (const ir_tensor *const *)out, &why)) return complain(c, "device", sb_cstr(&why));
+  return REF_passed;
+}
+
+static void meets_the_references(void **state) {
+  (void)state;
+  arena *a = arena_new(NULL);
+  const char *why = NULL;
+  const char *cases = getenv("NNC_CASES");
+  tally t = {.host = cl_host_open(a, false, &why), .all = getenv("NNC_CASE") || (cases && strcmp(cases, "all") == 0)};
+  if (t.host == NULL) {
+    print_message("skipped: %s\n", why);
+    arena_free(a);
+    skip();
+  }
+  ref_totals totals = ref_for_each(NNC_SOURCE_DIR "/tests/ref", run_case, &t);
+  print_message("%s: %zu cases passed, %zu failed; %zu kernels built and run\n", cl_host_device(t.host),
+                totals.n_passed, totals.n_failed, t.n_kernels);
+  arena_free(a);
+  assert_int_equal(totals.n_failed, 0);
+  if (!getenv("NNC_CASE")) assert_true(totals.n_passed > 200);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(meets_the_references)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
