@@ -73,12 +73,12 @@ static const char *float_op(cl *g, op_code op, dtype dt, uint32_t n, const char 
   case OP_expm1:
   case OP_log:
   case OP_log1p:
-  case OP_sin:
-  case OP_cos:
-  case OP_tan:
   case OP_atan:
   case OP_tanh:
   case OP_erf: return call1(g, op_get(op)->name, x);
+  case OP_sin:
+  case OP_cos:
+  case OP_tan: return dt == DT_f64 ? call1(g, op_get(op)->name, x) : helper1(g, op_get(op)->name, dt, n, x);
   case OP_sign: return helper1(g, "sign", dt, n, x);
   case OP_sigmoid: return helper1(g, "sigmoid", dt, n, x);
   case OP_erfinv: return helper1(g, "erfinv", dt, n, x);

@@ -41,6 +41,10 @@ static const function functions[] = {
     {"sigmoid", "$T", FAMILY_float, 1,
      "  $T e = exp(-fabs(x)); // never infinite, and exact where the result is small\n"
      "  return select(($T)(1), e, convert_$I(x < ($T)(0))) / (($T)(1) + e);\n"},
+    // of f32: below 2^-12 these are x and 1 to the last place; PoCL's give -0.0078 and 0.9999 near the least normal
+    {"sin", "$T", FAMILY_float, 1, "  return select(sin(x), x, convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
+    {"cos", "$T", FAMILY_float, 1, "  return select(cos(x), ($T)(1), convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
+    {"tan", "$T", FAMILY_float, 1, "  return select(tan(x), x, convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
     {"mod", "$T", FAMILY_float, 2,
      "  $T r = fmod(x, y);\n"
      "  return select(select(r, r + y, " CROSSED "), ($T)(0), convert_$I(r == ($T)(0)));\n"},

@@ -208,7 +208,7 @@ static bool failed(engines *e, const char *engine, strbuf *why) {
 }
 
 static bool one_round(engines *e, arena *a, const ir_tensor *const *in, const int64_t *dims, uint64_t seed,
-                      agree_counts *counts, strbuf *why) {
+                      const agree_device *device, agree_counts *counts, strbuf *why) {
   judge j = {.n_out = e->plain->graphs.at[0]->body->n_yields};
   ir_tensor *disturbed[DISTURBED][MAX_OUTPUTS], *got[MAX_OUTPUTS], *again[MAX_OUTPUTS];
   if (!engines_interpret(e, a, in, j.expected)) return failed(e, "interpreter", why);
@@ -220,17 +220,21 @@ static bool one_round(engines *e, arena *a, const ir_tensor *const *in, const in
   if (!compare(&j, "interpreter of the fused graph", got, why)) return false;
   if (!engines_run_kernels(e, a, in, got)) return failed(e, "kernel interpreter", why);
   if (!compare(&j, "kernel interpreter", got, why)) return false;
+  if (device && !engines_run_kernels_by(e, a, device->run, device->user, in, got)) return failed(e, "device", why);
+  if (device && !compare(&j, "device", got, why)) return false;
   if (!engines_run_jit(e, a, in, got, 1)) return failed(e, "machine code", why);
   if (!compare(&j, "machine code", got, why)) return false;
   if (!engines_run_jit(e, a, in, again, 2)) return failed(e, "machine code, two threads", why);
   return identical(&j, got, again, why);
 }
 
-bool engines_agree(arena *a, ir_module *m, uint64_t seed, agree_counts *counts, strbuf *why) {
+bool engines_agree(arena *a, ir_module *m, uint64_t seed, const agree_device *device, agree_counts *counts,
+                   strbuf *why) {
   static const char *const levels[] = {"native", "native", "x86-64-v3", "x86-64"};
   const char *cpu = levels[seed % 4];
   engines e;
-  if (!target_supported(target_find(cpu))) cpu = "native";
+  if (device) cpu = "opencl";
+  else if (!target_supported(target_find(cpu))) cpu = "native";
   random_weights(a, m, seed);
   if (!engines_open(&e, a, m, cpu)) return failed(&e, "compile", why);
   uint32_t rounds = m->dims.n ? 3 : 1;
@@ -238,7 +242,7 @@ bool engines_agree(arena *a, ir_module *m, uint64_t seed, agree_counts *counts, 
   for (uint32_t round = 0; round < rounds; round++) {
     random_dims(m, seed + round, round, dims);
     const ir_tensor **in = random_inputs(a, m, dims, seed + round);
-    if (in && one_round(&e, a, in, dims, seed + 100 * round, counts, why)) continue;
+    if (in && one_round(&e, a, in, dims, seed + 100 * round, device, counts, why)) continue;
     sb_fmt(why, " (cpu %s", cpu);
     for (size_t i = 0; i < m->dims.n; i++) sb_fmt(why, ", %s = %lld", m->dims.at[i]->symbol->name, (long long)dims[i]);
     sb_char(why, ')');

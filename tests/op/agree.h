@@ -16,7 +16,15 @@ typedef struct agree_counts {
   uint64_t silent;            // elements that say nothing
 } agree_counts;
 
-// `seed` chooses data, dims and the CPU level. false: `why` says who differs where.
-bool engines_agree(arena *a, ir_module *m, uint64_t seed, agree_counts *counts, strbuf *why);
+// One more engine: something that runs kernels of the target `opencl`.
+typedef struct agree_device {
+  engines_kernel run;
+  void *user;
+} agree_device;
+
+// `seed` chooses data, dims and the CPU level; with a device (may be NULL) the target is `opencl`. false: `why` says
+// who differs where.
+bool engines_agree(arena *a, ir_module *m, uint64_t seed, const agree_device *device, agree_counts *counts,
+                   strbuf *why);
 
 #endif

@@ -119,11 +119,11 @@ static void release_kernel(void *p) {
   if (c->program != NULL) c->h->clReleaseProgram(c->program);
 }
 
-static const char *build_log(arena *a, cl_host *h, cl_program program, const char *source) {
+static const char *build_log(arena *a, cl_host *h, cl_program built, const char *source) {
   size_t n = 0;
-  h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
+  h->clGetProgramBuildInfo(built, h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
   char *log = arena_alloc(a, n + 1);
-  h->clGetProgramBuildInfo(program, h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
+  h->clGetProgramBuildInfo(built, h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
   log[n] = '\0';
   return str_fmt(a, "the build fails:\n%s\n%s", log, source);
 }
@@ -263,4 +263,13 @@ const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int
   const char *why = run(&w, buffers, symbols, fault);
   for (size_t i = 0; i < w.n_memory; i++) h->clReleaseMemObject(w.memory[i]);
   return why;
+}
+
+bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
+                    int64_t *fault) {
+  const char *why = NULL;
+  cl_host_kernel *c = cl_host_compile(host, a, k, &why);
+  if (c != NULL) why = cl_host_run(c, buffers, symbols, fault);
+  if (why != NULL) diag_at(&e->job.diags, NO_SPAN, plan_refused, k->name, why);
+  return why == NULL;
 }

@@ -4,6 +4,7 @@
 #define NNC_TESTS_OP_CL_HOST_H
 
 #include "codegen/opencl/opencl.h"
+#include "op/engines.h"
 
 typedef struct cl_host cl_host;
 
@@ -21,5 +22,9 @@ cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char 
 // size follows from symbols. On the device each lies between guards that must stay as they were. The grid's size is
 // evaluated from symbols. NULL, or what went wrong.
 const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int64_t *symbols, int64_t *fault);
+
+// An engines_kernel, whose user is the host: builds the kernel and runs it.
+bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
+                    int64_t *fault);
 
 #endif

@@ -141,7 +141,7 @@ static void engines_agree_on_attention(void **state) {
     sb_init(&why, a);
     ir_module *m = load(a, &l, &cases[i]);
     assert_non_null(m);
-    if (!engines_agree(a, m, seed + i, &counts, &why))
+    if (!engines_agree(a, m, seed + i, NULL, &counts, &why))
       fail_msg("%s, NNC_SEED=%llu: %s", cases[i].name, (unsigned long long)seed, sb_cstr(&why));
     arena_free(a);
   }

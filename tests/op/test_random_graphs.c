@@ -55,7 +55,7 @@ static int judge(const char *text, uint64_t seed) {
   sb_init(&why, a);
   ir_module *m = text ? graph_parse(a, &l, diag_add_file(&l, "graph", str_of(text))) : random_graph(a, &l, seed);
   bool sound = m && graph_verify(m) && !diag_failed(&l);
-  if (sound) verdict = engines_agree(a, m, seed, &page->counts, &why) ? 0 : 1;
+  if (sound) verdict = engines_agree(a, m, seed, NULL, &page->counts, &why) ? 0 : 1;
   else diag_render_all(&l, false, &why);
   if (!sound && text) verdict = 2;
   snprintf(page->why, sizeof page->why, "%s%s", sound ? "" : "not a legal graph: ", sb_cstr(&why));

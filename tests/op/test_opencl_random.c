@@ -1,0 +1,57 @@
+// Random legal graphs with ragged dims on an OpenCL device, judged as in agree.h; skipped, with the reason, where there
+// is no device.
+//
+//   NNC_SEED    first seed (1)      NNC_GRAPHS  how many (30)
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "op/agree.h"
+#include "op/cl_host.h"
+#include "op/random_graph.h"
+
+static uint64_t number(const char *name, uint64_t usual) {
+  const char *text = getenv(name);
+  return text ? strtoull(text, NULL, 10) : usual;
+}
+
+static void graphs_agree(void **state) {
+  (void)state;
+  arena *lasting = arena_new(NULL);
+  const char *no_device = NULL;
+  cl_host *host = cl_host_open(lasting, false, &no_device);
+  if (host == NULL) {
+    print_message("skipped: %s\n", no_device);
+    arena_free(lasting);
+    skip();
+  }
+  uint64_t first = number("NNC_SEED", 1), n = number("NNC_GRAPHS", 30), failed = 0;
+  agree_counts counts = {0};
+  for (uint64_t seed = first; seed < first + n; seed++) {
+    arena *a = arena_new(NULL);
+    diag_list l;
+    strbuf why;
+    diag_init(&l, a);
+    sb_init(&why, a);
+    ir_module *m = random_graph(a, &l, seed);
+    assert_non_null(m);
+    if (!engines_agree(a, m, seed, &(agree_device){cl_host_engine, host}, &counts, &why)) {
+      print_error("seed %llu: %s\n", (unsigned long long)seed, sb_cstr(&why));
+      failed++;
+    }
+    arena_free(a);
+  }
+  print_message("%s: %llu graphs from seed %llu; %llu tensors, %llu of them vague\n", cl_host_device(host),
+                (unsigned long long)n, (unsigned long long)first, (unsigned long long)counts.tensors,
+                (unsigned long long)counts.vague);
+  arena_free(lasting);
+  assert_int_equal(failed, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(graphs_agree)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
