@@ -1,0 +1,163 @@
+// A tiny instance of every schedule under Oclgrind, a simulator that sees accesses out of bounds and data races which a
+// device computes right by luck: its log must be empty. Skipped, with the reason, where it is not installed.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "op/agree.h"
+#include "op/cl_host.h"
+#include "op/random_graph.h"
+
+#define ICD "/usr/lib/oclgrind/liboclgrind-rt-icd.so" // where Debian has it
+
+// Names of inputs and weights say what they hold: see random_graph.h.
+static const struct {
+  const char *schedule, *text;
+} graphs[] = {
+    {"elementwise, moved, f16", "graph forward(%0 u: f32[5,7], %1 v: f16[7,5]) {\n"
+                                "  %2 = transpose(%1) {perm=[1,0]} : f16[5,7]\n"
+                                "  %3 = cast(%2) {to=f32} : f32[5,7]\n"
+                                "  %4 = add(%0, %3) : f32[5,7]\n"
+                                "  return y: %4\n}\n"},
+    {"contraction, packed", "weight u1 : f32[21,6]\n"
+                            "graph forward(%0 u: f32[7,6]) {\n"
+                            "  %1 = weight() {name=\"u1\"} : f32[21,6]\n"
+                            "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : f32[7,21]\n"
+                            "  %3 = exp(%2) : f32[7,21]\n"
+                            "  return y: %3\n}\n"},
+    {"contraction of two inputs", "graph forward(%0 u: f32[2,5,9], %1 v: f32[2,9,11]) {\n"
+                                  "  %2 = contract(%0, %1) {map=\"b s i, b i o -> b s o\"} : f32[2,5,11]\n"
+                                  "  return y: %2\n}\n"},
+    {"convolution and pool",
+     "weight u1 : f32[5,3,3,3]\n"
+     "graph forward(%0 u: f32[1,3,6,4]) {\n"
+     "  %1 = weight() {name=\"u1\"} : f32[5,3,3,3]\n"
+     "  %2 = contract(%0, %1) {map=\"n c (y+ky-1) (2*x+kx-1), o c ky kx -> n o y x; y = 6, x = 2\"} : f32[1,5,6,2]\n"
+     "  %3 = amax(%2) {else=-inf, map=\"n c (2*y+ky-1) (x+kx) -> n c y x; y = 3, ky = 2, x = 1, kx = 2\"} : "
+     "f32[1,5,3,1]\n"
+     "  return y: %3\n}\n"},
+    {"row", "graph forward(%0 u: f32[3,21]) {\n"
+            "  %1 = amax(%0) {axes=[1]} : f32[3]\n"
+            "  %2 = reshape(%1) {shape=[3,1]} : f32[3,1]\n"
+            "  %3 = broadcast(%2) {shape=[3,21]} : f32[3,21]\n"
+            "  %4 = sub(%0, %3) : f32[3,21]\n"
+            "  %5 = exp(%4) : f32[3,21]\n"
+            "  %6 = sum(%5) {axes=[1]} : f32[3]\n"
+            "  %7 = argmax(%0) {axes=[1]} : i32[3]\n"
+            "  %8 = sum(%5) {axes=[0]} : f32[21]\n"
+            "  return s: %6, i: %7, t: %8\n}\n"},
+    {"attention", "graph forward(%0 u: f32[2,9,5], %1 v: f32[2,11,5], %2 w: f32[2,11,6]) {\n"
+                  "  %3 = contract(%0, %1) {map=\"h m d, h n d -> h m n\"} : f32[2,9,11]\n"
+                  "  %4 = amax(%3) {axes=[2]} : f32[2,9]\n"
+                  "  %5 = reshape(%4) {shape=[2,9,1]} : f32[2,9,1]\n"
+                  "  %6 = broadcast(%5) {shape=[2,9,11]} : f32[2,9,11]\n"
+                  "  %7 = sub(%3, %6) : f32[2,9,11]\n"
+                  "  %8 = exp(%7) : f32[2,9,11]\n"
+                  "  %9 = sum(%8) {axes=[2]} : f32[2,9]\n"
+                  "  %10 = reshape(%9) {shape=[2,9,1]} : f32[2,9,1]\n"
+                  "  %11 = broadcast(%10) {shape=[2,9,11]} : f32[2,9,11]\n"
+                  "  %12 = div(%8, %11) : f32[2,9,11]\n"
+                  "  %13 = contract(%12, %2) {map=\"h m n, h n e -> h m e\"} : f32[2,9,6]\n"
+                  "  return y: %13\n}\n"},
+    {"scan", "graph forward(%0 u: f32[6,9], %1 v: f32[3,7]) {\n"
+             "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[6,9]\n"
+             "  %3 = scan(%1) {axis=1, op=\"max\", reverse=1} : f32[3,7]\n"
+             "  return a: %2, b: %3\n}\n"},
+    {"gather", "graph forward(%0 u: f32[10,6], %1 g10_i: i32[7]) {\n"
+               "  %2 = gather(%0, %1) {axis=0} : f32[7,6]\n"
+               "  return y: %2\n}\n"},
+    {"pad", "graph forward(%0 u: bf16[3,5]) {\n"
+            "  %1 = pad(%0) {hi=[1,2], lo=[2,1], value=1} : bf16[6,8]\n"
+            "  %2 = neg(%1) : bf16[6,8]\n"
+            "  return y: %2\n}\n"},
+};
+
+// Two grid points write one element: what Oclgrind must see.
+static const char racy[] = "kernel racy in x f32[4] out y f32[4] grid i: 4\n{\n"
+                           "%0 = load x[i] : f32 1x1\nstore y[i//2] = %0\n}\n";
+
+static bool run_graph(cl_host *host, arena *a, const char *text, strbuf *why) {
+  diag_list l;
+  agree_counts counts = {0};
+  diag_init(&l, a);
+  ir_module *m = graph_parse(a, &l, diag_add_file(&l, "graph", str_of(text)));
+  if (m && graph_verify(m)) return engines_agree(a, m, 3, &(agree_device){cl_host_engine, host}, &counts, why);
+  diag_render_all(&l, false, why);
+  return false;
+}
+
+static bool run_racy(cl_host *host, arena *a) {
+  diag_list l;
+  diag_init(&l, a);
+  kir_kernel *k = kir_parse(a, &l, diag_add_file(&l, "racy", STR(racy)));
+  const char *why = NULL;
+  float x[4] = {1, 2, 3, 4}, y[4] = {0};
+  int64_t fault;
+  cl_host_kernel *c = k ? cl_host_compile(host, a, k, &why) : NULL;
+  return c && !cl_host_run(c, (void *[]){x, y}, NULL, &fault);
+}
+
+// In a process of its own, which begins without OpenCL: the loader reads its environment once.
+static int child(const char *log, bool wrong) {
+  setenv("OCL_ICD_VENDORS", ICD, 1);
+  setenv("OCLGRIND_DATA_RACES", "1", 1);
+  setenv("OCLGRIND_LOG", log, 1);
+  arena *a = arena_new(NULL);
+  if (setjmp(*arena_guard(a))) return 1;
+  const char *no_device = NULL;
+  cl_host *host = cl_host_open(a, true, &no_device);
+  bool ok = host && (!wrong || run_racy(host, a));
+  if (!host) fprintf(stderr, "%s\n", no_device);
+  for (size_t i = 0; ok && !wrong && i < sizeof graphs / sizeof *graphs; i++) {
+    strbuf why;
+    sb_init(&why, a);
+    ok = run_graph(host, a, graphs[i].text, &why);
+    if (!ok) fprintf(stderr, "%s: %s\n", graphs[i].schedule, sb_cstr(&why));
+  }
+  arena_free(a);
+  return ok ? 0 : 1;
+}
+
+// What Oclgrind wrote of the child's kernels.
+static const char *simulate(arena *a, bool wrong) {
+  diag_list l;
+  str text;
+  diag_init(&l, a);
+  const char *log = str_fmt(a, NNC_BINARY_DIR "/oclgrind%d.log", (int)getpid());
+  fflush(NULL);
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(child(log, wrong));
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0) continue;
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_true(file_read(a, &l, log, 1 << 20, &text));
+  unlink(log);
+  return text.p;
+}
+
+static void no_races(void **state) {
+  (void)state;
+  if (access(ICD, R_OK) != 0) {
+    print_message("skipped: there is no " ICD " (Debian: apt install oclgrind)\n");
+    skip();
+  }
+  arena *a = arena_new(NULL);
+  assert_string_equal(simulate(a, false), "");
+  assert_non_null(strstr(simulate(a, true), "data race"));
+  arena_free(a);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(no_races)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
