@@ -190,7 +190,10 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 // -- text, checking, running --
 void kir_print(strbuf *b, const kir_kernel *k);
 str kir_fingerprint(const kir_kernel *k, arena *a); // the text without the kernel's name: equal kernels have equal ones
-kir_kernel *kir_parse(arena *a, diag_list *l, uint32_t file); // exactly one kernel; NULL after diagnostics
+kir_kernel *kir_parse(arena *a, diag_list *l, uint32_t file);             // exactly one kernel; NULL after diagnostics
+const kir_buffer *kir_buffer_find(const kir_kernel *k, const char *name); // parameters and scratch; NULL when absent
+// Adds the barriers that several workers need: what a schedule with workers does last. One worker: nothing.
+void kir_place_barriers(kir_kernel *k);
 bool kir_verify(const kir_kernel *k, diag_list *l); // dominance, shapes, dtypes, uniformity, names, loop rules
 
 // The interpreter: runs the whole grid, checks every access against its buffer, detects two grid points writing one

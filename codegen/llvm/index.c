@@ -169,13 +169,9 @@ static cg_value base_address(cg *g, const kir_buffer *buf) {
 }
 
 static const kir_buffer *find_buffer(cg *g, const char *name) {
-  for (size_t i = 0; i < g->k->params.n; i++) {
-    if (strcmp(g->k->params.at[i]->name, name) == 0) return g->k->params.at[i];
-  }
-  for (size_t i = 0; i < g->k->group.n; i++) {
-    if (strcmp(g->k->group.at[i]->name, name) == 0) return g->k->group.at[i];
-  }
-  BUG_IF(g->l, true, "kernel %s: no buffer %s", g->k->name, name);
+  const kir_buffer *b = kir_buffer_find(g->k, name);
+  BUG_IF(g->l, b == NULL, "kernel %s: no buffer %s", g->k->name, name);
+  return b;
 }
 
 static cg_value read_value(cg *g, const atom *t) {

@@ -162,11 +162,7 @@ const idx *cl_offset(cl *g, kir_access acc) {
 }
 
 const kir_buffer *cl_buffer(cl *g, const char *name) {
-  for (size_t i = 0; i < g->k->params.n; i++) {
-    if (strcmp(g->k->params.at[i]->name, name) == 0) return g->k->params.at[i];
-  }
-  for (size_t i = 0; i < g->k->group.n; i++) {
-    if (strcmp(g->k->group.at[i]->name, name) == 0) return g->k->group.at[i];
-  }
-  BUG_IF(g->l, true, "kernel %s: no buffer %s", g->k->name, name);
+  const kir_buffer *b = kir_buffer_find(g->k, name);
+  BUG_IF(g->l, b == NULL, "kernel %s: no buffer %s", g->k->name, name);
+  return b;
 }
