@@ -19,8 +19,8 @@ kir_stmt *kir_append(kir_kernel *k, kir_block *at, kir_kind kind);
 kir_tile *kir_tile_new(kir_kernel *k, kir_stmt *def, dtype dt, uint32_t rows, uint32_t cols);
 void kir_carry_new(kir_kernel *k, kir_stmt *loop, uint32_t n, kir_tile *const *init); // carried tiles and results
 kir_tile *kir_loaded_new(kir_kernel *k, kir_stmt *copy);                              // `then`: the copied tile
-bool kir_name_taken(const kir_kernel *k, const char *name);               // by a buffer or a symbol
-sym *kir_fresh_symbol(kir_kernel *k, const char *prefix);                 // without bounds
+bool kir_name_taken(const kir_kernel *k, const char *name);                           // by a buffer or a symbol
+sym *kir_fresh_symbol(kir_kernel *k, const char *prefix);                             // without bounds
 kir_buffer *kir_buffer_new(kir_kernel *k, const char *name, kir_space space, dtype dt, uint32_t rank,
                            const idx *const *dim);
 

@@ -66,8 +66,8 @@ static void values_that_do_not_fit(void **state) {
   workplace *w = *state;
   expect_error(w, 2, "`--threads` does not take `two`", "run %s --threads two", TINY);
   expect_error(w, 2, "`--threads` does not take `-1`", "run %s --threads=-1", TINY);
-  expect_error(w, 2, "`--emit` does not take `exe`: it is so|obj|graph|kernel|plan|llvm|asm|cl", "compile %s --emit exe",
-               TINY);
+  expect_error(w, 2, "`--emit` does not take `exe`: it is so|obj|graph|kernel|plan|llvm|asm|cl",
+               "compile %s --emit exe", TINY);
   expect_error(w, 2, "`--bound` does not take `0`", "verify %s --bound 0", TINY);
   expect_error(w, 2, "`--in` does not take `x`: it is NAME=SRC", "run %s --in x", TINY);
   expect_error(w, 2, "`--in` does not take `=1`", "run %s --in =1", TINY);
