@@ -4,7 +4,7 @@
 // sign, integers that wrap, division of integers) is a function of helper.c. f16 and bf16 compute in f32 and round once
 // at the end. Errors are those that OpenCL 1.2, section 7.4 allows: exp, log, expm1 3 ulp, log1p, rsqrt 2, sin, cos 4,
 // tan, atan, tanh 5, erf, pow 16. Deviations: min and max of -0 and +0 give either; subnormal f32 may be flushed to
-// zero where the device does that; floor(x / y) of f32 beyond 2^22 may be off by one unit in its last place.
+// zero where the device does that.
 #include "codegen/opencl/cl.h"
 
 // A comparison gives 0 or 1 for scalars, and lanes of 0 or -1 as wide as the operands for vectors.
@@ -78,7 +78,7 @@ static const char *float_op(cl *g, op_code op, dtype dt, uint32_t n, const char 
   case OP_erf: return call1(g, op_get(op)->name, x);
   case OP_sin:
   case OP_cos:
-  case OP_tan: return dt == DT_f64 ? call1(g, op_get(op)->name, x) : helper1(g, op_get(op)->name, dt, n, x);
+  case OP_tan: return n == 1 ? call1(g, op_get(op)->name, x) : helper1(g, op_get(op)->name, dt, n, x);
   case OP_sign: return helper1(g, "sign", dt, n, x);
   case OP_sigmoid: return helper1(g, "sigmoid", dt, n, x);
   case OP_erfinv: return helper1(g, "erfinv", dt, n, x);

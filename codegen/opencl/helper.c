@@ -3,8 +3,8 @@
 // One row a function, written once for scalars and vectors of every length; it is printed under a name that tells dtype
 // and lanes (add_i32x4) when it is first called. In the text: $T the operands' type; $I, $U signed and unsigned
 // integers as wide; $R, $J, $W float, int and uint with as many lanes; $N the number of lanes as types have it, $L as a
-// number; $M the least integer; $P, $Q polynomials of erfinv. Masks: vectors compare to lanes of -1, scalars to 1;
-// select() takes both once they are as wide as what it selects.
+// number; $M the least integer; $S the scalar function lane by lane; $P, $Q polynomials of erfinv. Masks: vectors
+// compare to lanes of -1, scalars to 1; select() takes both once they are as wide as what it selects.
 #include "codegen/llvm/math_coeffs.h"
 #include "codegen/opencl/cl.h"
 
@@ -41,16 +41,19 @@ static const function functions[] = {
     {"sigmoid", "$T", FAMILY_float, 1,
      "  $T e = exp(-fabs(x)); // never infinite, and exact where the result is small\n"
      "  return select(($T)(1), e, convert_$I(x < ($T)(0))) / (($T)(1) + e);\n"},
-    // of f32: below 2^-12 these are x and 1 to the last place; PoCL's give -0.0078 and 0.9999 near the least normal
-    {"sin", "$T", FAMILY_float, 1, "  return select(sin(x), x, convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
-    {"cos", "$T", FAMILY_float, 1, "  return select(cos(x), ($T)(1), convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
-    {"tan", "$T", FAMILY_float, 1, "  return select(tan(x), x, convert_$I(fabs(x) < ($T)(0x1p-12f)));\n"},
+    // lane by lane: PoCL's vectors give sin(0.001) = 0.008 where another lane is huge
+    {"sin", "$T", FAMILY_float, 1, "  return ($T)($S);\n"},
+    {"cos", "$T", FAMILY_float, 1, "  return ($T)($S);\n"},
+    {"tan", "$T", FAMILY_float, 1, "  return ($T)($S);\n"},
     {"mod", "$T", FAMILY_float, 2,
      "  $T r = fmod(x, y);\n"
      "  return select(select(r, r + y, " CROSSED "), ($T)(0), convert_$I(r == ($T)(0)));\n"},
+    // x - r is n + lost, exactly; what n / y and a quotient one less lose is added last
     {"floordiv", "$T", FAMILY_float, 2,
-     "  $T r = fmod(x, y), ratio = x / y, q = (x - r) / y;\n"
-     "  q = select(q, q - ($T)(1), " CROSSED ");\n"
+     "  $T r = fmod(x, y), n = x - r, lost = (x - n) - r, ratio = x / y, q = n / y;\n"
+     "  $T one = select(($T)(0), ($T)(1), " CROSSED ");\n"
+     "  $T better = q + ((fma(-q, y, n) + lost) / y - one);\n"
+     "  q = select(q - one, better, convert_$I(better == better));\n"
      "  q = select(rint(q), copysign(($T)(0), ratio), convert_$I(q == ($T)(0)));\n"
      "  return select(q, floor(ratio), convert_$I((y == ($T)(0)) | (fabs(x) == ($T)(INFINITY))));\n"},
     {"erfinv", "$T", FAMILY_float, 1, ERFINV_START "  return select(v, ($T)(NAN), convert_$I(fabs(x) > ($T)(1)));\n"},
@@ -140,7 +143,15 @@ static const char *unsigned_type(cl *g, dtype dt, uint32_t lanes) {
 
 static const char *least(dtype dt) { return dt == DT_i8 ? "CHAR_MIN" : dt == DT_i32 ? "INT_MIN" : "LONG_MIN"; }
 
-static const char *replacement(cl *g, char what, dtype dt, uint32_t lanes) {
+// The scalar function of that name for each lane of x.
+static const char *lane_by_lane(cl *g, const char *name, uint32_t lanes) {
+  strbuf b;
+  sb_init(&b, g->a);
+  for (uint32_t i = 0; i < lanes; i++) sb_fmt(&b, "%s%s(x.s%x)", i == 0 ? "" : ", ", name, i);
+  return sb_cstr(&b);
+}
+
+static const char *replacement(cl *g, const function *f, char what, dtype dt, uint32_t lanes) {
   enum { NEAR = sizeof erfinv_near / sizeof *erfinv_near, FAR = sizeof erfinv_far / sizeof *erfinv_far };
   switch (what) {
   case 'T': return cl_type(g, dt, lanes);
@@ -151,15 +162,16 @@ static const char *replacement(cl *g, char what, dtype dt, uint32_t lanes) {
   case 'N': return lanes == 1 ? "" : str_fmt(g->a, "%u", lanes);
   case 'L': return str_fmt(g->a, "%u", lanes);
   case 'M': return least(dt);
+  case 'S': return lane_by_lane(g, f->name, lanes);
   case 'P': return polynomial(g, "near", NEAR, erfinv_near, dt, lanes);
   case 'Q': return polynomial(g, "far", FAR, erfinv_far, dt, lanes);
   default: return "$";
   }
 }
 
-static void expand(cl *g, strbuf *b, const char *text, dtype dt, uint32_t lanes) {
+static void expand(cl *g, strbuf *b, const function *f, const char *text, dtype dt, uint32_t lanes) {
   for (; *text != '\0'; text++) {
-    if (*text == '$') sb_z(b, replacement(g, *++text, dt, lanes));
+    if (*text == '$') sb_z(b, replacement(g, f, *++text, dt, lanes));
     else sb_char(b, *text);
   }
 }
@@ -180,11 +192,11 @@ const char *cl_call(cl *g, const char *name, dtype dt, uint32_t lanes, const cha
     strbuf b;
     sb_init(&b, g->a);
     const char *type = cl_type(g, dt, lanes);
-    expand(g, &b, f->result, dt, lanes);
+    expand(g, &b, f, f->result, dt, lanes);
     sb_fmt(&b, " %s(%s x", full, type);
     if (f->n_args == 2) sb_fmt(&b, ", %s y", type);
     sb_z(&b, ") {\n");
-    expand(g, &b, f->text, dt, lanes);
+    expand(g, &b, f, f->text, dt, lanes);
     sb_fmt(&g->functions, "%s}\n\n", sb_cstr(&b));
   }
   return str_fmt(g->a, "%s(%s)", full, args);

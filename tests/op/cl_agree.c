@@ -105,3 +105,12 @@ const char *cl_agree(arena *a, const cl_host_kernel *c, const kir_kernel *k, con
   sb_fmt(&b, ": %s", why);
   return sb_cstr(&b);
 }
+
+bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
+                    int64_t *fault) {
+  const char *why = NULL;
+  cl_host_kernel *c = cl_host_compile(host, a, k, &why);
+  if (c != NULL) why = cl_host_run(c, buffers, symbols, fault);
+  if (why != NULL) diag_at(&e->job.diags, NO_SPAN, plan_refused, k->name, why);
+  return why == NULL;
+}

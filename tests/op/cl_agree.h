@@ -2,7 +2,8 @@
 #ifndef NNC_TESTS_OP_CL_AGREE_H
 #define NNC_TESTS_OP_CL_AGREE_H
 
-#include "op/cl_host.h"
+#include "op/engines.h"
+#include "support/cl_host.h"
 
 // tests/ir/kernels/NAME.kir, with or without the barriers that several workers need; NULL after *why.
 kir_kernel *cl_kernel_file(arena *a, const char *name, bool barriers, const char **why);
@@ -11,5 +12,9 @@ kir_kernel *cl_kernel_file(arena *a, const char *name, bool barriers, const char
 // parameters, and whether a fault was recorded, must agree: floats to `tolerance`, relative to the largest of the
 // output. NULL, or what differs.
 const char *cl_agree(arena *a, const cl_host_kernel *c, const kir_kernel *k, const int64_t *symbols, double tolerance);
+
+// An engines_kernel, whose user is the host: builds the kernel and runs it.
+bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
+                    int64_t *fault);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "op/agree.h"
-#include "op/cl_host.h"
+#include "op/cl_agree.h"
 #include "op/random_graph.h"
 
 static uint64_t number(const char *name, uint64_t usual) {

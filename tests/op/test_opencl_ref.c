@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op/cl_host.h"
+#include "op/cl_agree.h"
 #include "op/engines.h"
 #include "op/ref_cases.h"
 

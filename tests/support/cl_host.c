@@ -1,6 +1,6 @@
 // A small OpenCL host: see cl_host.h.
 #define CL_TARGET_OPENCL_VERSION 120
-#include "op/cl_host.h"
+#include "support/cl_host.h"
 
 #include <CL/cl.h>
 #include <dlfcn.h>
@@ -48,7 +48,6 @@ struct cl_host_kernel {
   cl_host *h;
   const kir_kernel *k;
   opencl_kernel info;
-  cl_program program;
   cl_kernel kernel;
 };
 
@@ -116,41 +115,69 @@ bool cl_host_has_fp64(const cl_host *h) { return h->has_fp64; }
 static void release_kernel(void *p) {
   cl_host_kernel *c = p;
   if (c->kernel != NULL) c->h->clReleaseKernel(c->kernel);
-  if (c->program != NULL) c->h->clReleaseProgram(c->program);
 }
 
-static const char *build_log(arena *a, cl_host *h, cl_program built, const char *source) {
+typedef struct built {
+  cl_host *h;
+  cl_program program;
+} built;
+
+static void release_program(void *p) {
+  built *x = p;
+  if (x->program != NULL) x->h->clReleaseProgram(x->program);
+}
+
+static const char *build_log(arena *a, const built *x, const char *source) {
   size_t n = 0;
-  h->clGetProgramBuildInfo(built, h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
+  x->h->clGetProgramBuildInfo(x->program, x->h->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
   char *log = arena_alloc(a, n + 1);
-  h->clGetProgramBuildInfo(built, h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
+  x->h->clGetProgramBuildInfo(x->program, x->h->device, CL_PROGRAM_BUILD_LOG, n, log, NULL);
   log[n] = '\0';
   return str_fmt(a, "the build fails:\n%s\n%s", log, source);
 }
 
-cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char **why) {
+static const char *print(arena *a, size_t n, kir_kernel *const *k, opencl_kernel *info, const char **why) {
   diag_list l;
   strbuf source;
-  cl_host_kernel *c = ARENA_NEW(a, cl_host_kernel);
-  *c = (cl_host_kernel){.a = a, .h = h, .k = k};
-  arena_defer(a, release_kernel, c);
   diag_init(&l, a);
   sb_init(&source, a);
-  if (!opencl_print(a, &l, target_find("opencl"), 1, &k, NULL, &c->info, &source)) {
-    strbuf b;
-    sb_init(&b, a);
-    diag_render_all(&l, false, &b);
-    return *why = sb_cstr(&b), NULL;
-  }
+  if (opencl_print(a, &l, target_find("opencl"), n, k, NULL, info, &source)) return sb_cstr(&source);
+  strbuf b;
+  sb_init(&b, a);
+  diag_render_all(&l, false, &b);
+  *why = sb_cstr(&b);
+  return NULL;
+}
+
+static bool build(arena *a, built *x, const char *source, const char **why) {
   cl_int error;
-  const char *text = sb_cstr(&source);
-  c->program = h->clCreateProgramWithSource(h->context, 1, &text, NULL, &error);
-  if (error != CL_SUCCESS) return *why = str_fmt(a, "no program: %d", error), NULL;
-  error = h->clBuildProgram(c->program, 1, &h->device, h->options, NULL, NULL);
-  if (error != CL_SUCCESS) return *why = build_log(a, h, c->program, text), NULL;
-  c->kernel = h->clCreateKernel(c->program, k->name, &error);
-  if (error != CL_SUCCESS) return *why = str_fmt(a, "no kernel %s: %d", k->name, error), NULL;
-  return c;
+  arena_defer(a, release_program, x);
+  x->program = x->h->clCreateProgramWithSource(x->h->context, 1, &source, NULL, &error);
+  if (error != CL_SUCCESS) return *why = str_fmt(a, "no program: %d", error), false;
+  error = x->h->clBuildProgram(x->program, 1, &x->h->device, x->h->options, NULL, NULL);
+  if (error != CL_SUCCESS) *why = build_log(a, x, source);
+  return error == CL_SUCCESS;
+}
+
+bool cl_host_compile_all(cl_host *h, arena *a, size_t n, kir_kernel *const *k, cl_host_kernel **out, const char **why) {
+  opencl_kernel *info = ARENA_ARRAY(a, opencl_kernel, n);
+  const char *source = print(a, n, k, info, why);
+  built *x = ARENA_NEW(a, built);
+  *x = (built){h, NULL};
+  if (source == NULL || !build(a, x, source, why)) return false;
+  for (size_t i = 0; i < n; i++) {
+    cl_int error;
+    cl_host_kernel *c = out[i] = ARENA_NEW(a, cl_host_kernel);
+    *c = (cl_host_kernel){a, h, k[i], info[i], h->clCreateKernel(x->program, k[i]->name, &error)};
+    if (error != CL_SUCCESS) return *why = str_fmt(a, "no kernel %s: %d", k[i]->name, error), false;
+    arena_defer(a, release_kernel, c);
+  }
+  return true;
+}
+
+cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char **why) {
+  cl_host_kernel *c;
+  return cl_host_compile_all(h, a, 1, &k, &c, why) ? c : NULL;
 }
 
 // -- run --
@@ -263,13 +290,4 @@ const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int
   const char *why = run(&w, buffers, symbols, fault);
   for (size_t i = 0; i < w.n_memory; i++) h->clReleaseMemObject(w.memory[i]);
   return why;
-}
-
-bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
-                    int64_t *fault) {
-  const char *why = NULL;
-  cl_host_kernel *c = cl_host_compile(host, a, k, &why);
-  if (c != NULL) why = cl_host_run(c, buffers, symbols, fault);
-  if (why != NULL) diag_at(&e->job.diags, NO_SPAN, plan_refused, k->name, why);
-  return why == NULL;
 }

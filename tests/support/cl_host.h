@@ -1,10 +1,9 @@
 // A small OpenCL host for tests: finds a device, builds what codegen/opencl prints, and launches one kernel on host
 // memory. libOpenCL.so.1 is opened when a test runs; without it, or without a device, tests skip and say why.
-#ifndef NNC_TESTS_OP_CL_HOST_H
-#define NNC_TESTS_OP_CL_HOST_H
+#ifndef NNC_TESTS_SUPPORT_CL_HOST_H
+#define NNC_TESTS_SUPPORT_CL_HOST_H
 
 #include "codegen/opencl/opencl.h"
-#include "op/engines.h"
 
 typedef struct cl_host cl_host;
 
@@ -17,14 +16,12 @@ bool cl_host_has_fp64(const cl_host *h);
 // A kernel, printed and built as a program of its own; released with `a`. NULL: *why says what is wrong.
 typedef struct cl_host_kernel cl_host_kernel;
 cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char **why);
+// n kernels of distinct names as one program, which builds faster.
+bool cl_host_compile_all(cl_host *h, arena *a, size_t n, kir_kernel *const *k, cl_host_kernel **out, const char **why);
 
 // Runs the whole grid. buffers[i] is parameter i's memory: it is copied to the device and, unless it is `in`, back; its
 // size follows from symbols. On the device each lies between guards that must stay as they were. The grid's size is
 // evaluated from symbols. NULL, or what went wrong.
 const char *cl_host_run(const cl_host_kernel *c, void *const *buffers, const int64_t *symbols, int64_t *fault);
-
-// An engines_kernel, whose user is the host: builds the kernel and runs it.
-bool cl_host_engine(void *host, engines *e, arena *a, kir_kernel *k, void *const *buffers, const int64_t *symbols,
-                    int64_t *fault);
 
 #endif
