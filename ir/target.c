@@ -13,6 +13,8 @@
 
 enum { KIB = 1024, LEVELS = 3, CACHE_CLASSES = 8 };
 
+// A core does large pieces of work, which share what they read; a work-item one tile, for there are thousands of them.
+#define CORE .block_rows = 192, .block_elements = 4096
 // dot_rows x dot_cols: accumulators, one row of B and one register for A fit the register file; without fused
 // multiply-add the products need two more. fma_per_ns is a typical server core, bytes_per_ns its share of memory.
 #define ROW(l1_kib, l2_kib, ...)                                                                                       \
@@ -25,17 +27,17 @@ enum { KIB = 1024, LEVELS = 3, CACHE_CLASSES = 8 };
 
 static const target targets[LEVELS][CACHE_CLASSES] = {
     LEVEL(.name = "x86-64", .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 16, .has_fma = false,
-          .dot_rows = 4, .dot_cols = 8, .fma_per_ns = 12, .bytes_per_ns = 10),
+          .dot_rows = 4, .dot_cols = 8, .fma_per_ns = 12, .bytes_per_ns = 10, CORE),
     LEVEL(.name = "x86-64-v3", .level = CPU_x86_64_v3, .vector_bytes = 32, .n_vector_regs = 16, .has_fma = true,
-          .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 50, .bytes_per_ns = 10),
+          .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 50, .bytes_per_ns = 10, CORE),
     LEVEL(.name = "x86-64-v4", .level = CPU_x86_64_v4, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
-          .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10),
+          .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10, CORE),
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.
 static const target opencl =
     ROW(32, 256, .name = "opencl", .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,
-        .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100);
+        .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64);
 // When a level is asked for by name: what its oldest servers have.
 static const uint8_t default_class[LEVELS] = {0, 0, 4};
 

@@ -5,7 +5,7 @@
 
 #include "passes/schedule.h"
 
-enum { KC = 256, MC = 192, MAX_OUTER = 12, MAX_LEAVES = 4, MAX_EACH = 8 };
+enum { KC = 256, MAX_OUTER = 12, MAX_LEAVES = 4, MAX_EACH = 8 };
 
 // A constant that the column operand is made of, packed by `prepare` in the order in which the kernel reads it.
 typedef struct contract_leaf {

@@ -17,12 +17,13 @@ static bool is_row(const contract *x, uint32_t i, uint32_t o) {
 // The positions of an image are joined to one row label, also where a padded operand has gaps between its lines: short
 // lines alone would leave register tiles half empty, and blocks too small for the panel that they read.
 void contract_join_rows(contract *x) {
+  enum { SHORT = 192 };
   nest *n = &x->n;
   int64_t extent;
   for (uint32_t i = n->n_labels; i-- > 1;)
     for (uint32_t o = 0; o < 2; o++)
       if (i < n->n_labels && is_row(x, i - 1, o) && is_row(x, i, o) && idx_is_const(n->label[i].extent, &extent) &&
-          extent < MC)
+          extent < SHORT)
         nest_join(n, i - 1);
 }
 
@@ -147,7 +148,7 @@ void contract_choose_tile(contract *x) {
   }
   x->rows = rows ? rows : 1;
   x->cols = x->col ? vectors * lanes : 1;
-  x->mc = x->rows * (MC / x->rows ? MC / x->rows : 1);
+  x->mc = x->rows * (t->block_rows / x->rows ? t->block_rows / x->rows : 1);
 }
 
 // Rows of a tile that widens B itself, which takes two more registers for each vector of it.

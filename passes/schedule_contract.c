@@ -4,7 +4,7 @@
 // Labels are classed by where they occur: batch (a, b, out), row (a, out), column (b, out), reduced. One row label runs
 // over the tile's rows, one column label over its columns; the other ones become grid dims or serial loops. Then:
 //
-//   grid: batch…, blocks of MC rows, panels of C columns
+//   grid: batch…, blocks of rows (target: block_rows), panels of C columns
 //   for pc in 0..K step KC                       only when B goes through scratch, and K is long
 //     pack B[pc.., j..] into group scratch       unless `prepare` packed it, or its columns lie side by side
 //     for i in rows of the block step R

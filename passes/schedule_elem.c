@@ -5,8 +5,6 @@
 //   for k in lo..full step C { load… store … }      and one masked tile for the rest
 #include "passes/schedule.h"
 
-enum { BLOCK = 4096 };
-
 static void emit_tile(nest *n, const splice *outer, kir_builder *b, uint32_t vec, const idx *k, const idx *end,
                       bool masked, uint32_t cols) {
   lower_group *g = n->g;
@@ -60,7 +58,8 @@ bool schedule_stores(nest *n) {
     if (vector_score(n, i) >= best) best = vector_score(n, i), vec = i;
 
   splice s = {.g = g};
-  bool blocked = vec < n->n_labels && extent_max(g, n->label[vec].extent) > 2 * BLOCK;
+  int64_t block = g->c->target->block_elements;
+  bool blocked = vec < n->n_labels && extent_max(g, n->label[vec].extent) > 2 * block;
   uint32_t n_grid = 0, limit = blocked ? 2 : 3;
   double cost = nest_cost_per_element(n) / 4;
   bool serial[IR_MAX_RANK * 2] = {false};
@@ -76,9 +75,9 @@ bool schedule_stores(nest *n) {
   }
   const idx *lo = idx_int(kc, 0), *hi = vec < n->n_labels ? lower_dim_expr(g, n->label[vec].extent) : idx_int(kc, 1);
   if (blocked) {
-    lo = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, hi, BLOCK)), BLOCK);
-    hi = idx_min(kc, hi, idx_addi(kc, lo, BLOCK));
-    cost *= BLOCK;
+    lo = idx_scale(kc, lower_grid(g, "block", idx_ceildiv(kc, hi, block)), block);
+    hi = idx_min(kc, hi, idx_addi(kc, lo, block));
+    cost *= (double)block;
   } else if (vec < n->n_labels) {
     cost *= (double)extent_hint(g, n->label[vec].extent);
   }

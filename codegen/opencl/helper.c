@@ -2,7 +2,7 @@
 //
 // One row a function, written once for scalars and vectors of every length; it is printed under a name that tells dtype
 // and lanes (add_i32x4) when it is first called. In the text: $T the operands' type; $I, $U signed and unsigned
-// integers as wide; $R, $J, $W float, int and uint with as many lanes; $N the number of lanes as types have it, $L as a
+// integers as wide; $R, $J float and int with as many lanes; $N the number of lanes as types have it, $L as a
 // number; $M the least integer; $S the scalar function lane by lane; $P, $Q polynomials of erfinv. Masks: vectors
 // compare to lanes of -1, scalars to 1; select() takes both once they are as wide as what it selects.
 #include "codegen/llvm/math_coeffs.h"

@@ -37,6 +37,19 @@ static void test_dot_tile_fits_the_registers(void **state) {
   }
 }
 
+// A work-item's tile fits its registers too, and its grid points are smaller than a core's.
+static void test_opencl(void **state) {
+  (void)state;
+  const target *t = target_find("opencl"), *core = target_find("x86-64");
+  assert_non_null(t);
+  assert_string_equal(t->name, "opencl");
+  assert_string_equal(target_level_name(t->level), "x86-64"); // its kernels run on any CPU
+  uint32_t vectors = t->dot_cols / (t->vector_bytes / 4);
+  assert_true(t->dot_rows * vectors + vectors + 1 <= t->n_vector_regs);
+  assert_true(t->block_rows % t->dot_rows == 0 && t->block_rows < core->block_rows);
+  assert_true(t->block_elements < core->block_elements);
+}
+
 static void test_native(void **state) {
   (void)state;
   const target *t = target_native();
@@ -57,6 +70,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_by_name),
       cmocka_unit_test(test_dot_tile_fits_the_registers),
+      cmocka_unit_test(test_opencl),
       cmocka_unit_test(test_native),
   };
   return cmocka_run_group_tests_name("target", tests, NULL, NULL);
