@@ -41,12 +41,7 @@ static void kernels_agree(void **state) {
   (void)state;
   arena *a = arena_new(NULL);
   const char *why = NULL;
-  cl_host *host = cl_host_open(a, false, &why);
-  if (host == NULL) {
-    print_message("skipped: %s\n", why);
-    arena_free(a);
-    skip();
-  }
+  cl_host *host = cl_host_or_skip(a, false);
   print_message("on %s\n", cl_host_device(host));
   kir_kernel *k = NULL;
   cl_host_kernel *c = NULL;

@@ -86,13 +86,7 @@ static void add_trial(void *user, const trial *t) {
 
 static void run_all(void (*trials)(void (*run)(void *user, const trial *t), void *user), size_t least) {
   arena *a = arena_new(NULL);
-  const char *why = NULL;
-  batch b = {.a = a, .host = cl_host_open(a, false, &why)};
-  if (b.host == NULL) {
-    print_message("skipped: %s\n", why);
-    arena_free(a);
-    skip();
-  }
+  batch b = {.a = a, .host = cl_host_or_skip(a, false)};
   trials(add_trial, &b);
   run_batch(&b);
   print_message("%s: %zu trials\n", cl_host_device(b.host), b.n_trials);

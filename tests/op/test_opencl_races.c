@@ -150,11 +150,8 @@ static const char *simulate(arena *a, bool barriers) {
 
 static void no_races(void **state) {
   (void)state;
-  if (access(ICD, R_OK) != 0) {
-    print_message("skipped: there is no " ICD " (Debian: apt install oclgrind)\n");
-    skip();
-  }
   arena *a = arena_new(NULL);
+  if (access(ICD, R_OK) != 0) cl_host_skip(a, "there is no " ICD " (Debian: apt install oclgrind)");
   assert_string_equal(simulate(a, true), "");
   assert_non_null(strstr(simulate(a, false), "data race"));
   arena_free(a);

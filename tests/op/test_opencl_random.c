@@ -21,13 +21,7 @@ static uint64_t number(const char *name, uint64_t usual) {
 static void graphs_agree(void **state) {
   (void)state;
   arena *lasting = arena_new(NULL);
-  const char *no_device = NULL;
-  cl_host *host = cl_host_open(lasting, false, &no_device);
-  if (host == NULL) {
-    print_message("skipped: %s\n", no_device);
-    arena_free(lasting);
-    skip();
-  }
+  cl_host *host = cl_host_or_skip(lasting, false);
   uint64_t first = number("NNC_SEED", 1), n = number("NNC_GRAPHS", 30), failed = 0;
   agree_counts counts = {0};
   for (uint64_t seed = first; seed < first + n; seed++) {

@@ -59,14 +59,8 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
 static void meets_the_references(void **state) {
   (void)state;
   arena *a = arena_new(NULL);
-  const char *why = NULL;
   const char *cases = getenv("NNC_CASES");
-  tally t = {.host = cl_host_open(a, false, &why), .all = getenv("NNC_CASE") || (cases && strcmp(cases, "all") == 0)};
-  if (t.host == NULL) {
-    print_message("skipped: %s\n", why);
-    arena_free(a);
-    skip();
-  }
+  tally t = {.host = cl_host_or_skip(a, false), .all = getenv("NNC_CASE") || (cases && strcmp(cases, "all") == 0)};
   ref_totals totals = ref_for_each(NNC_SOURCE_DIR "/tests/ref", run_case, &t);
   print_message("%s: %zu cases passed, %zu failed\n", cl_host_device(t.host), totals.n_passed, totals.n_failed);
   arena_free(a);

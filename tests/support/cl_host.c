@@ -1,5 +1,11 @@
 // A small OpenCL host: see cl_host.h.
 #define CL_TARGET_OPENCL_VERSION 120
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include "support/cl_host.h"
 
 #include <CL/cl.h>
@@ -103,6 +109,20 @@ cl_host *cl_host_open(arena *a, bool optimised, const char **why) {
   if (error != CL_SUCCESS) return *why = str_fmt(a, "no context: %d", error), NULL;
   h->queue = h->clCreateCommandQueue(h->context, h->device, 0, &error);
   if (error != CL_SUCCESS) return *why = str_fmt(a, "no queue: %d", error), NULL;
+  return h;
+}
+
+void cl_host_skip(arena *a, const char *why) {
+  print_message("skipped: %s\n", why);
+  arena_free(a);
+  if (getenv("NNC_NEEDS_OPENCL")) fail_msg("NNC_NEEDS_OPENCL is set");
+  skip();
+}
+
+cl_host *cl_host_or_skip(arena *a, bool optimised) {
+  const char *why = NULL;
+  cl_host *h = cl_host_open(a, optimised, &why);
+  if (h == NULL) cl_host_skip(a, why);
   return h;
 }
 

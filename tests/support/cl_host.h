@@ -10,6 +10,9 @@ typedef struct cl_host cl_host;
 // NULL when there is no device; *why says so. `a` outlives the host; released with it.
 // Not optimised, kernels build five times faster (PoCL).
 cl_host *cl_host_open(arena *a, bool optimised, const char **why);
+// The same; without a device it frees `a`, says why, and skips the test, or fails it where NNC_NEEDS_OPENCL is set.
+cl_host *cl_host_or_skip(arena *a, bool optimised);
+void cl_host_skip(arena *a, const char *why); // what it does then
 const char *cl_host_device(const cl_host *h);
 bool cl_host_has_fp64(const cl_host *h);
 
