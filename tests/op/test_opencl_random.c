@@ -1,7 +1,7 @@
 // Random legal graphs with ragged dims on an OpenCL device, judged as in agree.h; skipped, with the reason, where there
 // is no device.
 //
-//   NNC_SEED    first seed (1)      NNC_GRAPHS  how many (30)
+//   NNC_SEED    first seed (1)      NNC_GRAPHS  how many (30)      NNC_GRAPH  a file of one graph to run instead
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "op/agree.h"
 #include "op/cl_agree.h"
 #include "op/random_graph.h"
@@ -18,11 +19,18 @@ static uint64_t number(const char *name, uint64_t usual) {
   return text ? strtoull(text, NULL, 10) : usual;
 }
 
+static ir_module *graph_of(arena *a, diag_list *l, uint64_t seed) {
+  const char *path = getenv("NNC_GRAPH");
+  str text;
+  if (!path) return random_graph(a, l, seed);
+  return file_read(a, l, path, 1 << 20, &text) ? graph_parse(a, l, diag_add_file(l, path, text)) : NULL;
+}
+
 static void graphs_agree(void **state) {
   (void)state;
   arena *lasting = arena_new(NULL);
   cl_host *host = cl_host_or_skip(lasting, false);
-  uint64_t first = number("NNC_SEED", 1), n = number("NNC_GRAPHS", 30), failed = 0;
+  uint64_t first = number("NNC_SEED", 1), n = getenv("NNC_GRAPH") ? 1 : number("NNC_GRAPHS", 30), failed = 0;
   agree_counts counts = {0};
   for (uint64_t seed = first; seed < first + n; seed++) {
     arena *a = arena_new(NULL);
@@ -30,7 +38,7 @@ static void graphs_agree(void **state) {
     strbuf why;
     diag_init(&l, a);
     sb_init(&why, a);
-    ir_module *m = random_graph(a, &l, seed);
+    ir_module *m = graph_of(a, &l, seed);
     assert_non_null(m);
     if (!engines_agree(a, m, seed, &(agree_device){cl_host_engine, host}, &counts, &why)) {
       print_error("seed %llu: %s\n", (unsigned long long)seed, sb_cstr(&why));
