@@ -1,8 +1,8 @@
 // What the files of this room share: the state of one printing, tiles as variables, index expressions as C.
 //
-// Flow: program.c (program, signature, grid, scratch) -> stmt.c, copy.c (statements) -> access.c (memory),
-// elementwise.c and convert.c (operators, through the functions of helper.c), reduce.c. What is printed reads like the
-// kernel IR: names, loops and branches are the same; only tiles are taken apart.
+// Flow: program.c (program, signature, grid, scratch) -> stmt.c (statements) -> access.c (memory, conditions),
+// elementwise.c (operators, through the functions of helper.c), reduce.c. What is printed reads like the kernel IR:
+// names, loops and branches are the same; only tiles are taken apart.
 //
 // Tiles. A tile of R x C is R rows of pieces, private variables of one work-item: as many vectors of W lanes as fit in
 // C columns, W the target's (4: float4), and for what is left one piece for each power of two (7 columns: 4, 2, 1).
@@ -102,7 +102,7 @@ const idx *cl_at_col(cl *g, const idx *e, int64_t col);
 const idx *cl_offset(cl *g, kir_access acc); // row-major element offset, may mention r and c
 const kir_buffer *cl_buffer(cl *g, const char *name);
 
-// -- where.c: conditions --
+// -- access.c: conditions, loads, stores --
 typedef struct cl_cond { // of one row
   const char *row;       // what does not depend on c; NULL: true
   uint32_t n_lane;
@@ -115,11 +115,10 @@ const char *cl_all(cl *g, const char *x, const char *y);     // x && y; NULL is 
 const char *cl_at_lanes(cl *g, const cl_cond *w, uint32_t first, uint32_t lanes);
 const char *cl_mask(cl *g, const cl_cond *w, uint32_t first, uint32_t lanes); // `row` and the rest, as a bool piece
 
-// -- access.c --
 void cl_load(cl *g, const kir_tile *name, cl_tile *out, kir_access acc, kir_where w, scalar otherwise);
 void cl_store(cl *g, kir_access acc, const cl_tile *x, uint32_t rows, uint32_t cols, kir_where w);
 
-// -- elementwise.c, convert.c: text of an operator's result; x[i] are texts of `lanes` lanes --
+// -- elementwise.c: text of an operator's result; x[i] are texts of `lanes` lanes --
 const char *cl_elementwise(cl *g, op_code op, dtype in, dtype out, uint32_t lanes, const char *const *x);
 const char *cl_multiply_add(cl *g, dtype dt, uint32_t lanes, const char *x, const char *y, const char *z);
 const char *cl_convert(cl *g, dtype from, dtype to, uint32_t lanes, const char *x);
@@ -130,10 +129,9 @@ const char *cl_bool(cl *g, dtype of, uint32_t lanes, const char *comparison); //
 // A call of the function `name` of the table there for a dtype and a number of lanes; prints it before its first use.
 const char *cl_call(cl *g, const char *name, dtype dt, uint32_t lanes, const char *args);
 
-// -- reduce.c, stmt.c, copy.c --
+// -- reduce.c, stmt.c --
 void cl_dot(cl *g, const kir_stmt *s);
 void cl_reduce(cl *g, const kir_stmt *s);
 void cl_stmts(cl *g, const kir_block *b);
-void cl_copy(cl *g, const kir_stmt *s);
 
 #endif
