@@ -208,6 +208,6 @@ bool compile_module(compile_job *j, rt_module *out, const void **block) {
   rt_kernel *kernels;
   const void *const *constants;
   if (!check_plan(j) || !compile_load(j, &kernels) || !prepare_constants(j, kernels, &constants, block)) return false;
-  *out = (rt_module){image_plan(&j->image), kernels, constants};
+  *out = (rt_module){.plan = image_plan(&j->image), .kernels = kernels, .constants = constants};
   return true;
 }

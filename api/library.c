@@ -135,7 +135,7 @@ bool library_load(nnc_module *m, diag_list *l, const char *path, const char *wei
   const void **constants = ARENA_ARRAY(m->a, const void *, prepare->n_outputs + 1u);
   for (uint64_t i = 0; i < plan->buffers.count; i++)
     if (b[i].cls == RT_BUF_constant) constants[b[i].index] = block + b[i].offset;
-  m->rt = (rt_module){plan, model->kernels, constants};
+  m->rt = (rt_module){.plan = plan, .kernels = model->kernels, .constants = constants};
   m->stats = (nnc_module_stats){.kernels = plan->kernels.count, .constant_bytes = plan->constants_bytes};
   return true;
 }

@@ -203,7 +203,7 @@ static bool run_prepare(preparation *p, const rt_kernel *kernels) {
                          .dim = {(int64_t)im->constants[i].count},
                          .data = (void *)(uintptr_t)p->constants[i]};
   for (size_t i = 0; i < im->n_sources; i++) in[i] = out[im->sources[i]];
-  rt_module m = {image_plan(im), kernels, NULL};
+  rt_module m = {.plan = image_plan(im), .kernels = kernels};
   rt_session *s;
   rt_error err;
   rt_status status = rt_session_new(&s, &m, NULL, 0, &err);

@@ -104,12 +104,15 @@ rt_status rt_session_new(rt_session **out, const rt_module *m, rt_pool *pool, ui
     rt_session_free(s);
     return rt_fail(err, RT_E_MEMORY, "out of memory");
   }
-  *out = s;
-  return RT_OK;
+  rt_status status = m->device ? m->device->open(m->device, s, &s->device, err) : RT_OK;
+  if (status) rt_session_free(s);
+  else *out = s;
+  return status;
 }
 
 void rt_session_free(rt_session *s) {
   if (!s) return;
+  if (s->device) s->m->device->close(s->device);
   for (uint64_t i = 0; s->programs && i < s->m->plan->programs.count; i++) {
     free(s->programs[i].memory);
     free(s->programs[i].defaults);
@@ -203,7 +206,8 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
   if (!status && fixes) status = rt_states_open(s, err);
   if (status) return status;
   patch(s, g, st, in, out);
-  status = rt_run_program(s, program, err);
+  if (s->device) status = s->m->device->begin(s->device, program, in, out, fixes, err);
+  if (!status) status = rt_run_program(s, program, err);
   if (status && fixes) rt_session_reset(s);
   return status;
 }
@@ -226,6 +230,10 @@ rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *co
         return rt_fail(err, RT_E_INVALID, "the shape of `%s` overflows", rt_string(p, t->name));
   }
   return rt_run(s, program, room, room + g->n_inputs, err);
+}
+
+rt_status rt_step_values(rt_session *s, uint32_t step, rt_error *err) {
+  return s->device ? s->m->device->values(s->device, step, err) : RT_OK;
 }
 
 uint64_t rt_session_arena_bytes(const rt_session *s) {

@@ -19,7 +19,8 @@ typedef enum rt_status {
   RT_E_MEMORY,
   RT_E_DATA,
   RT_E_UNSUPPORTED, // a CPU too old
-  RT_E_FILE         // the file of weights is missing or wrong
+  RT_E_FILE,        // the file of weights is missing or wrong
+  RT_E_DEVICE       // a device is missing, too small, or has failed
 } rt_status;
 
 typedef struct rt_error {
@@ -32,9 +33,10 @@ typedef void (*rt_kernel)(void *const *buffers, const int64_t *symbols, const in
 
 typedef struct rt_module {
   const rt_plan *plan;      // borrowed, 8-byte aligned
-  const rt_kernel *kernels; // [plan->kernels.count], borrowed
+  const rt_kernel *kernels; // [plan->kernels.count], borrowed; NULL where only the device has it
   const void *const
       *constants; // [outputs of program 0]: where each constant lies, borrowed; may be NULL while program 0 itself runs
+  const struct rt_device *device; // that runs kernels, borrowed (runtime/device.h); NULL: the host runs all
 } rt_module;
 
 // Checks a blob of `size` bytes through and through: every offset, count, index and expression. After RT_OK the
@@ -110,6 +112,9 @@ typedef struct rt_work {
 // Of a kernel step, for the dims that were bound last; 0 where it overflows.
 rt_work rt_step_work(const rt_session *s, const rt_step *step);
 uint64_t rt_operand_bytes(const rt_session *s, const rt_step *step, uint32_t i); // of its i-th buffer
+
+// During a trace's event: brings what the step reads and wrote to where its host buffers are, from a device.
+rt_status rt_step_values(rt_session *s, uint32_t step, rt_error *err);
 
 uint64_t rt_session_arena_bytes(const rt_session *s); // for the last bound dims
 const char *rt_string(const rt_plan *p, uint32_t offset);

@@ -27,6 +27,13 @@ static rt_status run_kernel(program_run *r, uint32_t i) {
   rt_session *s = r->s;
   bound_step *b = &r->st->steps[i];
   if (b->late && b->bound_at != s->binds && !rt_bind_step(s, &r->steps[i], b)) return overflow(r, i);
+  if (s->device) {
+    bool done;
+    int64_t start = s->trace ? rt_now_ns() : 0;
+    rt_status status = s->m->device->kernel(s->device, i, s->trace != NULL, &done, r->err);
+    if (!status && done && s->trace) rt_trace_kernel(s, &r->steps[i], i, start, b->total);
+    if (status || done) return status;
+  }
   step_call c = {s, b};
   if (s->trace) rt_run_traced(&c, &r->steps[i], i);
   else rt_pool_run(s->pool, b->total, b->chunk, rt_run_chunk, &c);
@@ -87,12 +94,19 @@ static rt_status run_loop(program_run *r, uint32_t i) {
   rt_status status = RT_OK;
   for (int32_t turn = 0, turns = read_i32(buffers[0]); turn < turns && !status; turn++) {
     memcpy(buffers[1], &turn, sizeof turn);
+    if (r->s->device) r->s->m->device->written(r->s->device, i, 1);
     status = run_turn(r, i, i + 1, r->steps[i].body[0]);
   }
   return status;
 }
 
 static bool holds(const program_run *r, uint32_t i) { return *(const uint8_t *)r->st->steps[i].buffers[0] != 0; }
+
+// What the executor reads of step i, on the host, and no fault behind it.
+static rt_status steering(program_run *r, uint32_t i) {
+  rt_status status = rt_step_values(r->s, i, r->err);
+  return status ? status : fault_of(r);
+}
 
 static rt_status run_while(program_run *r, uint32_t i) {
   const rt_step *step = &r->steps[i];
@@ -101,6 +115,7 @@ static rt_status run_while(program_run *r, uint32_t i) {
   if (!rt_eval(p, RT_ARRAY(p, uint32_t, words)[step->symbols], r->s->next, &most)) return overflow(r, i);
   for (int64_t turn = 0;; turn++) {
     rt_status status = run_turn(r, i, i + 1, step->body[0]);
+    if (!status && r->s->device) status = steering(r, i);
     if (status || !holds(r, i)) return status;
     if (turn >= most)
       return rt_fail(r->err, RT_E_DATA, "line %u: the condition still holds after %lld turns", step->line,
@@ -118,7 +133,7 @@ static rt_status run_if(program_run *r, uint32_t i) {
 
 // What is not a kernel needs values to be right.
 static rt_status run_step(program_run *r, uint32_t i) {
-  rt_status status = r->steps[i].kind == RT_STEP_kernel ? RT_OK : fault_of(r);
+  rt_status status = r->steps[i].kind == RT_STEP_kernel ? RT_OK : steering(r, i);
   if (status) return status;
   switch ((rt_step_kind)r->steps[i].kind) {
   case RT_STEP_bind: return run_bind(r, i);
@@ -144,17 +159,21 @@ static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t 
 
 rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
   const rt_plan *p = s->m->plan;
+  const rt_device *d = s->device ? s->m->device : NULL;
   const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
   program_run r = {s, &s->programs[program], RT_ARRAY(p, rt_step, steps) + g->first_step, err};
   uint32_t stopped = g->n_steps;
   s->fault = 0;
   rt_status status = run_steps(&r, 0, g->n_steps, &stopped);
+  if (!status && d) status = d->sync(s->device, err);
   if (!status) status = fault_of(&r);
   rt_error ignored;
-  r.err = &ignored;
   uint32_t i = g->n_steps;
-  for (; i < g->n_steps + g->n_undo; i++)
+  for (; i < g->n_steps + g->n_undo; i++) {
+    r.err = &ignored; // what failed before counts
     if (status && r.steps[i].undoes < stopped) run_kernel(&r, i);
-  for (; i < rt_all_steps(g) && !status; i++) run_kernel(&r, i);
-  return status;
+  }
+  r.err = err;
+  for (; i < rt_all_steps(g) && !status; i++) status = run_kernel(&r, i);
+  return !status && d ? d->end(s->device, err) : status;
 }

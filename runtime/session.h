@@ -2,7 +2,7 @@
 #ifndef NNC_RUNTIME_SESSION_H
 #define NNC_RUNTIME_SESSION_H
 
-#include "runtime/rt.h"
+#include "runtime/device.h"
 
 typedef struct bound_step { // a step with its dims filled in
   rt_kernel kernel;         // NULL where it is none
@@ -41,6 +41,7 @@ typedef struct thread_share { // what one thread does of a traced step
 
 struct rt_session {
   const rt_module *m;
+  rt_device_session *device; // NULL: the host runs all kernels
   rt_pool *pool;
   uint64_t max_arena_bytes;
   int64_t *given; // [dims]: set by rt_session_set_dim, or INT64_MIN
@@ -105,7 +106,8 @@ void rt_run_chunk(void *user, int64_t begin, int64_t end, unsigned worker); // `
 
 // -- trace.c --
 int64_t rt_now_ns(void);
-void rt_run_traced(step_call *c, const rt_step *step, uint32_t index); // a kernel
+void rt_run_traced(step_call *c, const rt_step *step, uint32_t index); // a kernel on the host
+void rt_trace_kernel(rt_session *s, const rt_step *step, uint32_t index, int64_t start_ns, int64_t points);
 void rt_trace_turn(rt_session *s, const rt_step *step, uint32_t index, int64_t start_ns);
 
 #endif

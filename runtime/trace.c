@@ -62,21 +62,25 @@ static void run_noted(void *user, int64_t begin, int64_t end, unsigned worker) {
   t->points += end - begin;
 }
 
+void rt_trace_kernel(rt_session *s, const rt_step *step, uint32_t index, int64_t start_ns, int64_t points) {
+  rt_trace_event e = event_of(s, RT_TRACE_kernel, step, index);
+  e.start_ns = start_ns, e.end_ns = rt_now_ns();
+  e.points = points;
+  rt_work w = rt_step_work(s, step);
+  e.macs = w.macs, e.bytes_read = w.bytes_read, e.bytes_written = w.bytes_written;
+  s->trace(s->trace_user, &e);
+}
+
 void rt_run_traced(step_call *c, const rt_step *step, uint32_t index) {
   rt_session *s = c->s;
   unsigned n_threads = rt_pool_threads(s->pool);
   memset(s->shares, 0, n_threads * sizeof *s->shares);
-  rt_trace_event e = event_of(s, RT_TRACE_kernel, step, index);
-  e.start_ns = rt_now_ns();
+  int64_t start_ns = rt_now_ns();
   rt_pool_run(s->pool, c->b->total, c->b->chunk, run_noted, c);
-  e.end_ns = rt_now_ns();
-  e.points = c->b->total;
-  rt_work w = rt_step_work(s, step);
-  e.macs = w.macs, e.bytes_read = w.bytes_read, e.bytes_written = w.bytes_written;
-  s->trace(s->trace_user, &e);
+  rt_trace_kernel(s, step, index, start_ns, c->b->total);
   for (unsigned i = 1; i < n_threads; i++) {
     if (!s->shares[i].points) continue;
-    e = event_of(s, RT_TRACE_share, step, index);
+    rt_trace_event e = event_of(s, RT_TRACE_share, step, index);
     e.thread = i;
     e.start_ns = s->shares[i].start_ns, e.end_ns = s->shares[i].end_ns;
     e.points = s->shares[i].points;

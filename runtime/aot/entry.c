@@ -25,7 +25,7 @@ int rt_aot_start(rt_aot_session *s, unsigned threads, const void *block) {
   if (!s->constants || !s->tensors) return (int)rt_fail(&s->error, RT_E_MEMORY, "out of memory");
   s->pool = threads == 1 ? NULL : rt_pool_new(threads);
   locate_constants(p, block, s->constants);
-  s->module = (rt_module){p, nnc_aot_model.kernels, s->constants};
+  s->module = (rt_module){.plan = p, .kernels = nnc_aot_model.kernels, .constants = s->constants};
   return (int)rt_session_new(&s->session, &s->module, s->pool, 0, &s->error);
 }
 

@@ -50,7 +50,7 @@ static void run(arena *a, const rt_plan *p) {
   rt_tensor *room = ARENA_ARRAY(a, rt_tensor, MOST_TENSORS);
   const rt_dim *d = (const rt_dim *)(const void *)((const char *)p + p->dims.offset);
   int64_t *dims = ARENA_ARRAY(a, int64_t, p->dims.count);
-  rt_module m = {p, kernels, constants};
+  rt_module m = {.plan = p, .kernels = kernels, .constants = constants};
   rt_session *s;
   rt_error err;
   if (rt_session_new(&s, &m, NULL, 64 << 20, &err)) return;

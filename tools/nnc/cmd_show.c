@@ -20,8 +20,9 @@ static exit_status show_sized(cli *c, const rt_plan *plan, signature *s, bool st
   sig_bind_rest(s);
   const rt_program *prepare = RT_ARRAY(plan, rt_program, programs);
   rt_module *m = ARENA_NEW(c->a, rt_module); // binding calls no kernel and reads no constant
-  *m = (rt_module){plan, ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
-                   ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
+  *m = (rt_module){.plan = plan,
+                   .kernels = ARENA_ARRAY(c->a, rt_kernel, plan->kernels.count + 1),
+                   .constants = ARENA_ARRAY(c->a, const void *, prepare->n_outputs + 1u)};
   sized_entry e;
   rt_error err;
   bool fits = stage_bind(c, m, s, &e, &err);

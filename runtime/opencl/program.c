@@ -1,0 +1,144 @@
+// Programs: the text of a module's kernels, or what a driver made of it before, built for one device.
+//
+// Limits are checked here, before a driver sees anything: PoCL ends the process when a work-group needs more local
+// memory than there is, and others fail at the first launch, with a number.
+#include "runtime/opencl/program.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+// -- limits --
+
+// "kernel `k3_row`, digits.yaml:12": by the first step that runs it.
+static void name_kernel(const rt_plan *p, uint32_t kernel, char *to, size_t size) {
+  const char *name = rt_string(p, (RT_ARRAY(p, rt_kernel_info, kernels) + kernel)->name);
+  const rt_step *steps = RT_ARRAY(p, rt_step, steps);
+  snprintf(to, size, "kernel `%.64s`", name);
+  for (uint64_t i = 0; i < p->steps.count; i++) {
+    if (steps[i].kind != RT_STEP_kernel || steps[i].what != kernel || !steps[i].line) continue;
+    snprintf(to, size, "kernel `%.64s`, %.64s:%u", name, rt_string(p, steps[i].file), steps[i].line);
+    return;
+  }
+}
+
+static rt_status exceeds(const rt_opencl_program *p, uint32_t kernel, const char *what, uint64_t needs, uint64_t has,
+                         rt_error *err) {
+  char name[192];
+  name_kernel(p->plan, kernel, name, sizeof name);
+  return rt_fail(err, RT_E_DEVICE, "%s: it needs %s %llu; the device has at most %llu", name, what,
+                 (unsigned long long)needs, (unsigned long long)has);
+}
+
+static rt_status lacks_fp64(const rt_opencl_program *p, uint32_t kernel, rt_error *err) {
+  char name[192];
+  name_kernel(p->plan, kernel, name, sizeof name);
+  return rt_fail(err, RT_E_DEVICE, "%s: it computes in f64, which the device has not", name);
+}
+
+static rt_status check_kernel(const rt_opencl_program *p, uint32_t i, rt_error *err) {
+  const rt_opencl_device *d = &p->cl->devices[p->number];
+  const rt_opencl_kernel *k = &p->source.kernels[i];
+  if (k->lanes > d->max_group) return exceeds(p, i, "work-groups of", k->lanes, d->max_group, err);
+  if (k->lanes > d->max_items) return exceeds(p, i, "work-groups of", k->lanes, d->max_items, err);
+  if (k->local_bytes > d->local_bytes)
+    return exceeds(p, i, "bytes of local memory:", k->local_bytes, d->local_bytes, err);
+  if (k->scratch_bytes > d->max_alloc_bytes)
+    return exceeds(p, i, "bytes of memory a work-group:", k->scratch_bytes, d->max_alloc_bytes, err);
+  if ((k->flags & RT_OPENCL_NEEDS_FP64) && !d->fp64) return lacks_fp64(p, i, err);
+  return RT_OK;
+}
+
+static rt_status check_kernels(const rt_opencl_program *p, rt_error *err) {
+  if (p->source.n_kernels != p->plan->kernels.count)
+    return rt_fail(err, RT_E_INVALID, "the program is not of this plan: %zu kernels, %llu in the plan",
+                   p->source.n_kernels, (unsigned long long)p->plan->kernels.count);
+  for (size_t i = 0; i < p->source.n_kernels; i++) {
+    rt_status status = check_kernel(p, (uint32_t)i, err);
+    if (status) return status;
+  }
+  return RT_OK;
+}
+
+// -- building --
+
+static void read_log(const rt_opencl_program *p, char *log) {
+  size_t n = 0;
+  const cl_api *api = &p->cl->api;
+  const cl_device_id id = p->cl->ids[p->number];
+  if (api->clGetProgramBuildInfo(p->program, id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n) || n < 2) return;
+  char *all = malloc(n + 1);
+  if (!all) return;
+  if (!api->clGetProgramBuildInfo(p->program, id, CL_PROGRAM_BUILD_LOG, n, all, NULL)) {
+    all[n] = 0;
+    snprintf(log, RT_OPENCL_LOG, "%s", all);
+  }
+  free(all);
+}
+
+static rt_status create_program(rt_opencl_program *p, const void *binary, size_t binary_bytes, rt_error *err) {
+  cl_int code, of_device = CL_SUCCESS;
+  const cl_api *api = &p->cl->api;
+  const unsigned char *bytes = binary;
+  const cl_device_id id = p->cl->ids[p->number];
+  if (!binary) {
+    p->program = api->clCreateProgramWithSource(p->context, 1, &p->source.text, &p->source.text_bytes, &code);
+    return code ? rt_cl_fail(err, code, "creating an OpenCL program") : RT_OK;
+  }
+  p->program = api->clCreateProgramWithBinary(p->context, 1, &id, &binary_bytes, &bytes, &of_device, &code);
+  if (!code && !of_device) return RT_OK;
+  rt_cl_fail(err, code ? code : of_device, "loading a built OpenCL program");
+  return RT_E_INVALID;
+}
+
+static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_bytes, char *log, rt_error *err) {
+  cl_int code;
+  const cl_api *api = &p->cl->api;
+  const cl_device_id id = p->cl->ids[p->number];
+  p->context = api->clCreateContext(NULL, 1, &id, NULL, NULL, &code);
+  if (code) return rt_cl_fail(err, code, "opening the OpenCL device");
+  rt_status status = create_program(p, binary, binary_bytes, err);
+  if (status) return status;
+  char options[256];
+  snprintf(options, sizeof options, "%s%s", p->source.options,
+           p->cl->devices[p->number].exact_division ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
+  code = api->clBuildProgram(p->program, 1, &id, options, NULL, NULL);
+  read_log(p, log);
+  if (!code) return RT_OK;
+  status = rt_cl_fail(err, code, "building OpenCL kernels");
+  return binary ? RT_E_INVALID : status;
+}
+
+rt_status rt_opencl_build(rt_opencl_program **out, rt_opencl *cl, uint32_t device, const rt_plan *plan,
+                          const rt_opencl_source *source, const void *binary, size_t binary_bytes, char *log,
+                          rt_error *err) {
+  *out = NULL;
+  log[0] = 0;
+  if (err) err->text[0] = 0;
+  rt_opencl_program *p = calloc(1, sizeof *p);
+  if (!p) return rt_fail(err, RT_E_MEMORY, "out of memory");
+  *p = (rt_opencl_program){.device = rt_opencl_functions, .cl = cl, .number = device, .plan = plan, .source = *source};
+  rt_status status = check_kernels(p, err);
+  if (!status) status = build(p, binary, binary_bytes, log, err);
+  if (status) rt_opencl_program_free(p);
+  else *out = p;
+  return status;
+}
+
+void rt_opencl_program_free(rt_opencl_program *p) {
+  if (!p) return;
+  if (p->program) p->cl->api.clReleaseProgram(p->program);
+  if (p->context) p->cl->api.clReleaseContext(p->context);
+  free(p);
+}
+
+const rt_device *rt_opencl_program_device(const rt_opencl_program *p) { return &p->device; }
+
+size_t rt_opencl_binary_bytes(const rt_opencl_program *p) {
+  size_t n = 0;
+  return p->cl->api.clGetProgramInfo(p->program, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) ? 0 : n;
+}
+
+bool rt_opencl_binary(const rt_opencl_program *p, void *to, size_t bytes) {
+  unsigned char *at = to;
+  return bytes > 0 && bytes == rt_opencl_binary_bytes(p) &&
+         !p->cl->api.clGetProgramInfo(p->program, CL_PROGRAM_BINARIES, sizeof at, &at, NULL);
+}
