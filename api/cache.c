@@ -3,6 +3,7 @@
 #include "api/cache.h"
 #include "base/file.h"
 #include "base/vec.h"
+#include "runtime/weights.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const extensions[CACHE_KINDS] = {[CACHE_code] = ".code", [CACHE_weights] = ".weights"};
+static const char *const extensions[CACHE_KINDS] = {
+    [CACHE_code] = ".code", [CACHE_weights] = ".weights", [CACHE_program] = ".program"};
 static const char temporary[] = ".tmp-";
 static const int64_t ABANDONED_NS = INT64_C(3600) * 1000000000;
 enum { KEY_DIGITS = 64 };
@@ -99,6 +101,7 @@ cache *cache_open(arena *a, diag_list *l, bool make) {
   if (c->folder >= 0 && c->off) diag_at(l, NO_SPAN, cache_refused, c->path, c->off);
   if (c->off) return c;
   c->cap_bytes[CACHE_code] = size_variable("NNC_CACHE_SIZE", UINT64_C(1) << 30);
+  c->cap_bytes[CACHE_program] = c->cap_bytes[CACHE_code];
   c->cap_bytes[CACHE_weights] = size_variable("NNC_CACHE_WEIGHTS_SIZE", UINT64_MAX);
   if (c->cap_bytes[CACHE_weights] == UINT64_MAX) c->cap_bytes[CACHE_weights] = weights_cap(c);
   return c;
@@ -237,4 +240,62 @@ bool cache_put(const cache *c, cache_kind kind, const sha256_digest *key, size_t
   release_draft(d);
   if (ok) evict(c, kind, name);
   return ok;
+}
+
+// -- files read whole --
+
+enum { HEAD_WORDS = 3 };
+
+static uint64_t checksum_of(str key, str body) {
+  return rt_weights_content(rt_weights_content(0, key.p, key.n), body.p, body.n);
+}
+
+// Key and body of a whole file, in memory: a mapping would be at the mercy of who cuts it short. false: it is damaged.
+static bool read_whole(arena *a, int fd, cache_format f, str *key, str *body) {
+  struct stat s;
+  uint64_t head[HEAD_WORDS];
+  const size_t key_bytes = sizeof(sha256_digest);
+  if (fstat(fd, &s) != 0 || (uint64_t)s.st_size <= sizeof head + key_bytes) return false;
+  size_t size = (size_t)s.st_size - sizeof head, got = 0;
+  char *p = arena_alloc(a, size);
+  if (read(fd, head, sizeof head) != (ssize_t)sizeof head) return false;
+  while (got < size) {
+    ssize_t n = read(fd, p + got, size - got);
+    if (n <= 0) return false;
+    got += (size_t)n;
+  }
+  *key = (str){p, key_bytes};
+  *body = (str){p + key_bytes, size - key_bytes};
+  return head[0] == f.magic && head[1] == f.version && head[2] == checksum_of(*key, *body);
+}
+
+bool cache_body_is_whole(arena *a, int fd, cache_format f) {
+  str key, body;
+  return read_whole(a, fd, f, &key, &body);
+}
+
+static void close_file(void *handle) {
+  int *fd = handle;
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
+bool cache_find_body(const cache *c, cache_kind kind, const sha256_digest *key, cache_format f, str *body) {
+  str of_file;
+  int *fd = ARENA_NEW(c->a, int); // closed also when the arena unwinds
+  *fd = -1;
+  arena_defer(c->a, close_file, fd);
+  *fd = cache_find(c, kind, key);
+  if (*fd < 0) return false;
+  bool found = read_whole(c->a, *fd, f, &of_file, body) && memcmp(of_file.p, key->at, of_file.n) == 0;
+  close_file(fd);
+  if (!found) cache_drop(c, kind, key);
+  return found;
+}
+
+bool cache_put_body(const cache *c, cache_kind kind, const sha256_digest *key, cache_format f, str body) {
+  if (c->off) return false;
+  const str of_key = {(const char *)key->at, sizeof key->at};
+  const uint64_t head[HEAD_WORDS] = {f.magic, f.version, checksum_of(of_key, body)};
+  return cache_put(c, kind, key, 3, (const str[]){{(const char *)head, sizeof head}, of_key, body});
 }

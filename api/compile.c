@@ -2,8 +2,10 @@
 #define _GNU_SOURCE // dladdr
 #include "api/compile.h"
 #include "api/compile_cache.h"
+#include "api/opencl.h"
 #include "api/prepare.h"
 #include "base/clock.h"
+#include "runtime/opencl/opencl.h"
 #include "runtime/pool.h"
 #include "runtime/routines.h"
 #include <dlfcn.h>
@@ -21,6 +23,7 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
   diag_init(&j->diags, a);
   j->passes = PASS_OPTIONS_INIT;
   j->cache = cache_none(a);
+  j->cpu = cpu;
   j->target = cpu ? target_find(cpu) : target_native();
   if (!j->target) {
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu),
@@ -32,6 +35,34 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
     return false;
   }
   j->context = (pass_context){.a = a, .diags = &j->diags, .target = j->target};
+  return true;
+}
+
+static void close_opencl(void *cl) { rt_opencl_close(cl); }
+
+bool compile_set_device(compile_job *j, const char *device) {
+  rt_error err;
+  if (!device || !strcmp(device, "cpu")) return true;
+  if (!rt_opencl_names(device)) {
+    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, device_unknown, device),
+                 "known: cpu, opencl, opencl:N; `nnc devices` lists them");
+    return false;
+  }
+  if (j->cpu) {
+    diag_at(&j->diags, NO_SPAN, device_with_cpu, j->cpu, device);
+    return false;
+  }
+  rt_status status = rt_opencl_open(&j->opencl, &err);
+  if (!status) {
+    arena_defer(j->a, close_opencl, j->opencl);
+    status = rt_opencl_find(j->opencl, device, &j->device_number, &err);
+  }
+  if (status) {
+    diag_at(&j->diags, NO_SPAN, device_failed, device, err.text);
+    return false;
+  }
+  j->device = str_fmt(j->a, "opencl:%u", j->device_number);
+  j->target = j->context.target = target_find("opencl");
   return true;
 }
 
@@ -154,8 +185,9 @@ static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
 
 bool compile_object(compile_job *j) {
   int64_t start = clock_ns();
-  size_t scratch;
-  bool ok = compile_kernels(j, &scratch) && plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
+  size_t scratch = 0;
+  bool ok = (j->opencl ? opencl_object(j) : compile_kernels(j, &scratch)) &&
+            plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
   if (ok) image_make(j->a, &j->image, j->set, &j->plan, j->object, frontend_parameter_count(j->source));
   j->codegen_ms += ms_since(start);
   return ok;
@@ -170,23 +202,20 @@ bool compile_image(compile_job *j, bool weights) {
   return true;
 }
 
-bool compile_load(compile_job *j, rt_kernel **kernels) {
-  int64_t start = clock_ns();
+// Loads the code of j->image into the process (it goes with the arena) and finds one function a kernel.
+static bool load_code(compile_job *j, rt_kernel *kernels) {
   const rt_plan *plan = image_plan(&j->image);
   const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
   const loaded_code *code = code_load(j->a, &j->diags, j->image.object);
   if (!code) return false;
-  *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
   for (size_t i = 0; i < plan->kernels.count; i++) {
     const char *name = rt_string(plan, info[i].name);
-    rt_kernel *k = &(*kernels)[i];
-    *k = rt_routine(name);
-    if (*k) continue;
+    kernels[i] = rt_routine(name);
+    if (kernels[i]) continue;
     void *f = code_find(code, &j->diags, name);
     if (!f) return false;
-    memcpy(k, &f, sizeof f);
+    memcpy(&kernels[i], &f, sizeof f);
   }
-  j->codegen_ms += ms_since(start);
   return true;
 }
 
@@ -205,9 +234,12 @@ static bool check_plan(compile_job *j) {
 }
 
 bool compile_module(compile_job *j, rt_module *out, const void **block) {
-  rt_kernel *kernels;
-  const void *const *constants;
-  if (!check_plan(j) || !compile_load(j, &kernels) || !prepare_constants(j, kernels, &constants, block)) return false;
-  *out = (rt_module){.plan = image_plan(&j->image), .kernels = kernels, .constants = constants};
-  return true;
+  if (!check_plan(j)) return false;
+  int64_t start = clock_ns();
+  const rt_plan *plan = image_plan(&j->image);
+  rt_kernel *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
+  *out = (rt_module){.plan = plan, .kernels = kernels};
+  bool ok = j->opencl ? opencl_load(j, kernels, &out->device) : load_code(j, kernels);
+  j->codegen_ms += ms_since(start);
+  return ok && prepare_constants(j, out, &out->constants, block);
 }

@@ -18,6 +18,10 @@ typedef struct compile_job {
   const str *text; // of the model, when it is not on the disk
   frontend_options front;
   const target *target;
+  const char *cpu;          // as asked for, NULL: native
+  const char *device;       // "opencl:0"; NULL: the CPU
+  struct rt_opencl *opencl; // opened, when the device is one of OpenCL's
+  uint32_t device_number;
   pass_options passes;
   pass_context context;
   pass_report report;
@@ -34,7 +38,7 @@ typedef struct compile_job {
   str object; // ELF relocatable of all kernels
   plan_image plan;
   image image;
-  bool image_from_cache, prepared_from_cache;
+  bool image_from_cache, prepared_from_cache, program_from_cache;
   const void *block; // of constants in one piece, where they were put together or mapped; else NULL
   double frontend_ms, passes_ms, codegen_ms, prepare_ms;
 } compile_job;
@@ -45,6 +49,8 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
                    const char *cpu);
 // How weights lie in memory: "f32" (NULL) as the model declares them, "bf16", "f16", "q8", "q4". false: no such form.
 bool compile_set_weights_dtype(compile_job *j, const char *name);
+// What runs the kernels: "cpu" (NULL), or "opencl", "opencl:N", which is opened. false after a diagnostic.
+bool compile_set_device(compile_job *j, const char *device);
 void compile_use_cache(compile_job *j); // for jobs whose passes run as they always do
 
 // Each step needs the ones before; false after diagnostics.
@@ -52,7 +58,7 @@ bool compile_frontend(compile_job *j); // weights are not bound yet
 bool compile_weights(compile_job *j);  // binds weight data, once; needed by prepare only
 bool compile_passes(compile_job *j);
 bool compile_lower(compile_job *j);  // kernels and programs
-bool compile_object(compile_job *j); // machine code, plan, image
+bool compile_object(compile_job *j); // machine code, or the program's text for a device; plan, image
 // Opens libnnc-llvm.so (found beside this library, or by the loader's rules). NULL after a diagnostic.
 const llvm_backend *compile_open_llvm(compile_job *j);
 // The kernels that have bodies: all but the runtime's routines.
@@ -63,9 +69,6 @@ bool compile_opencl(compile_job *j, opencl_kernel **out, strbuf *source);
 // All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
 // are told first.
 bool compile_image(compile_job *j, bool weights);
-
-// Loads the code of j->image into the process (it goes with the arena) and finds one function a kernel.
-bool compile_load(compile_job *j, rt_kernel **kernels);
 
 // From an image to a module: load, check, constants. What *out points to lives as long as the arena. `block`: also the
 // block of constants as one piece; may be NULL.

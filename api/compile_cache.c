@@ -11,18 +11,15 @@
 // 190 ms, and that is what a start is made of when nothing is compiled; an object without its plan and constants saves
 // the smaller half. And a hash of weights in this key: one image serves all weights of a model.
 //
-//   magic, format, checksum of what follows: key, dependencies, messages, image (base/pack.h)
+//   dependencies, messages, image (base/pack.h)
 #define _GNU_SOURCE // dladdr, RTLD_DI_LINKMAP
 #include "api/compile_cache.h"
-#include "runtime/weights.h"
 #include <dlfcn.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define MAGIC UINT64_C(0x3165646f636e6e00) // "\0nncode1"
-enum { FORMAT = 1, HEAD_WORDS = 3, MOST_SOURCE_BYTES = 64 << 20 };
+enum { MOST_SOURCE_BYTES = 64 << 20 };
+static const cache_format format = {UINT64_C(0x3165646f636e6e00), 2}; // "\0nncode1"
 
 typedef enum dependency { DEP_source, DEP_library } dependency;
 
@@ -79,9 +76,10 @@ static sha256_digest key_of(const compile_job *j) {
   sb_init(&b, j->a);
   file_identity own = own_identity();
   pack_str(&b, STR("nnc code " NNC_VERSION));
-  pack_u64(&b, FORMAT);
+  pack_u64(&b, format.version);
   pack_identity(&b, &own);
   pack_target(&b, j->target);
+  pack_u64(&b, j->device != NULL);
   pack_str(&b, str_of(path_absolute(j->a, j->path)));
   pack_str(&b, str_of(j->path)); // messages quote it
   pack_u64(&b, j->text != NULL);
@@ -203,35 +201,11 @@ bool unpack_messages(unpacker *u, diag_list *l) {
 
 // -- the file --
 
-// The body of a whole file, in memory: a mapping would be at the mercy of who cuts it short. false when it is damaged.
-static bool read_body(arena *a, int fd, str *body) {
-  struct stat s;
-  uint64_t head[HEAD_WORDS];
-  if (fstat(fd, &s) != 0 || (uint64_t)s.st_size <= sizeof head) return false;
-  size_t size = (size_t)s.st_size - sizeof head, got = 0;
-  char *p = arena_alloc(a, size);
-  if (read(fd, head, sizeof head) != (ssize_t)sizeof head) return false;
-  while (got < size) {
-    ssize_t n = read(fd, p + got, size - got);
-    if (n <= 0) return false;
-    got += (size_t)n;
-  }
-  *body = (str){p, size};
-  return head[0] == MAGIC && head[1] == FORMAT && head[2] == rt_weights_content(0, p, size);
-}
+bool compile_cache_file_is_whole(arena *a, int fd) { return cache_body_is_whole(a, fd, format); }
 
-bool compile_cache_file_is_whole(arena *a, int fd) {
-  str body;
-  return read_body(a, fd, &body);
-}
-
-static bool read_entry(compile_job *j, int fd, const sha256_digest *key, bool *damaged) {
-  str body;
+static bool read_entry(compile_job *j, str body, const sha256_digest *key, bool *damaged) {
   sha256 sources;
-  *damaged = true;
-  if (!read_body(j->a, fd, &body) || body.n < sizeof key->at || memcmp(body.p, key->at, sizeof key->at) != 0)
-    return false;
-  unpacker u = unpack_begin((str){body.p + sizeof key->at, body.n - sizeof key->at});
+  unpacker u = unpack_begin(body);
   sha256_init(&sources);
   sha256_add(&sources, key->at, sizeof key->at);
   *damaged = false;
@@ -242,25 +216,14 @@ static bool read_entry(compile_job *j, int fd, const sha256_digest *key, bool *d
   return true;
 }
 
-static void close_file(void *handle) {
-  int *fd = handle;
-  if (*fd >= 0) close(*fd);
-  *fd = -1;
-}
-
 bool compile_cache_find(compile_job *j) {
   if (j->cache->off) return false;
   bool damaged;
+  str body;
   sha256_digest key = key_of(j);
-  int *fd = ARENA_NEW(j->a, int); // closed also when the arena unwinds
-  *fd = -1;
-  arena_defer(j->a, close_file, fd);
-  *fd = cache_find(j->cache, CACHE_code, &key);
-  if (*fd < 0) return false;
+  if (!cache_find_body(j->cache, CACHE_code, &key, format, &body)) return false;
   size_t n_items = j->diags.items.n, n_files = j->diags.files.n;
-  bool found = read_entry(j, *fd, &key, &damaged);
-  close_file(fd);
-  if (found) return true;
+  if (read_entry(j, body, &key, &damaged)) return true;
   j->diags.items.n = n_items, j->diags.files.n = n_files;
   if (damaged) cache_drop(j->cache, CACHE_code, &key);
   return false;
@@ -270,18 +233,16 @@ void compile_cache_keep(compile_job *j) {
   if (j->cache->off) return;
   sha256_digest key = key_of(j);
   strbuf body;
-  uint64_t n = 2;
+  uint64_t n = j->device ? 0 : 2;
   j->sources = hash_sources(j, &key);
   sb_init(&body, j->a);
-  sb_bytes(&body, key.at, sizeof key.at);
   for (size_t i = 0; i < j->n_source_files; i++) n += j->diags.files.at[i].on_disk;
   pack_u64(&body, n);
   for (size_t i = 0; i < j->n_source_files; i++)
     if (j->diags.files.at[i].on_disk) pack_source(&body, j->a, &j->diags.files.at[i]);
-  if (!pack_library(&body, j, "nnc_llvm_backend") || !pack_library(&body, j, "LLVMContextCreate")) return;
+  if (!j->device && (!pack_library(&body, j, "nnc_llvm_backend") || !pack_library(&body, j, "LLVMContextCreate")))
+    return;
   pack_messages(&body, &j->diags, 0, j->n_source_messages);
   image_pack(&body, &j->image);
-  uint64_t head[HEAD_WORDS] = {MAGIC, FORMAT, rt_weights_content(0, body.p, body.n)};
-  const str parts[] = {{(const char *)head, sizeof head}, sb_str(&body)};
-  cache_put(j->cache, CACHE_code, &key, 2, parts);
+  cache_put_body(j->cache, CACHE_code, &key, format, sb_str(&body));
 }

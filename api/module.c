@@ -17,9 +17,13 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_library_open:
     case DIAG_ID_library_weights:
     case DIAG_ID_weights_too_large:
+    case DIAG_ID_device_failed:
     case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
     case DIAG_ID_approx_unknown:
     case DIAG_ID_weights_dtype_unknown:
+    case DIAG_ID_device_unknown:
+    case DIAG_ID_device_with_cpu:
+    case DIAG_ID_device_library:
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;
     default: return NNC_E_MODEL;
@@ -65,6 +69,12 @@ static bool is_library(const char *path) {
   return n > 3 && !strcmp(path + n - 3, ".so");
 }
 
+static bool open_library(nnc_module *m, compile_job *j, const char *path, const char *weights) {
+  if (!j->device) return library_load(m, &j->diags, path, weights);
+  diag_at(&j->diags, NO_SPAN, device_library, path, j->device);
+  return false;
+}
+
 // Opens on an arena whose guard is set; frees it on failure.
 static nnc_status open_in(arena *a, nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
                           nnc_diagnostics **diagnostics) {
@@ -73,9 +83,9 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   frontend_options front = front_options(o);
   m->a = a;
   bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu) &&
-            compile_set_weights_dtype(j, o->weights_dtype);
+            compile_set_weights_dtype(j, o->weights_dtype) && compile_set_device(j, o->device);
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
-  if (ok && !text && is_library(path)) ok = library_load(m, &j->diags, path, o->n_weights ? o->weights[0] : NULL);
+  if (ok && !text && is_library(path)) ok = open_library(m, j, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);
   if (ok) module_describe(m);
   diag_flush(&j->diags);
@@ -134,6 +144,11 @@ static nnc_status save_in(arena *a, const nnc_module *m, const char *library_pat
                           nnc_diagnostics **diagnostics) {
   diag_list *l = ARENA_NEW(a, diag_list);
   diag_init(l, a);
+  if (m->job->device) {
+    diag_at(l, NO_SPAN, device_library, library_path, m->job->device);
+    if (diagnostics) *diagnostics = diagnostics_detach(l);
+    return NNC_E_ARGUMENT;
+  }
   const image *im = &m->job->image;
   char *gathered = m->job->block ? NULL : arena_alloc(a, (size_t)m->rt.plan->constants_bytes);
   for (size_t i = 0; gathered && i < im->n_constants; i++)

@@ -192,7 +192,7 @@ static bool place_constants(preparation *p) {
   return true;
 }
 
-static bool run_prepare(preparation *p, const rt_kernel *kernels) {
+static bool run_prepare(preparation *p, const rt_module *m) {
   compile_job *j = p->j;
   const image *im = &j->image;
   rt_tensor *in = ARENA_ARRAY(j->a, rt_tensor, im->n_sources + 1),
@@ -203,10 +203,9 @@ static bool run_prepare(preparation *p, const rt_kernel *kernels) {
                          .dim = {(int64_t)im->constants[i].count},
                          .data = (void *)(uintptr_t)p->constants[i]};
   for (size_t i = 0; i < im->n_sources; i++) in[i] = out[im->sources[i]];
-  rt_module m = {.plan = image_plan(im), .kernels = kernels};
   rt_session *s;
   rt_error err;
-  rt_status status = rt_session_new(&s, &m, NULL, 0, &err);
+  rt_status status = rt_session_new(&s, m, NULL, 0, &err);
   if (!status) {
     rt_session_trace(s, after_step, p);
     status = rt_run(s, 0, in, out, &err);
@@ -232,7 +231,7 @@ static void fill_block(preparation *p) {
   }
 }
 
-static bool prepare_now(preparation *p, const rt_kernel *kernels) {
+static bool prepare_now(preparation *p, const rt_module *m) {
   compile_job *j = p->j;
   size_t bytes = (size_t)(j->image.prepare_bytes + RT_WEIGHTS_PAGE);
   p->weights = ARENA_ARRAY(j->a, const ir_weight *, j->image.n_constants + 1);
@@ -242,7 +241,7 @@ static bool prepare_now(preparation *p, const rt_kernel *kernels) {
     return false;
   }
   *p->m = (memory){at, bytes};
-  return place_constants(p) && run_prepare(p, kernels);
+  return place_constants(p) && run_prepare(p, m);
 }
 
 static void point_into(const image *im, const char *block, const void **constants) {
@@ -250,7 +249,7 @@ static void point_into(const image *im, const char *block, const void **constant
     constants[i] = im->constants[i].used ? block + im->constants[i].offset : NULL;
 }
 
-bool prepare_constants(compile_job *j, const rt_kernel *kernels, const void *const **constants, const void **block) {
+bool prepare_constants(compile_job *j, const rt_module *m, const void *const **constants, const void **block) {
   int64_t start = clock_ns();
   rt_weights *w = ARENA_NEW(j->a, rt_weights);
   preparation p = {
@@ -260,7 +259,7 @@ bool prepare_constants(compile_job *j, const rt_kernel *kernels, const void *con
   size_t block_bytes = image_plan(&j->image)->constants_bytes;
   j->prepared_from_cache = find_file(j, w);
   if (!j->prepared_from_cache) {
-    if (!compile_weights(j) || !prepare_now(&p, kernels)) return false;
+    if (!compile_weights(j) || !prepare_now(&p, m)) return false;
     if (block || !j->cache->off) {
       fill_block(&p);
       j->block = p.m->at;

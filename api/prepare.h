@@ -4,10 +4,10 @@
 
 #include "api/compile.h"
 
-// Finds them in the cache, or binds the weights and runs `prepare`, and keeps the result in the cache. `kernels` are
-// those of j->image, whose plan is checked. constants[i]: constant i of the image, NULL where no entry reads it. With
-// `block`, it also gets the block of constants as one piece. All of it lives as long as the arena.
-bool prepare_constants(compile_job *j, const rt_kernel *kernels, const void *const **constants, const void **block);
+// Finds them in the cache, or binds the weights and runs `prepare`, and keeps the result in the cache. `m` has
+// the plan, which is checked, and the kernels of j->image. constants[i]: constant i of the image, NULL where no entry
+// reads it. With `block`, it also gets the block of constants as one piece. All of it lives as long as the arena.
+bool prepare_constants(compile_job *j, const rt_module *m, const void *const **constants, const void **block);
 
 bool prepared_file_is_whole(int fd); // of a file in the cache: reads all of it
 

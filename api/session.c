@@ -35,6 +35,7 @@ static nnc_status status_of(rt_status s) {
   case RT_E_DATA: return NNC_E_DATA;
   case RT_E_UNSUPPORTED:
   case RT_E_FILE:
+  case RT_E_DEVICE:
   default: return NNC_E_ENVIRONMENT;
   }
 }

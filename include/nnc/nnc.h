@@ -106,9 +106,14 @@ typedef struct nnc_compile_options {
   const char
       *approx; /* NULL, or "linear-attention=elu1": softmax attention becomes linear, other numbers, with warnings */
   const char *weights_dtype; /* how weights lie in memory: "f32" (NULL), "bf16", "f16", "q8", "q4" (docs/runtime.md) */
+  /* What runs the model: "cpu" (NULL), "opencl" (the first GPU that OpenCL has, else its first device), "opencl:N" as
+   * `nnc devices` counts. Sessions of such a module take and give tensors in the host's memory like any other; each has
+   * memory of its own on the device, for weights too. With a device `cpu` must be NULL, and the module cannot be saved.
+   * NNC_E_ENVIRONMENT: there is no such device, or it cannot run the model. */
+  const char *device;
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL }
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and

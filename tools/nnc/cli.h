@@ -19,8 +19,8 @@ typedef VEC(frontend_pair) pair_list;
 // The values of all options; a command reads those that tools/nnc/options.c offers for it.
 typedef struct cli_options {
   bool help, json, bisect, time_passes, round_trip, explain, no_cache, clear, verify, roofline;
-  const char *cpu, *entry, *output, *emit, *stage, *format, *stop_after, *weights_mode, *weights_dtype, *approx,
-      *profile, *svg;
+  const char *cpu, *device, *entry, *output, *emit, *stage, *format, *stop_after, *weights_mode, *weights_dtype,
+      *approx, *profile, *svg;
   int64_t threads, runs, warmup, calls, pass_limit; // pass_limit < 0: none
   double bound;
   text_list configs, weights, print_after, skip;
@@ -79,6 +79,7 @@ exit_status cmd_verify(cli *c);
 exit_status cmd_check(cli *c);
 exit_status cmd_show(cli *c);
 exit_status cmd_cache(cli *c);
+exit_status cmd_devices(cli *c);
 exit_status cmd_ops(cli *c);
 exit_status cmd_version(cli *c);
 exit_status cmd_help(cli *c);

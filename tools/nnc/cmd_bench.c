@@ -92,6 +92,8 @@ static const char *level_name(uint32_t level) {
   return level <= CPU_x86_64_v4 ? names[level] : "unknown";
 }
 
+static const char *device_of(const bench_result *b) { return b->job ? b->job->device : NULL; }
+
 static exit_status print_as_json(cli *c, const bench_result *b) {
   json_t *out = json_new(c), *dims = json_object();
   bool rated = b->peak_gflops > 0;
@@ -116,6 +118,7 @@ static exit_status print_as_json(cli *c, const bench_result *b) {
   json_object_set_new(out, "percent_of_peak", rated ? json_real(percent(b)) : json_null());
   json_object_set_new(out, "threads", json_integer(b->threads));
   json_object_set_new(out, "cpu", json_string(level_name(b->plan->cpu_level)));
+  json_object_set_new(out, "device", json_string(device_of(b) ? device_of(b) : "cpu"));
   json_object_set_new(out, "kernels", json_integer((json_int_t)b->plan->kernels.count));
   if (b->roof) json_object_set_new(out, "roofline", roofline_json(c, b->roof));
   return print_json(c, out);
@@ -128,7 +131,8 @@ static const char *title_of(cli *c, const bench_result *b) {
   sb_fmt(&t, "%s, entry %s", c->model, b->s->entry);
   for (size_t i = 0; i < b->s->dims.n; i++)
     sb_fmt(&t, ", %s = %lld", b->s->dims.at[i].symbol->name, (long long)b->s->dims.at[i].value);
-  sb_fmt(&t, "; %s, %u thread%s", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
+  if (device_of(b)) sb_fmt(&t, "; %s", device_of(b));
+  else sb_fmt(&t, "; %s, %u thread%s", level_name(b->plan->cpu_level), b->threads, b->threads == 1 ? "" : "s");
   return sb_cstr(&t);
 }
 
@@ -151,6 +155,10 @@ static exit_status print_as_text(cli *c, const bench_result *b) {
 
 exit_status cmd_bench(cli *c) {
   exit_status status = EXIT_environment;
+  if (c->opt.device && strcmp(c->opt.device, "cpu") && (c->opt.roofline || c->opt.svg)) {
+    diag_at(&c->diags, NO_SPAN, cli_combination, "--roofline and --svg measure this CPU: they do not go with --device");
+    return fail(c);
+  }
   nnc_module *m = open_module(c, &status);
   if (!m) return status;
   signature *s = signature_of_module(c, m);
@@ -165,7 +173,7 @@ exit_status cmd_bench(cli *c) {
   b.arena_bytes = rt_session_arena_bytes(r.session);
   struct rusage usage;
   if (getrusage(RUSAGE_SELF, &usage) == 0) b.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-  b.peak_gflops = measure_peak(c, r.pool);
+  if (!device_of(&b)) b.peak_gflops = measure_peak(c, r.pool); // of a device nothing is measured
   if (c->opt.profile && !profile_warm_run(c, &r, s)) return fail(c);
   if (c->opt.roofline || c->opt.svg) {
     int64_t runs = b.time.runs < MOST_ROOFLINE_RUNS ? b.time.runs : MOST_ROOFLINE_RUNS;

@@ -1,6 +1,7 @@
 // nnc cache: what the cache holds, and looking after it.
 #include "api/cache.h"
 #include "api/compile_cache.h"
+#include "api/opencl.h"
 #include "api/prepare.h"
 #include "tools/nnc/cli.h"
 
@@ -16,7 +17,9 @@ typedef struct tally {
 static bool is_whole(const cache *k, const cache_file *f) {
   int fd = cache_open_file(k, f->name);
   if (fd < 0) return false;
-  bool whole = f->kind == CACHE_weights ? prepared_file_is_whole(fd) : compile_cache_file_is_whole(k->a, fd);
+  bool whole = f->kind == CACHE_weights   ? prepared_file_is_whole(fd)
+               : f->kind == CACHE_program ? opencl_program_file_is_whole(k->a, fd)
+                                          : compile_cache_file_is_whole(k->a, fd);
   close(fd);
   return whole;
 }
@@ -39,7 +42,7 @@ static tally take_stock(const cli *c, const cache *k) {
 }
 
 static exit_status print_as_json(cli *c, const cache *k, const tally *t) {
-  static const char *const names[] = {"code", "weights"};
+  static const char *const names[] = {"code", "weights", "programs"};
   json_t *out = json_new(c);
   json_object_set_new(out, "path", k->path ? json_string(k->path) : json_null());
   json_object_set_new(out, "off", k->off ? json_string(k->off) : json_null());
@@ -65,6 +68,7 @@ exit_status cmd_cache(cli *c) {
   if (k->off) return EXIT_done;
   print_kind(c, k, &t, CACHE_code, "compiled models");
   print_kind(c, k, &t, CACHE_weights, "prepared weights");
+  print_kind(c, k, &t, CACHE_program, "OpenCL programs");
   if (t.files[CACHE_KINDS]) printf("%zu temporary files, removed when an hour old\n", t.files[CACHE_KINDS]);
   if (c->opt.clear || c->opt.verify) printf("removed %zu files, %s\n", t.removed, bytes_text(c->a, t.removed_bytes));
   return EXIT_done;

@@ -39,6 +39,7 @@ static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v)
   json_object_set_new(out, "ok", json_boolean(v->ok));
   json_object_set_new(out, "bound", json_real(c->opt.bound));
   json_object_set_new(out, "cpu", json_string(j->target->name));
+  json_object_set_new(out, "device", json_string(j->device ? j->device : "cpu"));
   json_object_set_new(out, "threads", json_integer(v->threads));
   json_object_set_new(out, "outputs", list);
   if (v->narrowing) json_object_set_new(out, "weights_dtype", json_string(c->opt.weights_dtype));
@@ -59,8 +60,10 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
   printf("entry %s", v->s->entry);
   for (size_t i = 0; i < v->s->dims.n; i++)
     printf(", %s = %lld", v->s->dims.at[i].symbol->name, (long long)v->s->dims.at[i].value);
-  printf("; compiled for %s, %u thread%s, against the interpreter", j->target->name, v->threads,
-         v->threads == 1 ? "" : "s");
+  if (j->device) printf("; compiled for %s, against the interpreter", j->device);
+  else
+    printf("; compiled for %s, %u thread%s, against the interpreter", j->target->name, v->threads,
+           v->threads == 1 ? "" : "s");
   if (j->m->states.n) printf(", call %lld", (long long)v->history.calls + 1);
   printf("\n\n");
   printf("  %-24s%12s%12s%12s\n", "output", "max error", "relative", "cosine");

@@ -80,6 +80,8 @@ static void after_step(void *user, const rt_trace_event *event) {
   const prog_step *s = &f->p->steps.at[step];
   const kir_kernel *k = f->j->set->kernels.at[s->what];
   const program_state *st = &f->session->programs[f->program];
+  rt_error err;
+  if (rt_step_values(f->session, step, &err)) return; // the run fails next
   for (uint32_t q = 0; q < s->n_buffers; q++) {
     const kir_buffer *param = k->params.at[q];
     comparison by = {.ok = true};

@@ -33,7 +33,8 @@ compile_job *job_begin(cli *c, exit_status *status) {
   compile_job *j = ARENA_NEW(c->a, compile_job);
   frontend_options front = {o->configs.n, o->configs.at, o->sets.n,    o->sets.at, o->dims.n,
                             o->dims.at,   o->weights.at, o->weights.n, o->approx};
-  bool ok = compile_begin(j, c->a, c->model, NULL, &front, o->cpu) && compile_set_weights_dtype(j, o->weights_dtype);
+  bool ok = compile_begin(j, c->a, c->model, NULL, &front, o->cpu) && compile_set_weights_dtype(j, o->weights_dtype) &&
+            compile_set_device(j, o->device);
   c->job_diags = &j->diags;
   j->passes.print_after = o->print_after.at, j->passes.n_print_after = o->print_after.n;
   j->passes.skip = o->skip.at, j->passes.n_skip = o->skip.n;
@@ -97,6 +98,7 @@ nnc_module *open_module(cli *c, exit_status *status) {
   options.cpu = o->cpu;
   options.approx = o->approx;
   options.weights_dtype = o->weights_dtype;
+  options.device = o->device;
   options.threads = (unsigned)o->threads;
   size_t printed = 0;
   options.sink = print_message;

@@ -57,6 +57,11 @@ const command commands[] = {
      "`compile` and\n"
      "`run` fill it; see ENVIRONMENT in the manual for its place and size.",
      "nnc cache\nnnc cache --verify\nnnc cache --clear", cmd_cache},
+    {"devices", "", "list the OpenCL devices, with their limits",
+     "What `--device opencl:N` may name: every device of every OpenCL driver on this machine, and the limits that "
+     "kernels meet.\n"
+     "OpenCL is opened when it is asked for; without it nnc runs models on the CPU.",
+     "nnc devices\nnnc devices --json", cmd_devices},
     {"ops", "", "list the operators",
      "The operator table of the graph: name, class, what it means, and whether the back end compiles it.",
      "nnc ops\nnnc ops --json", cmd_ops},

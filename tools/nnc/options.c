@@ -29,10 +29,11 @@ enum {
   ON_ops = 64,
   ON_version = 128,
   ON_cache = 256,
+  ON_devices = 512,
   ON_MODEL = ON_compile | ON_run | ON_bench | ON_verify | ON_check | ON_show,
   ON_PASSES = ON_compile | ON_verify | ON_check | ON_show,
   ON_SESSION = ON_run | ON_bench | ON_verify,
-  ON_ALL = ON_MODEL | ON_ops | ON_version | ON_cache
+  ON_ALL = ON_MODEL | ON_ops | ON_version | ON_cache | ON_devices
 };
 
 typedef struct option_row {
@@ -88,6 +89,8 @@ static const option_row rows[] = {
     {"weights-dtype", 0, KIND_choice, FIELD(weights_dtype), ON_MODEL, "DTYPE", "f32|bf16|f16|q8|q4",
      "how weights lie in memory: as declared (default), narrower, or in groups of 32 with one scale"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
+    {"device", 0, KIND_text, FIELD(device), ON_SESSION, "DEVICE", NULL,
+     "cpu (default), opencl: the first GPU, else the first device of OpenCL; opencl:N as `nnc devices` counts"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},
     {"no-cache", 0, KIND_flag, FIELD(no_cache), ON_compile | ON_run, NULL, NULL,
      "neither read nor write the cache of compiled models and prepared weights"},
@@ -110,7 +113,8 @@ static const option_row rows[] = {
 enum { N_ROWS = sizeof rows / sizeof *rows, LONG_BASE = 256 };
 
 static unsigned command_bit(const command *cmd) {
-  static const char *const names[] = {"compile", "run", "bench", "verify", "check", "show", "ops", "version", "cache"};
+  static const char *const names[] = {"compile", "run", "bench",   "verify", "check",
+                                      "show",    "ops", "version", "cache",  "devices"};
   for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], cmd->name) == 0) return 1u << i;
   return 0;

@@ -1,0 +1,132 @@
+// OpenCL in the compile driver: see opencl.h.
+//
+// An image for OpenCL holds, where one for a CPU holds machine code, the text of all kernels and what its printer says
+// of each. It is for any device: what depends on one, the built program, is a file of its own in the cache.
+#include "api/opencl.h"
+#include "base/pack.h"
+#include "runtime/opencl/opencl.h"
+#include "runtime/routines.h"
+#include <string.h>
+
+#define SOURCE_MAGIC UINT64_C(0x31736c636f636e6e)                     // "nncocls1"
+static const cache_format format = {UINT64_C(0x31706c636f636e6e), 1}; // "nncoclp1": of a built program
+enum { MOST_LOG_LINES = 12 };
+
+// -- the text --
+
+bool opencl_object(compile_job *j) {
+  strbuf text, object;
+  opencl_kernel *rows, *row;
+  sb_init(&text, j->a);
+  if (!compile_opencl(j, &rows, &text)) return false;
+  row = rows;
+  sb_init(&object, j->a);
+  pack_u64(&object, SOURCE_MAGIC);
+  pack_str(&object, STR(OPENCL_BUILD_OPTIONS));
+  pack_str(&object, sb_str(&text));
+  pack_u64(&object, j->set->kernels.n);
+  for (size_t i = 0; i < j->set->kernels.n; i++) {
+    bool own = !j->set->kernels.at[i]->routine;
+    pack_u64(&object, own ? row->lanes : 0);
+    pack_u64(&object, own && row->needs_fp64 ? RT_OPENCL_NEEDS_FP64 : 0);
+    pack_u64(&object, own ? row->local_bytes : 0);
+    pack_u64(&object, own ? row->scratch_bytes : 0);
+    row += own;
+  }
+  j->object = sb_str(&object);
+  return true;
+}
+
+static bool read_object(compile_job *j, rt_opencl_source *out) {
+  unpacker u = unpack_begin(j->image.object);
+  bool ours = unpack_u64(&u) == SOURCE_MAGIC;
+  out->options = unpack_z(&u);
+  str text = unpack_str(&u);
+  out->text = text.p, out->text_bytes = text.n;
+  out->n_kernels = unpack_count(&u, 4 * sizeof(uint64_t));
+  rt_opencl_kernel *rows = ARENA_ARRAY(j->a, rt_opencl_kernel, out->n_kernels + 1);
+  for (size_t i = 0; i < out->n_kernels; i++) {
+    rows[i].lanes = (uint32_t)unpack_u64(&u);
+    rows[i].flags = (uint32_t)unpack_u64(&u);
+    rows[i].local_bytes = unpack_u64(&u);
+    rows[i].scratch_bytes = unpack_u64(&u);
+  }
+  out->kernels = rows;
+  return ours && unpack_end(&u);
+}
+
+// -- built programs in the cache --
+
+static sha256_digest key_of(const compile_job *j, const rt_opencl_source *s) {
+  const rt_opencl_device *d = rt_opencl_get(j->opencl, j->device_number);
+  const char *const words[] = {d->platform, d->platform_version, d->name, d->vendor, d->driver, s->options};
+  sha256 h;
+  sha256_init(&h);
+  sha256_add_str(&h, STR("nnc opencl program"));
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) sha256_add_str(&h, str_of(words[i]));
+  sha256_add_str(&h, (str){s->text, s->text_bytes});
+  return sha256_end(&h);
+}
+
+bool opencl_program_file_is_whole(arena *a, int fd) { return cache_body_is_whole(a, fd, format); }
+
+static void keep_program(compile_job *j, const sha256_digest *key, const rt_opencl_program *p) {
+  size_t n = j->cache->off ? 0 : rt_opencl_binary_bytes(p);
+  char *binary = arena_alloc(j->a, n + 1);
+  if (n > 0 && rt_opencl_binary(p, binary, n)) cache_put_body(j->cache, CACHE_program, key, format, (str){binary, n});
+}
+
+// -- loading --
+
+static void free_program(void *p) { rt_opencl_program_free(p); }
+
+// The first lines of what the driver's compiler says.
+static void note_log(compile_job *j, diag *d, const char *log) {
+  for (int i = 0; i < MOST_LOG_LINES && *log; i++) {
+    size_t n = strcspn(log, "\n");
+    if (n) diag_note_to(&j->diags, d, "%.*s", (int)n, log);
+    log += n + (log[n] == '\n');
+  }
+}
+
+static bool build(compile_job *j, const rt_opencl_source *s, rt_opencl_program **p) {
+  sha256_digest key = key_of(j, s);
+  const rt_plan *plan = image_plan(&j->image);
+  char *log = arena_alloc(j->a, RT_OPENCL_LOG);
+  rt_error err;
+  str binary;
+  rt_status status = RT_E_INVALID;
+  if (cache_find_body(j->cache, CACHE_program, &key, format, &binary)) {
+    status = rt_opencl_build(p, j->opencl, j->device_number, plan, s, binary.p, binary.n, log, &err);
+    if (status == RT_E_INVALID) cache_drop(j->cache, CACHE_program, &key);
+    j->program_from_cache = !status;
+  }
+  if (status == RT_E_INVALID) {
+    status = rt_opencl_build(p, j->opencl, j->device_number, plan, s, NULL, 0, log, &err);
+    if (!status) keep_program(j, &key, *p);
+  }
+  if (!status) return true;
+  note_log(j, diag_at(&j->diags, NO_SPAN, device_failed, j->device, err.text), log);
+  return false;
+}
+
+bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
+  const rt_plan *plan = image_plan(&j->image);
+  const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
+  rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
+  rt_opencl_program *p;
+  if (!read_object(j, s) || s->n_kernels != plan->kernels.count) {
+    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its kernels are not those of the plan");
+    return false;
+  }
+  for (size_t i = 0; i < s->n_kernels; i++) {
+    kernels[i] = s->kernels[i].lanes ? NULL : rt_routine(rt_string(plan, info[i].name));
+    if (kernels[i] || s->kernels[i].lanes) continue;
+    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "nothing runs one of its kernels");
+    return false;
+  }
+  if (!build(j, s, &p)) return false;
+  arena_defer(j->a, free_program, p);
+  *device = rt_opencl_program_device(p);
+  return true;
+}

@@ -1,0 +1,18 @@
+// The compile driver's side of OpenCL devices: from kernels to a program's text in the image, and from an image to a
+// module's device.
+#ifndef NNC_API_OPENCL_H
+#define NNC_API_OPENCL_H
+
+#include "api/compile.h"
+#include "runtime/device.h"
+
+// The kernels of j->set as OpenCL C, packed with a row for each kernel of the plan: j->object. false after diagnostics.
+bool opencl_object(compile_job *j);
+
+// Builds the program of j->image for the job's device, or takes what was built before from the cache. `kernels`: those
+// that the host runs, routines; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
+bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device);
+
+bool opencl_program_file_is_whole(arena *a, int fd); // of a file in the cache: reads all of it
+
+#endif
