@@ -9,7 +9,7 @@ if(TARGET nnc-cli)
   endforeach()
 endif()
 foreach(name test_bad_input test_bad_files test_bad_output test_alloc test_cache test_cache_modules test_cache_faults
-             test_aot_weights)
+             test_aot_weights test_device_program)
   if(TARGET ${name})
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/scratch.c ${CMAKE_SOURCE_DIR}/tests/unit/counting_source.c)
   endif()

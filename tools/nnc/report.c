@@ -35,6 +35,7 @@ static exit_status status_of(diag_id id) {
   case DIAG_ID_cpu_too_old: return EXIT_environment;
   case DIAG_ID_device_unknown:
   case DIAG_ID_device_with_cpu:
+  case DIAG_ID_device_library:
   case DIAG_ID_cpu_unknown:
   case DIAG_ID_pass_unknown:
   case DIAG_ID_cli_command_unknown:

@@ -1,0 +1,98 @@
+// nnc devices, and --device of run, verify and bench: what they print, and what they say without a driver.
+#include "spawn.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// As in tests/device.
+static void needs_device(workplace *w) {
+  nnc_run_result r = nnc_command(w, "devices");
+  if (r.status == 0) return;
+  if (getenv("NNC_NEEDS_OPENCL")) fail_msg("%s", r.err);
+  print_message("skipped: %s", r.err);
+  skip();
+}
+
+static void the_command_lists_them(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  json_t *list = json_object_get(parse_json(w, expect_status(w, 0, "devices --json").out), "devices");
+  assert_true(json_array_size(list) > 0);
+  const json_t *first = json_array_get(list, 0);
+  static const char *const keys[] = {"max_alloc_bytes", "local_bytes", "max_group", "vector_f32", "max_subgroups"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) assert_true(json_is_integer(json_object_get(first, keys[i])));
+  const char *text = expect_status(w, 0, "devices").out;
+  assert_has(text, "opencl:0  ");
+  assert_has(text, json_string_value(json_object_get(first, "name")));
+}
+
+static void without_a_driver(void **state) {
+  workplace *w = *state;
+  const char *drivers = getenv("OCL_ICD_VENDORS");
+  setenv("OCL_ICD_VENDORS", "/nonexistent/", 1);
+  static const char message[] = "there is no OpenCL"; // device, or library
+  expect_error(w, 3, message, "devices");
+  expect_error(w, 3, message, "devices --json");
+  expect_error(w, 3, message, "run %s --device opencl", TINY);
+  expect_error(w, 3, message, "verify %s --device opencl:0", TINY);
+  expect_error(w, 3, message, "bench %s --device opencl:7", TINY);
+  expect_status(w, 0, "run %s --weights random --in x=iota --device cpu", TINY);
+  if (drivers) setenv("OCL_ICD_VENDORS", drivers, 1);
+  else unsetenv("OCL_ICD_VENDORS");
+}
+
+static void what_the_command_line_refuses(void **state) {
+  workplace *w = *state;
+  expect_error(w, 2, "there is no device `cuda`", "run %s --device cuda", TINY);
+  expect_error(w, 2, "known: cpu, opencl, opencl:N", "verify %s --device opencl:x", TINY);
+  expect_error(w, 2, "exclude each other", "run %s --device opencl --cpu x86-64", TINY);
+  expect_error(w, 2, "they do not go with --device", "bench %s --device opencl --roofline", TINY);
+  expect_error(w, 2, "`nnc compile` has no option `--device`", "compile %s --device opencl", TINY);
+  needs_device(w);
+  expect_error(w, 3, "there is no OpenCL device 999", "run %s --device opencl:999", TINY);
+  expect_status(w, 0, "compile %s -o d.so", DIGITS);
+  expect_error(w, 2, "d.so: a library holds code for a CPU", "run d.so --device opencl");
+}
+
+static void models_run_there(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  static const char inputs[] = "--in image=random:3 --dim batch=2";
+  expect_status(w, 0, "run %s %s --device opencl --out logits=device.npy --profile p.json", DIGITS, inputs);
+  expect_status(w, 0, "run %s %s --out logits=cpu.npy", DIGITS, inputs);
+  const float *got = read_tensor(w, "device.npy", NULL)->data, *want = read_tensor(w, "cpu.npy", NULL)->data;
+  for (int i = 0; i < 20; i++) assert_true(fabsf(got[i] - want[i]) < 1e-4f);
+  assert_has(expect_status(w, 0, "verify %s %s --device opencl", DIGITS, inputs).out, "compiled for opencl:");
+  json_t *o = parse_json(w, expect_status(w, 0, "verify %s %s --device opencl --json", DIGITS, inputs).out);
+  assert_true(json_is_true(json_object_get(o, "ok")));
+  assert_has(json_string_value(json_object_get(o, "device")), "opencl:");
+  o = parse_json(w, expect_status(w, 0, "bench %s %s --device opencl --runs 3 --json", DIGITS, inputs).out);
+  assert_has(json_string_value(json_object_get(o, "device")), "opencl:");
+  assert_true(json_real_value(json_object_get(o, "median_ms")) > 0);
+  assert_true(json_is_null(json_object_get(o, "peak_gflops")));
+}
+
+static const char rows[] = "nnc: 1\nname: rows\ninputs:\n  x: f32[4, 3]\n  row: i32\nsteps:\n- y: x[row] * 2\n"
+                           "outputs:\n  y: y\n";
+
+// The device finds it as the CPU does; what stands in the trace until then is its.
+static void data_errors_have_their_line(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  write_text(w, "rows.yaml", rows);
+  expect_error(w, 1, "line 7: a slice begins out of range", "run rows.yaml --in x=iota --in row=4 --device opencl");
+  expect_status(w, 0, "run rows.yaml --in x=iota --in row=3 --device opencl");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_command_lists_them), cmocka_unit_test(without_a_driver),
+                                     cmocka_unit_test(what_the_command_line_refuses),
+                                     cmocka_unit_test(models_run_there), cmocka_unit_test(data_errors_have_their_line)};
+  return cmocka_run_group_tests(tests, workplace_open, workplace_close);
+}
