@@ -2,7 +2,7 @@
 _nnc() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "compile run bench verify check show cache ops version help --help" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "compile run bench verify check show cache devices ops version help --help" -- "$word")
     return
   fi
   case $before in
@@ -12,6 +12,7 @@ _nnc() {
   --weights-mode) mapfile -t COMPREPLY < <(compgen -W "embed file" -- "$word") && return ;;
   --stage) mapfile -t COMPREPLY < <(compgen -W "graph fused kernel plan memory" -- "$word") && return ;;
   --format) mapfile -t COMPREPLY < <(compgen -W "text dot" -- "$word") && return ;;
+  --device) mapfile -t COMPREPLY < <(compgen -W "cpu opencl" -- "$word") && return ;;
   --cpu) mapfile -t COMPREPLY < <(compgen -W "native x86-64 x86-64-v3 x86-64-v4" -- "$word") && return ;;
   esac
   if [[ $word == -* ]]; then
