@@ -15,7 +15,8 @@
 
 #define GOLDEN NNC_SOURCE_DIR "/tests/cli/help.expected"
 
-static const char *const commands[] = {"compile", "run", "bench", "verify", "check", "show", "cache", "devices", "ops", "version"};
+static const char *const commands[] = {"compile", "run",   "bench",   "verify", "check",
+                                       "show",    "cache", "devices", "ops",    "version"};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void help_is_as_reviewed(void **state) {

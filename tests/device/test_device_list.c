@@ -72,8 +72,28 @@ static void errors_in_words(void **state) {
   }
 }
 
+static void refused(const char *device, const char *cpu, nnc_status want, const char *id) {
+  nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
+  nnc_module *m;
+  nnc_diagnostics *d;
+  o.device = device, o.cpu = cpu;
+  assert_int_equal(nnc_module_open(&m, NNC_SOURCE_DIR "/models/vision/digits.yaml", &o, &d), want);
+  assert_null(m);
+  assert_int_equal(nnc_diagnostics_count(d), 1);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, id);
+  nnc_diagnostics_free(d);
+}
+
+static void what_the_interface_refuses(void **state) {
+  (void)state;
+  refused("cuda", NULL, NNC_E_ARGUMENT, "device_unknown");
+  refused("opencl", "x86-64", NNC_E_ARGUMENT, "device_with_cpu");
+  refused("opencl:999", NULL, NNC_E_ENVIRONMENT, "device_failed"); // also where there is no OpenCL at all
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(limits_are_listed), cmocka_unit_test(names_of_devices),
-                                     cmocka_unit_test(choosing_one), cmocka_unit_test(errors_in_words)};
+                                     cmocka_unit_test(choosing_one), cmocka_unit_test(errors_in_words),
+                                     cmocka_unit_test(what_the_interface_refuses)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
