@@ -4,6 +4,7 @@
 #include "device_case.h"
 #include "api/handles.h"
 #include "base/file.h"
+#include "counted_api.h"
 #include "runtime/opencl/loader.h"
 #include "runtime/session.h"
 #include "unit/scratch.h"
@@ -46,10 +47,12 @@ static void open_fixture(fixture *f) {
     f->rows[i] = (rt_opencl_kernel){rows[i].lanes, rows[i].needs_fp64, rows[i].local_bytes, rows[i].scratch_bytes};
   f->source = (rt_opencl_source){OPENCL_BUILD_OPTIONS, sb_cstr(&source), source.n, f->rows, n};
   f->device = &f->j->opencl->devices[f->j->device_number];
+  count_objects(&f->j->opencl->api);
 }
 
 static void close_fixture(fixture *f) {
   rt_opencl_program_free(f->program);
+  assert_int_equal(objects_alive(), 0);
   arena_free(f->a);
 }
 
@@ -80,11 +83,13 @@ static rt_status run(fixture *f, int64_t n, float *sum) {
   rt_tensor in = {.dtype = RT_f32, .rank = 2, .dim = {n, 8}, .data = x};
   rt_tensor out[] = {{.dtype = RT_f32, .rank = 2, .dim = {n, 8}, .data = y},
                      {.dtype = RT_f32, .rank = 1, .dim = {8}, .data = z}};
+  int alive = objects_alive();
   rt_status status = rt_session_new(&s, &m, NULL, 0, &f->err);
   if (!status) {
     status = rt_run(s, 1, &in, out, &f->err);
     rt_session_free(s);
   }
+  assert_int_equal(objects_alive(), alive);
   *sum = 0;
   for (int i = 0; i < 8; i++) *sum += z[i];
   return status;
