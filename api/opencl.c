@@ -6,11 +6,12 @@
 #include "base/pack.h"
 #include "runtime/opencl/opencl.h"
 #include "runtime/routines.h"
+#include "runtime/session.h"
 #include <string.h>
 
 #define SOURCE_MAGIC UINT64_C(0x31736c636f636e6e)                     // "nncocls1"
 static const cache_format format = {UINT64_C(0x31706c636f636e6e), 1}; // "nncoclp1": of a built program
-enum { MOST_LOG_LINES = 12 };
+enum { MOST_LOG_LINES = 12, MOST_HOST_STEPS = 8 };
 
 // -- the text --
 
@@ -110,9 +111,24 @@ static bool build(compile_job *j, const rt_opencl_source *s, rt_opencl_program *
   return false;
 }
 
+// What falls to the CPU is told, the first steps by name.
+static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
+  const rt_plan *plan = image_plan(&j->image);
+  const rt_step *steps = RT_ARRAY(plan, rt_step, steps);
+  VEC(const char *) names = {0};
+  for (uint64_t i = 0; i < plan->steps.count; i++)
+    if (steps[i].kind == RT_STEP_kernel && !s->kernels[steps[i].what].lanes)
+      vec_push(
+          j->a, &names,
+          str_fmt(j->a, "%s:%u: `%s`", rt_string(plan, steps[i].file), steps[i].line, rt_string(plan, steps[i].label)));
+  if (names.n == 0) return;
+  diag *d = diag_at(&j->diags, NO_SPAN, device_host_steps, j->device, (unsigned)names.n, names.n == 1 ? "" : "s");
+  for (size_t i = 0; i < names.n && i < MOST_HOST_STEPS; i++) diag_note_to(&j->diags, d, "%s", names.at[i]);
+}
+
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   const rt_plan *plan = image_plan(&j->image);
-  const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
+  const rt_kernel_info *info = RT_ARRAY(plan, rt_kernel_info, kernels);
   rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
   rt_opencl_program *p;
   if (!read_object(j, s) || s->n_kernels != plan->kernels.count) {
@@ -127,6 +143,7 @@ bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   }
   if (!build(j, s, &p)) return false;
   arena_defer(j->a, free_program, p);
+  note_host_steps(j, s);
   *device = rt_opencl_program_device(p);
   return true;
 }

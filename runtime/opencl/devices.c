@@ -131,7 +131,7 @@ const char *rt_opencl_type_name(rt_opencl_type t) {
 
 // -- choosing one --
 
-enum { ANY = UINT32_MAX };
+static const uint32_t ANY = UINT32_MAX;
 
 static bool parse_name(const char *text, uint32_t *number) {
   static const char word[] = "opencl";

@@ -135,6 +135,17 @@ static void what_the_host_runs(void **state) {
   (void)state;
   needs_device();
   compare(NULL, tables, NULL, "forward", "n=5", 2, 4);
+  nnc_compile_options o = NNC_COMPILE_OPTIONS_INIT;
+  nnc_module *m;
+  nnc_diagnostics *d;
+  o.device = "opencl";
+  assert_int_equal(nnc_module_compile(&m, tables, strlen(tables), "tables.yaml", &o, &d), NNC_OK);
+  assert_int_equal(nnc_diagnostics_count(d), 1);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "device_host_steps");
+  assert_int_equal(nnc_diagnostics_get(d, 0)->severity, NNC_NOTE);
+  assert_non_null(strstr(nnc_diagnostics_get(d, 0)->text, "tables.yaml:15: `topk`"));
+  nnc_diagnostics_free(d);
+  nnc_module_free(m);
 }
 
 static const char turns[] = "nnc: 1\nname: turns\nstate:\n  table: f32[8, 3] = 1\n  odd: i32 = 0\nentries:\n"
