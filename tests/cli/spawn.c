@@ -71,6 +71,7 @@ static nnc_run_result run(workplace *w, char *line) {
     to_file(out, 1);
     to_file(err, 2);
     unsetenv("LD_LIBRARY_PATH"); // nnc finds what lies beside it by itself
+    if (w->libraries && setenv("LD_LIBRARY_PATH", w->libraries, 1)) _exit(126);
     if (chdir(w->folder) || (w->path && setenv("PATH", w->path, 1))) _exit(126);
     execv(argv[0], argv);
     _exit(127);

@@ -19,8 +19,9 @@ typedef struct nnc_run_result {
 // A folder of the test's own, in which every child runs, and an arena; *state of cmocka.
 typedef struct workplace {
   char folder[512];
-  const char *program; // what runs; NNC_BINARY unless a test sets another
-  const char *path;    // PATH of the child; NULL: as it is
+  const char *program;   // what runs; NNC_BINARY unless a test sets another
+  const char *path;      // PATH of the child; NULL: as it is
+  const char *libraries; // LD_LIBRARY_PATH of the child; NULL: none
   arena *a;
   diag_list l;
 } workplace;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 // As in tests/device.
 static void needs_device(workplace *w) {
@@ -45,6 +46,18 @@ static void without_a_driver(void **state) {
   expect_status(w, 0, "run %s --weights random --in x=iota --device cpu", TINY);
   if (drivers) setenv("OCL_ICD_VENDORS", drivers, 1);
   else unsetenv("OCL_ICD_VENDORS");
+}
+
+// A file of that name which is no library is found first, and hides the system's.
+static void without_opencl(void **state) {
+  workplace *w = *state;
+  assert_int_equal(mkdir(in_folder(w, "lib"), 0700), 0);
+  write_text(w, "lib/libOpenCL.so.1", "no library");
+  w->libraries = in_folder(w, "lib");
+  expect_error(w, 3, "libOpenCL.so.1 cannot be opened", "devices");
+  expect_error(w, 3, "libOpenCL.so.1 cannot be opened", "run %s --device opencl", TINY);
+  expect_status(w, 0, "run %s --weights random --in x=iota", TINY);
+  w->libraries = NULL;
 }
 
 static void what_the_command_line_refuses(void **state) {
@@ -91,8 +104,9 @@ static void data_errors_have_their_line(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(the_command_lists_them), cmocka_unit_test(without_a_driver),
-                                     cmocka_unit_test(what_the_command_line_refuses),
-                                     cmocka_unit_test(models_run_there), cmocka_unit_test(data_errors_have_their_line)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_command_lists_them), cmocka_unit_test(without_a_driver),
+      cmocka_unit_test(without_opencl),         cmocka_unit_test(what_the_command_line_refuses),
+      cmocka_unit_test(models_run_there),       cmocka_unit_test(data_errors_have_their_line)};
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);
 }
