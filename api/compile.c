@@ -161,8 +161,7 @@ kir_kernel **compile_bodies(compile_job *j, size_t *n) {
   return kernels;
 }
 
-// One object of all kernels, each compiled by whichever CPU is free.
-static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
+bool compile_code(compile_job *j, size_t n, kir_kernel *const *kernels, str *object, size_t *scratch_bytes) {
   const llvm_backend *llvm = compile_open_llvm(j);
   if (!llvm) return false;
   rt_pool **pool = ARENA_NEW(j->a, rt_pool *); // freed here; by the arena when it unwinds
@@ -170,23 +169,22 @@ static bool compile_kernels(compile_job *j, size_t *scratch_bytes) {
   *pool = rt_pool_new(0); // none: the calling thread does it
   const llvm_threads threads = {run_on_pool, *pool, rt_pool_threads(*pool)};
   llvm_objects o;
-  size_t n;
-  kir_kernel **kernels = compile_bodies(j, &n);
   bool ok = llvm->compile(j->a, &j->diags, j->target, &threads, n, kernels, &o);
   free_pool(pool);
   if (!ok) return false;
   *scratch_bytes = 0;
   for (size_t i = 0; i < n; i++)
     if (o.scratch_bytes[i] > *scratch_bytes) *scratch_bytes = o.scratch_bytes[i];
-  if (elf_merge(j->a, o.n_objects, o.object, &j->object)) return true;
+  if (elf_merge(j->a, o.n_objects, o.object, object)) return true;
   diag_at(&j->diags, NO_SPAN, codegen_llvm, "too many kernels for one object", j->path);
   return false;
 }
 
 bool compile_object(compile_job *j) {
   int64_t start = clock_ns();
-  size_t scratch = 0;
-  bool ok = (j->opencl ? opencl_object(j) : compile_kernels(j, &scratch)) &&
+  size_t scratch = 0, n;
+  kir_kernel **kernels = compile_bodies(j, &n);
+  bool ok = (j->opencl ? opencl_object(j, &scratch) : compile_code(j, n, kernels, &j->object, &scratch)) &&
             plan_write(j->a, &j->diags, j->set, (uint32_t)scratch, &j->plan);
   if (ok) image_make(j->a, &j->image, j->set, &j->plan, j->object, frontend_parameter_count(j->source));
   j->codegen_ms += ms_since(start);

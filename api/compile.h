@@ -63,8 +63,11 @@ bool compile_object(compile_job *j); // machine code, or the program's text for 
 const llvm_backend *compile_open_llvm(compile_job *j);
 // The kernels that have bodies: all but the runtime's routines.
 kir_kernel **compile_bodies(compile_job *j, size_t *n);
-// One OpenCL program of these kernels, and (out may be NULL) how each is launched, in their order.
-bool compile_opencl(compile_job *j, opencl_kernel **out, strbuf *source);
+// One object of machine code, each kernel compiled by whichever CPU is free; the largest scratch that any needs.
+bool compile_code(compile_job *j, size_t n, kir_kernel *const *kernels, str *object, size_t *scratch_bytes);
+// One OpenCL program of the kernels that have bodies, and (out may be NULL) how each is launched, in their order.
+// left_out[i], where given: not kernel i, whose `lanes` is 0 then.
+bool compile_opencl(compile_job *j, const bool *left_out, opencl_kernel **out, strbuf *source);
 
 // All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
 // are told first.

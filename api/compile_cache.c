@@ -14,6 +14,7 @@
 //   dependencies, messages, image (base/pack.h)
 #define _GNU_SOURCE // dladdr, RTLD_DI_LINKMAP
 #include "api/compile_cache.h"
+#include "runtime/opencl/opencl.h"
 #include <dlfcn.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -79,7 +80,7 @@ static sha256_digest key_of(const compile_job *j) {
   pack_u64(&b, format.version);
   pack_identity(&b, &own);
   pack_target(&b, j->target);
-  pack_u64(&b, j->device != NULL);
+  pack_u64(&b, j->opencl ? 1u + rt_opencl_get(j->opencl, j->device_number)->fp64 : 0u);
   pack_str(&b, str_of(path_absolute(j->a, j->path)));
   pack_str(&b, str_of(j->path)); // messages quote it
   pack_u64(&b, j->text != NULL);
@@ -233,15 +234,14 @@ void compile_cache_keep(compile_job *j) {
   if (j->cache->off) return;
   sha256_digest key = key_of(j);
   strbuf body;
-  uint64_t n = j->device ? 0 : 2;
+  uint64_t n = j->llvm ? 2 : 0; // a device may not need it
   j->sources = hash_sources(j, &key);
   sb_init(&body, j->a);
   for (size_t i = 0; i < j->n_source_files; i++) n += j->diags.files.at[i].on_disk;
   pack_u64(&body, n);
   for (size_t i = 0; i < j->n_source_files; i++)
     if (j->diags.files.at[i].on_disk) pack_source(&body, j->a, &j->diags.files.at[i]);
-  if (!j->device && (!pack_library(&body, j, "nnc_llvm_backend") || !pack_library(&body, j, "LLVMContextCreate")))
-    return;
+  if (j->llvm && (!pack_library(&body, j, "nnc_llvm_backend") || !pack_library(&body, j, "LLVMContextCreate"))) return;
   pack_messages(&body, &j->diags, 0, j->n_source_messages);
   image_pack(&body, &j->image);
   cache_put_body(j->cache, CACHE_code, &key, format, sb_str(&body));

@@ -1,7 +1,9 @@
 // OpenCL in the compile driver: see opencl.h.
 //
 // An image for OpenCL holds, where one for a CPU holds machine code, the text of all kernels and what its printer says
-// of each. It is for any device: what depends on one, the built program, is a file of its own in the cache.
+// of each. It is for any device: what depends on one, the built program, is a file of its own in the cache. But for
+// f64: where the device has none, kernels that need it are compiled for the CPU, from the same kernel IR, and left out
+// of the text.
 #include "api/opencl.h"
 #include "base/pack.h"
 #include "runtime/opencl/opencl.h"
@@ -15,16 +17,33 @@ enum { MOST_LOG_LINES = 12, MOST_HOST_STEPS = 8 };
 
 // -- the text --
 
-bool opencl_object(compile_job *j) {
+// The whole text, or what the device can build of it and code for the rest.
+static bool make_kernels(compile_job *j, opencl_kernel **rows, strbuf *text, str *code, size_t *scratch_bytes) {
+  size_t n, n_host = 0;
+  kir_kernel **bodies = compile_bodies(j, &n);
+  bool *on_host = ARENA_ARRAY(j->a, bool, n + 1);
+  sb_init(text, j->a);
+  if (!compile_opencl(j, NULL, rows, text)) return false;
+  for (size_t i = 0; i < n; i++) {
+    on_host[i] = (*rows)[i].needs_fp64 && !rt_opencl_get(j->opencl, j->device_number)->fp64 && !bodies[i]->n_workers;
+    if (on_host[i]) bodies[n_host++] = bodies[i];
+  }
+  if (n_host == 0) return true;
+  sb_init(text, j->a);
+  return compile_opencl(j, on_host, rows, text) && compile_code(j, n_host, bodies, code, scratch_bytes);
+}
+
+bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   strbuf text, object;
   opencl_kernel *rows, *row;
-  sb_init(&text, j->a);
-  if (!compile_opencl(j, &rows, &text)) return false;
+  str code = STR("");
+  if (!make_kernels(j, &rows, &text, &code, scratch_bytes)) return false;
   row = rows;
   sb_init(&object, j->a);
   pack_u64(&object, SOURCE_MAGIC);
   pack_str(&object, STR(OPENCL_BUILD_OPTIONS));
   pack_str(&object, sb_str(&text));
+  pack_str(&object, code);
   pack_u64(&object, j->set->kernels.n);
   for (size_t i = 0; i < j->set->kernels.n; i++) {
     bool own = !j->set->kernels.at[i]->routine;
@@ -38,12 +57,13 @@ bool opencl_object(compile_job *j) {
   return true;
 }
 
-static bool read_object(compile_job *j, rt_opencl_source *out) {
+static bool read_object(compile_job *j, rt_opencl_source *out, str *code) {
   unpacker u = unpack_begin(j->image.object);
   bool ours = unpack_u64(&u) == SOURCE_MAGIC;
   out->options = unpack_z(&u);
   str text = unpack_str(&u);
   out->text = text.p, out->text_bytes = text.n;
+  *code = unpack_str(&u);
   out->n_kernels = unpack_count(&u, 4 * sizeof(uint64_t));
   rt_opencl_kernel *rows = ARENA_ARRAY(j->a, rt_opencl_kernel, out->n_kernels + 1);
   for (size_t i = 0; i < out->n_kernels; i++) {
@@ -126,19 +146,30 @@ static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
   for (size_t i = 0; i < names.n && i < MOST_HOST_STEPS; i++) diag_note_to(&j->diags, d, "%s", names.at[i]);
 }
 
-bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
+// Functions for what the device does not run.
+static bool find_host_kernels(compile_job *j, const rt_opencl_source *s, str object, rt_kernel *kernels) {
   const rt_plan *plan = image_plan(&j->image);
   const rt_kernel_info *info = RT_ARRAY(plan, rt_kernel_info, kernels);
+  const loaded_code *code = object.n ? code_load(j->a, &j->diags, object) : NULL;
+  if (object.n && !code) return false;
+  for (size_t i = 0; i < s->n_kernels; i++) {
+    const char *name = rt_string(plan, info[i].name);
+    kernels[i] = s->kernels[i].lanes ? NULL : rt_routine(name);
+    if (kernels[i] || s->kernels[i].lanes) continue;
+    void *f = code ? code_find(code, &j->diags, name) : NULL;
+    if (!f) return false;
+    memcpy(&kernels[i], &f, sizeof f);
+  }
+  return true;
+}
+
+bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
   rt_opencl_program *p;
-  if (!read_object(j, s) || s->n_kernels != plan->kernels.count) {
+  str code;
+  if (!read_object(j, s, &code) || s->n_kernels != image_plan(&j->image)->kernels.count ||
+      !find_host_kernels(j, s, code, kernels)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its kernels are not those of the plan");
-    return false;
-  }
-  for (size_t i = 0; i < s->n_kernels; i++) {
-    kernels[i] = s->kernels[i].lanes ? NULL : rt_routine(rt_string(plan, info[i].name));
-    if (kernels[i] || s->kernels[i].lanes) continue;
-    diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "nothing runs one of its kernels");
     return false;
   }
   if (!build(j, s, &p)) return false;

@@ -6,11 +6,12 @@
 #include "api/compile.h"
 #include "runtime/device.h"
 
-// The kernels of j->set as OpenCL C, packed with a row for each kernel of the plan: j->object. false after diagnostics.
-bool opencl_object(compile_job *j);
+// The kernels of j->set as OpenCL C, and as machine code where the device lacks what they need, packed with a row for
+// each kernel of the plan: j->object. false after diagnostics.
+bool opencl_object(compile_job *j, size_t *scratch_bytes);
 
 // Builds the program of j->image for the job's device, or takes what was built before from the cache. `kernels`: those
-// that the host runs, routines; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
+// that the host runs; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device);
 
 bool opencl_program_file_is_whole(arena *a, int fd); // of a file in the cache: reads all of it

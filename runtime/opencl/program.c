@@ -98,7 +98,7 @@ static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_b
   rt_status status = create_program(p, binary, binary_bytes, err);
   if (status) return status;
   char options[256];
-  snprintf(options, sizeof options, "%s -w%s", p->source.options,
+  snprintf(options, sizeof options, "%s%s", p->source.options,
            p->cl->devices[p->number].exact_division ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
   code = api->clBuildProgram(p->program, 1, &id, options, NULL, NULL);
   read_log(p, log);

@@ -9,6 +9,7 @@
 #include "runtime/session.h"
 #include "unit/scratch.h"
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ static void open_fixture(fixture *f) {
   opencl_kernel *rows;
   sb_init(&source, f->a);
   assert_true(compile_begin(f->j, f->a, "m.yaml", &text, NULL, NULL) && compile_set_device(f->j, "opencl"));
-  assert_true(compile_image(f->j, false) && compile_opencl(f->j, &rows, &source));
+  assert_true(compile_image(f->j, false) && compile_opencl(f->j, NULL, &rows, &source));
   f->plan = image_plan(&f->j->image);
   size_t n = f->plan->kernels.count;
   assert_true(n > 0);
@@ -157,6 +158,47 @@ static void built_programs(void **state) {
   assert_true(got == want);
   assert_int_equal(build_from(&f, "not what a driver wrote", 23), RT_E_INVALID);
   close_fixture(&f);
+}
+
+// A device without f64: kernels that need it become code for the CPU, the others stay.
+static void what_the_device_has_not_runs_on_the_host(void **state) {
+  (void)state;
+  needs_device();
+  static const char text[] = "nnc: 1\nname: m\ninputs:\n  x: f32[4, 8]\nsteps:\n- y: exp(x)\n"
+                             "- s: cast(sum(cast(y, f64), dim=1) / 3, f32)\noutputs:\n  z: s * 2\n";
+  for (int has = 0; has < 2; has++) {
+    arena *a = arena_new(NULL);
+    assert_non_null(a);
+    if (setjmp(*arena_guard(a))) fail_msg("out of memory");
+    compile_job *j = ARENA_NEW(a, compile_job);
+    str source = str_of(text);
+    rt_module m;
+    rt_session *s;
+    rt_error err;
+    float x[32], z[4];
+    assert_true(compile_begin(j, a, "m.yaml", &source, NULL, NULL) && compile_set_device(j, "opencl"));
+    rt_opencl_device *device = &j->opencl->devices[j->device_number];
+    if (has && !device->fp64) skip();
+    device->fp64 = has;
+    assert_true(compile_image(j, true) && compile_module(j, &m, NULL));
+    bool noted = false;
+    for (size_t i = 0; i < j->diags.items.n; i++)
+      noted = noted || j->diags.items.at[i]->id == DIAG_ID_device_host_steps;
+    assert_int_equal(noted, !has);
+    assert_int_equal(j->llvm != NULL, !has);
+    for (int i = 0; i < 32; i++) x[i] = (float)(i % 5) / 4;
+    rt_tensor in = {.dtype = RT_f32, .rank = 2, .dim = {4, 8}, .data = x};
+    rt_tensor out = {.dtype = RT_f32, .rank = 1, .dim = {4}, .data = z};
+    assert_int_equal(rt_session_new(&s, &m, NULL, 0, &err), RT_OK);
+    assert_int_equal(rt_run(s, 1, &in, &out, &err), RT_OK);
+    rt_session_free(s);
+    for (int row = 0; row < 4; row++) {
+      double want = 0;
+      for (int i = 0; i < 8; i++) want += exp((double)x[8 * row + i]);
+      assert_true(fabs((double)z[row] - want / 3 * 2) < 1e-5);
+    }
+    arena_free(a);
+  }
 }
 
 // -- a driver that fails --
@@ -352,6 +394,7 @@ int main(void) {
       cmocka_unit_test(limits_are_checked_before_the_driver_is_asked),
       cmocka_unit_test(what_a_compiler_refuses),
       cmocka_unit_test(built_programs),
+      cmocka_unit_test(what_the_device_has_not_runs_on_the_host),
       cmocka_unit_test(a_driver_that_fails),
       cmocka_unit_test(sizes_that_the_device_does_not_allocate),
       cmocka_unit_test_setup_teardown(the_cache_of_built_programs, cache_setup, cache_teardown)};

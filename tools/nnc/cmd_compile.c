@@ -50,7 +50,7 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
     kir_kernel **kernels = compile_bodies(j, &n);
     return llvm && llvm->dump(j->a, &j->diags, j->target, n, kernels, kind == EMIT_asm, text);
   }
-  case EMIT_cl: return compile_opencl(j, NULL, text);
+  case EMIT_cl: return compile_opencl(j, NULL, NULL, text);
   case EMIT_so:
   case EMIT_obj:
   case EMIT_KINDS: break;
