@@ -1,5 +1,6 @@
 // nnc devices, and --device of run, verify and bench: what they print, and what they say without a driver.
 #include "spawn.h"
+#include "base/file.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 // As in tests/device.
 static void needs_device(workplace *w) {
@@ -103,10 +105,38 @@ static void data_errors_have_their_line(void **state) {
   expect_status(w, 0, "run rows.yaml --in x=iota --in row=3 --device opencl");
 }
 
+#define SIMULATOR "/usr/lib/oclgrind/liboclgrind-rt-icd.so" // where Debian has it
+
+// A whole model under Oclgrind, which calls itself a GPU: groups of many work-items, no access out of bounds, no race,
+// no call of OpenCL that is not as its standard says.
+static void a_simulator_has_nothing_to_say(void **state) {
+  workplace *w = *state;
+  if (access(SIMULATOR, R_OK) != 0) {
+    if (getenv("NNC_NEEDS_OPENCL")) fail_msg("there is no " SIMULATOR);
+    print_message("skipped: there is no " SIMULATOR " (Debian: oclgrind)\n");
+    skip();
+  }
+  assert_int_equal(mkdir(in_folder(w, "vendors"), 0700), 0);
+  write_text(w, "vendors/oclgrind.icd", SIMULATOR "\n");
+  setenv("OCL_ICD_VENDORS", in_folder(w, "vendors"), 1);
+  setenv("OCLGRIND_DATA_RACES", "1", 1);
+  setenv("OCLGRIND_CHECK_API", "1", 1);
+  setenv("OCLGRIND_LOG", in_folder(w, "simulator.log"), 1);
+  assert_has(expect_status(w, 0, "devices").out, "Oclgrind");
+  expect_status(w, 0, "verify %s --dim batch=2 --device opencl", DIGITS);
+  str log;
+  assert_true(file_read(w->a, &w->l, in_folder(w, "simulator.log"), 1 << 20, &log));
+  assert_string_equal(log.p, "");
+  unsetenv("OCL_ICD_VENDORS");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_command_lists_them), cmocka_unit_test(without_a_driver),
-      cmocka_unit_test(without_opencl),         cmocka_unit_test(what_the_command_line_refuses),
-      cmocka_unit_test(models_run_there),       cmocka_unit_test(data_errors_have_their_line)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_command_lists_them),
+                                     cmocka_unit_test(without_a_driver),
+                                     cmocka_unit_test(without_opencl),
+                                     cmocka_unit_test(what_the_command_line_refuses),
+                                     cmocka_unit_test(models_run_there),
+                                     cmocka_unit_test(data_errors_have_their_line),
+                                     cmocka_unit_test(a_simulator_has_nothing_to_say)};
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);
 }
