@@ -123,7 +123,7 @@ static void a_simulator_has_nothing_to_say(void **state) {
   setenv("OCLGRIND_CHECK_API", "1", 1);
   setenv("OCLGRIND_LOG", in_folder(w, "simulator.log"), 1);
   assert_has(expect_status(w, 0, "devices").out, "Oclgrind");
-  expect_status(w, 0, "verify %s --dim batch=2 --device opencl", DIGITS);
+  expect_status(w, 0, "verify %s --device opencl", DIGITS);
   str log;
   assert_true(file_read(w->a, &w->l, in_folder(w, "simulator.log"), 1 << 20, &log));
   assert_string_equal(log.p, "");
