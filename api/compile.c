@@ -8,6 +8,7 @@
 #include "runtime/opencl/opencl.h"
 #include "runtime/pool.h"
 #include "runtime/routines.h"
+#include "runtime/session.h"
 #include <dlfcn.h>
 #include <string.h>
 
@@ -200,17 +201,16 @@ bool compile_image(compile_job *j, bool weights) {
   return true;
 }
 
-// Loads the code of j->image into the process (it goes with the arena) and finds one function a kernel.
-static bool load_code(compile_job *j, rt_kernel *kernels) {
+bool compile_functions(compile_job *j, str object, const bool *wanted, rt_kernel *kernels) {
   const rt_plan *plan = image_plan(&j->image);
-  const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
-  const loaded_code *code = code_load(j->a, &j->diags, j->image.object);
-  if (!code) return false;
+  const rt_kernel_info *info = RT_ARRAY(plan, rt_kernel_info, kernels);
+  const loaded_code *code = object.n ? code_load(j->a, &j->diags, object) : NULL;
+  if (object.n && !code) return false;
   for (size_t i = 0; i < plan->kernels.count; i++) {
     const char *name = rt_string(plan, info[i].name);
-    kernels[i] = rt_routine(name);
-    if (kernels[i]) continue;
-    void *f = code_find(code, &j->diags, name);
+    kernels[i] = !wanted || wanted[i] ? rt_routine(name) : NULL;
+    if (kernels[i] || (wanted && !wanted[i])) continue;
+    void *f = code ? code_find(code, &j->diags, name) : NULL;
     if (!f) return false;
     memcpy(&kernels[i], &f, sizeof f);
   }
@@ -237,7 +237,7 @@ bool compile_module(compile_job *j, rt_module *out, const void **block) {
   const rt_plan *plan = image_plan(&j->image);
   rt_kernel *kernels = ARENA_ARRAY(j->a, rt_kernel, plan->kernels.count + 1);
   *out = (rt_module){.plan = plan, .kernels = kernels};
-  bool ok = j->opencl ? opencl_load(j, kernels, &out->device) : load_code(j, kernels);
+  bool ok = j->opencl ? opencl_load(j, kernels, &out->device) : compile_functions(j, j->image.object, NULL, kernels);
   j->codegen_ms += ms_since(start);
   return ok && prepare_constants(j, out, &out->constants, block);
 }

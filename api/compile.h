@@ -69,6 +69,10 @@ bool compile_code(compile_job *j, size_t n, kir_kernel *const *kernels, str *obj
 // left_out[i], where given: not kernel i, whose `lanes` is 0 then.
 bool compile_opencl(compile_job *j, const bool *left_out, opencl_kernel **out, strbuf *source);
 
+// Loads machine code into the process (it goes with the arena): a function for each kernel of j->image's plan, or for
+// those that are `wanted`. An empty object: routines of the runtime alone.
+bool compile_functions(compile_job *j, str object, const bool *wanted, rt_kernel *kernels);
+
 // All of that in one, or j->image from the cache. With `weights`, they are bound before code is made: their mistakes
 // are told first.
 bool compile_image(compile_job *j, bool weights);

@@ -7,7 +7,6 @@
 #include "api/opencl.h"
 #include "base/pack.h"
 #include "runtime/opencl/opencl.h"
-#include "runtime/routines.h"
 #include "runtime/session.h"
 #include <string.h>
 
@@ -148,19 +147,9 @@ static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
 
 // Functions for what the device does not run.
 static bool find_host_kernels(compile_job *j, const rt_opencl_source *s, str object, rt_kernel *kernels) {
-  const rt_plan *plan = image_plan(&j->image);
-  const rt_kernel_info *info = RT_ARRAY(plan, rt_kernel_info, kernels);
-  const loaded_code *code = object.n ? code_load(j->a, &j->diags, object) : NULL;
-  if (object.n && !code) return false;
-  for (size_t i = 0; i < s->n_kernels; i++) {
-    const char *name = rt_string(plan, info[i].name);
-    kernels[i] = s->kernels[i].lanes ? NULL : rt_routine(name);
-    if (kernels[i] || s->kernels[i].lanes) continue;
-    void *f = code ? code_find(code, &j->diags, name) : NULL;
-    if (!f) return false;
-    memcpy(&kernels[i], &f, sizeof f);
-  }
-  return true;
+  bool *on_host = ARENA_ARRAY(j->a, bool, s->n_kernels + 1);
+  for (size_t i = 0; i < s->n_kernels; i++) on_host[i] = s->kernels[i].lanes == 0;
+  return compile_functions(j, object, on_host, kernels);
 }
 
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {

@@ -187,6 +187,11 @@ kir_stmt *kir_if(kir_builder *b, const idx *cond); // cond >= 0; build with kir_
 kir_builder kir_then(kir_builder *b, kir_stmt *s);
 kir_builder kir_else(kir_builder *b, kir_stmt *s);
 
+// -- for printers and back ends --
+// The row-major element offset of an access in its buffer; may mention r and c.
+const idx *kir_offset(const kir_kernel *k, kir_access acc);
+const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col); // c replaced by a constant
+
 // -- text, checking, running --
 void kir_print(strbuf *b, const kir_kernel *k);
 str kir_fingerprint(const kir_kernel *k, arena *a); // the text without the kernel's name: equal kernels have equal ones

@@ -25,6 +25,17 @@ kir_builder kir_begin(kir_kernel *k) { return (kir_builder){k, &k->body}; }
 
 // -- names --
 
+const idx *kir_offset(const kir_kernel *k, kir_access acc) { // Horner's scheme
+  const idx *offset = idx_int(k->ix, 0);
+  for (uint32_t i = 0; i < acc.buf->rank; i++)
+    offset = idx_add(k->ix, idx_mul(k->ix, offset, acc.buf->dim[i]), acc.index[i]);
+  return offset;
+}
+
+const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col) {
+  return idx_subst1(k->ix, e, k->c, idx_int(k->ix, col));
+}
+
 const kir_buffer *kir_buffer_find(const kir_kernel *k, const char *name) {
   for (size_t i = 0; i < k->params.n; i++) {
     if (strcmp(k->params.at[i]->name, name) == 0) return k->params.at[i];

@@ -6,8 +6,8 @@
 //
 // The choice is by time, estimated from the target: products at the multiply-add peak or weights at the memory's
 // bandwidth, whichever takes longer, and the transforms. F(4x4) makes a quarter of the products but has four times the
-// weights, and loses where an image has few tiles. Rejected: F(6x6), whose error is ten times that; transforms as
-// groups of their own, which would carry 2.25 times the image through memory, twice.
+// weights, and loses where an image has few tiles. Rejected: F(6x6), whose larger constants cost accuracy; transforms
+// as groups of their own, which would carry 2.25 times the image through memory, twice.
 #include "passes/winograd.h"
 #include "passes/axis_map.h"
 #include "passes/fixed.h"

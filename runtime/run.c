@@ -115,7 +115,7 @@ static rt_status run_while(program_run *r, uint32_t i) {
   if (!rt_eval(p, RT_ARRAY(p, uint32_t, words)[step->symbols], r->s->next, &most)) return overflow(r, i);
   for (int64_t turn = 0;; turn++) {
     rt_status status = run_turn(r, i, i + 1, step->body[0]);
-    if (!status && r->s->device) status = steering(r, i);
+    if (!status) status = steering(r, i);
     if (status || !holds(r, i)) return status;
     if (turn >= most)
       return rt_fail(r->err, RT_E_DATA, "line %u: the condition still holds after %lld turns", step->line,

@@ -23,7 +23,7 @@ typedef enum pattern { PATTERN_vector, PATTERN_same, PATTERN_elements } pattern;
 static pattern pattern_of(cg *g, const row_access *x, uint32_t first, uint32_t lanes, const idx **at) {
   idx_ctx *ix = g->k->ix;
   const idx *coef, *rest;
-  *at = cg_at_col(g, x->offset, first);
+  *at = kir_at_col(g->k, x->offset, first);
   if (lanes == 1) return PATTERN_vector;
   if (!idx_linear(ix, x->offset, g->k->c, &coef, &rest)) { // c//8 and c%8 may still be simple within these lanes
     sym *lane = idx_symbol(ix, str_fmt(g->a, "lane<%u", lanes));
@@ -79,7 +79,7 @@ static LLVMValueRef load_elements(cg *g, const row_access *x, uint32_t first, ui
   LLVMValueRef v = LLVMGetPoison(cg_vec(cg_reg_type(g, x->buf->dt), lanes));
   for (uint32_t i = 0; i < lanes;
        i++) { // where a condition fails the dummy is read, and replaced for all lanes at once below
-    LLVMValueRef p = address(g, x, cg_at_col(g, x->offset, first + i), cg_lane_cond(g, x->where, first + i));
+    LLVMValueRef p = address(g, x, kir_at_col(g->k, x->offset, first + i), cg_lane_cond(g, x->where, first + i));
     LLVMValueRef one = LLVMBuildLoad2(g->b, cg_mem_type(g, x->buf->dt), p, "");
     LLVMSetAlignment(one, alignment(x));
     v = cg_insert(g, v, cg_from_mem(g, x->buf->dt, one), i);
@@ -128,7 +128,7 @@ static void store_chunk(cg *g, const row_access *x, LLVMValueRef v, uint32_t fir
   const idx *at;
   if (pattern_of(g, x, first, lanes, &at) != PATTERN_vector) { // of equal places the last one stays
     for (uint32_t i = 0; i < lanes; i++) {
-      const idx *place = cg_at_col(g, x->offset, first + i);
+      const idx *place = kir_at_col(g->k, x->offset, first + i);
       plain_store(g, x, place, cg_extract(g, v, i), cg_lane_cond(g, x->where, first + i));
     }
   } else if (lanes == 1) {
@@ -232,10 +232,10 @@ void cg_store_at(cg *g, const kir_buffer *buf, const idx *offset, const cg_tile 
 
 cg_tile *cg_load(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise) {
   if (cg_is_turned(g, acc, rows, cols)) return cg_load_turned(g, acc, rows, cols, w, otherwise);
-  return cg_load_at(g, acc.buf, cg_offset(g, acc), rows, cols, w, otherwise);
+  return cg_load_at(g, acc.buf, kir_offset(g->k, acc), rows, cols, w, otherwise);
 }
 
 void cg_store(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t cols, kir_where w) {
   if (cg_is_turned(g, acc, rows, cols)) cg_store_turned(g, acc, x, rows, cols, w);
-  else cg_store_at(g, acc.buf, cg_offset(g, acc), x, rows, cols, w);
+  else cg_store_at(g, acc.buf, kir_offset(g->k, acc), x, rows, cols, w);
 }

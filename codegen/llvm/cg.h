@@ -165,7 +165,6 @@ void cg_close_scope(cg *g);              // the scope around it continues at the
 void cg_bind(cg *g, const sym *s, cg_value v);
 const idx *cg_subst(cg *g, const idx *e);                // names of `bound` replaced
 const idx *cg_at_row(cg *g, const idx *e, uint32_t row); // and r, and c shifted to the view
-const idx *cg_at_col(cg *g, const idx *e, int64_t col);  // c replaced by a constant
 cg_value cg_index(cg *g, const idx *e);                  // e after the above: no r, no c
 cg_value cg_compare_le(cg *g, cg_value a, cg_value b);   // i1: a <= b
 cg_value cg_holds(cg *g, const idx *e);                  // i1: e >= 0
@@ -174,7 +173,6 @@ cg_value cg_least(cg *g, cg_value a, cg_value b);
 cg_value cg_most(cg *g, cg_value a, cg_value b);
 cg_value cg_plus(cg *g, cg_value a, cg_value b);
 cg_value cg_constant(cg *g, int64_t v);
-const idx *cg_offset(cg *g, kir_access acc); // row-major element offset, may mention r and c
 LLVMValueRef cg_address(cg *g, const kir_buffer *buf, const idx *offset);
 LLVMValueRef cg_dummy(cg *g);
 

@@ -285,20 +285,7 @@ const idx *cg_at_row(cg *g, const idx *e, uint32_t row) {
   return idx_subst(ix, e, 2, (idx_binding[]){{g->k->r, r}, {g->k->c, c}});
 }
 
-const idx *cg_at_col(cg *g, const idx *e, int64_t col) {
-  return idx_subst1(g->k->ix, e, g->k->c, idx_int(g->k->ix, col));
-}
-
 // -- addresses --
-
-const idx *cg_offset(cg *g, kir_access acc) {
-  idx_ctx *ix = g->k->ix;
-  const idx *offset = idx_int(ix, 0);
-  for (uint32_t i = 0; i < acc.buf->rank; i++) { // Horner's scheme
-    offset = idx_add(ix, idx_mul(ix, offset, acc.buf->dim[i]), acc.index[i]);
-  }
-  return offset;
-}
 
 LLVMValueRef cg_address(cg *g, const kir_buffer *buf, const idx *offset) {
   cg_value *v;

@@ -28,7 +28,7 @@ static void emit_const(cg *g, const kir_stmt *s) {
 static LLVMValueRef index_lanes(cg *g, const idx *e, LLVMTypeRef type, uint32_t first, uint32_t lanes) {
   const idx *coef, *rest;
   int64_t k;
-  if (lanes == 1) return LLVMBuildTruncOrBitCast(g->b, cg_index(g, cg_at_col(g, e, first)).v, type, "");
+  if (lanes == 1) return LLVMBuildTruncOrBitCast(g->b, cg_index(g, kir_at_col(g->k, e, first)).v, type, "");
   if (idx_linear(g->k->ix, e, g->k->c, &coef, &rest) && idx_is_const(coef, &k)) {
     LLVMValueRef start = LLVMBuildTruncOrBitCast(g->b, cg_index(g, rest).v, type, "");
     LLVMValueRef c = LLVMBuildIntCast2(g->b, cg_lane_numbers(g, first, lanes), cg_vec(type, lanes), false, "");
@@ -76,7 +76,7 @@ static void emit_store(cg *g, const kir_stmt *s) {
 }
 
 static void emit_prefetch(cg *g, const kir_stmt *s) {
-  LLVMValueRef at = cg_address(g, s->acc.buf, cg_at_col(g, cg_at_row(g, cg_offset(g, s->acc), 0), 0));
+  LLVMValueRef at = cg_address(g, s->acc.buf, kir_at_col(g->k, cg_at_row(g, kir_offset(g->k, s->acc), 0), 0));
   LLVMValueRef read = LLVMConstInt(g->i32, 0, false), keep = LLVMConstInt(g->i32, 2, false);
   LLVMValueRef data = LLVMConstInt(g->i32, 1, false);
   (void)cg_intrinsic(g, "llvm.prefetch", 1, &g->ptr, 4, (LLVMValueRef[]){at, read, keep, data});

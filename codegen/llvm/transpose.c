@@ -23,7 +23,7 @@ static void transpose_block(cg *g, LLVMValueRef *v) {
 }
 
 bool cg_is_turned(cg *g, kir_access acc, uint32_t rows, uint32_t cols) {
-  const idx *along_r, *along_c, *rest, *e = cg_subst(g, cg_offset(g, acc));
+  const idx *along_r, *along_c, *rest, *e = cg_subst(g, kir_offset(g->k, acc));
   if (rows % g->vl != 0 || cols % g->vl != 0 || g->vl > 16) return false;
   if (!idx_linear(g->k->ix, e, g->k->r, &along_r, &rest) || !idx_linear(g->k->ix, e, g->k->c, &along_c, &rest))
     return false;
@@ -47,7 +47,7 @@ static kir_where turned_where(cg *g, kir_where w, uint32_t row, uint32_t col) {
 
 cg_tile *cg_load_turned(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir_where w, scalar otherwise) {
   cg_tile *out = cg_tile_new(g, acc.buf->dt, rows, cols);
-  const idx *offset = cg_offset(g, acc);
+  const idx *offset = kir_offset(g->k, acc);
   cg_view view = g->view;
   uint32_t n = g->vl;
   for (uint32_t row = 0; row < rows; row += n) {
@@ -65,7 +65,7 @@ cg_tile *cg_load_turned(cg *g, kir_access acc, uint32_t rows, uint32_t cols, kir
 }
 
 void cg_store_turned(cg *g, kir_access acc, const cg_tile *x, uint32_t rows, uint32_t cols, kir_where w) {
-  const idx *offset = cg_offset(g, acc);
+  const idx *offset = kir_offset(g->k, acc);
   cg_view view = g->view;
   uint32_t n = g->vl;
   for (uint32_t row = 0; row < rows; row += n) {

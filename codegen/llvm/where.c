@@ -59,7 +59,7 @@ cg_cond cg_where(cg *g, kir_where c, uint32_t row, uint32_t cols) {
       any_read = any_read || has_read;
       if (has_read != (reads == 1)) continue;
       const idx *e = cg_at_row(g, c.cond[i], row);
-      if (cols == 1) e = cg_at_col(g, e, 0);
+      if (cols == 1) e = kir_at_col(g->k, e, 0);
       if (!linear(g, &w, e)) w.general[w.n_general++] = e;
     }
   }
@@ -87,7 +87,7 @@ LLVMValueRef cg_lane_cond(cg *g, const cg_cond *w, uint32_t c) {
   if (w->first != NULL) holds = both(g, holds, cg_icmp(g, LLVMIntSGE, at, w->first));
   for (uint32_t i = 0; i < w->n_general; i++) {
     g->guard = holds;
-    holds = both(g, holds, cg_holds(g, cg_at_col(g, w->general[i], c)).v);
+    holds = both(g, holds, cg_holds(g, kir_at_col(g->k, w->general[i], c)).v);
   }
   g->guard = outer_guard;
   return holds;

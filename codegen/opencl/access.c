@@ -23,7 +23,7 @@ cl_cond cl_where(cl *g, kir_where w, uint32_t row, uint32_t cols) {
     for (uint32_t i = 0; i < w.n; i++) {
       if (idx_mentions_read(w.cond[i]) != (reads == 1)) continue;
       const idx *e = cl_at_row(g, w.cond[i], row);
-      if (cols == 1) e = cl_at_col(g, e, 0);
+      if (cols == 1) e = kir_at_col(g->k, e, 0);
       bool lanewise = idx_mentions(e, g->k->c) || (reads == 1 && out.n_lane > 0);
       if (lanewise) out.lane[out.n_lane++] = e;
       else out.row = cl_all(g, out.row, cl_holds(g, e));
@@ -34,7 +34,7 @@ cl_cond cl_where(cl *g, kir_where w, uint32_t row, uint32_t cols) {
 
 const char *cl_at_lane(cl *g, const cl_cond *w, uint32_t c) {
   const char *all = NULL;
-  for (uint32_t i = 0; i < w->n_lane; i++) all = cl_all(g, all, cl_holds(g, cl_at_col(g, w->lane[i], c)));
+  for (uint32_t i = 0; i < w->n_lane; i++) all = cl_all(g, all, cl_holds(g, kir_at_col(g->k, w->lane[i], c)));
   return all;
 }
 
@@ -44,7 +44,7 @@ const char *cl_at_lanes(cl *g, const cl_cond *w, uint32_t first, uint32_t lanes)
     const idx *coef, *rest;
     int64_t k;
     if (!idx_linear(g->k->ix, w->lane[i], g->k->c, &coef, &rest) || !idx_is_const(coef, &k)) return NULL;
-    all = cl_all(g, all, cl_holds(g, cl_at_col(g, w->lane[i], k < 0 ? first + lanes - 1 : first)));
+    all = cl_all(g, all, cl_holds(g, kir_at_col(g->k, w->lane[i], k < 0 ? first + lanes - 1 : first)));
   }
   return all;
 }
@@ -133,14 +133,14 @@ typedef struct row {
 
 // All lanes of a piece, where they hold: an expression.
 static const char *load_piece(cl *g, const row *x, uint32_t first, uint32_t lanes) {
-  const idx *at = cl_at_col(g, x->offset, first);
+  const idx *at = kir_at_col(g->k, x->offset, first);
   pattern p = pattern_of(g, x->offset, first, lanes);
   if (p == PATTERN_vector) return load_vector(g, x->buf, at, lanes);
   if (p == PATTERN_same || lanes == 1) return cl_splat(g, x->buf->dt, load_element(g, x->buf, at), lanes).text;
   strbuf b;
   sb_init(&b, g->a);
   for (uint32_t i = 0; i < lanes; i++)
-    sb_fmt(&b, "%s%s", i == 0 ? "" : ", ", load_element(g, x->buf, cl_at_col(g, x->offset, first + i)));
+    sb_fmt(&b, "%s%s", i == 0 ? "" : ", ", load_element(g, x->buf, kir_at_col(g->k, x->offset, first + i)));
   return str_fmt(g->a, "(%s)(%s)", cl_type(g, x->buf->dt, lanes), sb_cstr(&b));
 }
 
@@ -159,7 +159,7 @@ static void load_into(cl *g, const row *x, cl_value v, uint32_t first, uint32_t 
     cl_open(g, "else");
   }
   for (uint32_t i = 0; i < lanes; i++) {
-    const char *one = load_element(g, x->buf, cl_at_col(g, x->offset, first + i));
+    const char *one = load_element(g, x->buf, kir_at_col(g->k, x->offset, first + i));
     cl_line(g, "if (%s) %s = %s;", cl_at_lane(g, &x->where, first + i), cl_lane(g, v, i, lanes), one);
   }
   if (vector) cl_close(g);
@@ -171,7 +171,7 @@ static void store_piece(cl *g, const row *x, cl_value v, uint32_t first, uint32_
   if (vector && x->where.n_lane > 0 && whole == NULL) vector = false;
   if (vector) {
     if (whole != NULL) cl_open(g, "if (%s)", whole);
-    store_vector(g, x->buf, cl_at_col(g, x->offset, first), v.text, lanes);
+    store_vector(g, x->buf, kir_at_col(g->k, x->offset, first), v.text, lanes);
     if (whole == NULL) return;
     cl_close(g);
     cl_open(g, "else");
@@ -179,7 +179,7 @@ static void store_piece(cl *g, const row *x, cl_value v, uint32_t first, uint32_
   for (uint32_t i = 0; i < lanes; i++) { // of equal places the last one stays
     const char *holds = cl_at_lane(g, &x->where, first + i);
     if (holds != NULL) cl_open(g, "if (%s)", holds);
-    store_element(g, x->buf, cl_at_col(g, x->offset, first + i), cl_lane(g, v, i, lanes));
+    store_element(g, x->buf, kir_at_col(g->k, x->offset, first + i), cl_lane(g, v, i, lanes));
     if (holds != NULL) cl_close(g);
   }
   if (vector) cl_close(g);
@@ -197,11 +197,11 @@ static void enter(cl *g, const char **open, const char *wanted) {
 }
 
 void cl_load(cl *g, const kir_tile *name, cl_tile *out, kir_access acc, kir_where w, scalar otherwise) {
-  const idx *offset = cl_offset(g, acc);
+  const idx *offset = kir_offset(g->k, acc);
   row *rows = ARENA_ARRAY(g->a, row, out->rows);
   for (uint32_t r = 0; r < out->rows; r++) {
     rows[r] = (row){acc.buf, cl_at_row(g, offset, r), cl_where(g, w, r, out->cols), out->cols};
-    if (out->cols == 1) rows[r].offset = cl_at_col(g, rows[r].offset, 0);
+    if (out->cols == 1) rows[r].offset = kir_at_col(g->k, rows[r].offset, 0);
     bool always = rows[r].where.row == NULL && rows[r].where.n_lane == 0;
     for (uint32_t j = 0; j < out->n_pieces; j++) {
       uint32_t first = cl_piece_first(g, out->cols, j), lanes = cl_piece_lanes(g, out->cols, j);
@@ -223,11 +223,11 @@ void cl_load(cl *g, const kir_tile *name, cl_tile *out, kir_access acc, kir_wher
 }
 
 void cl_store(cl *g, kir_access acc, const cl_tile *x, uint32_t rows, uint32_t cols, kir_where w) {
-  const idx *offset = cl_offset(g, acc);
+  const idx *offset = kir_offset(g->k, acc);
   const char *open = NULL;
   for (uint32_t r = 0; r < rows; r++) {
     row here = {acc.buf, cl_at_row(g, offset, r), cl_where(g, w, r, cols), cols};
-    if (cols == 1) here.offset = cl_at_col(g, here.offset, 0);
+    if (cols == 1) here.offset = kir_at_col(g->k, here.offset, 0);
     enter(g, &open, here.where.row);
     for (uint32_t j = 0; j < cl_pieces(g, cols); j++)
       store_piece(g, &here, cl_part(g, x, r, j, cols), cl_piece_first(g, cols, j), cl_piece_lanes(g, cols, j));

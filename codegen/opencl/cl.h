@@ -98,8 +98,6 @@ const char *cl_index(cl *g, const idx *e);               // its text; an int whe
 const char *cl_operand(cl *g, const idx *e);             // in brackets unless it is one word
 const char *cl_holds(cl *g, const idx *e);               // e >= 0
 const idx *cl_at_row(cl *g, const idx *e, uint32_t row); // r replaced, and c shifted to the view
-const idx *cl_at_col(cl *g, const idx *e, int64_t col);
-const idx *cl_offset(cl *g, kir_access acc); // row-major element offset, may mention r and c
 const kir_buffer *cl_buffer(cl *g, const char *name);
 
 // -- access.c: conditions, loads, stores --

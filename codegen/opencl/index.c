@@ -146,20 +146,7 @@ const idx *cl_at_row(cl *g, const idx *e, uint32_t row) {
   return idx_subst(ix, e, 2, (idx_binding[]){{g->k->r, r}, {g->k->c, c}});
 }
 
-const idx *cl_at_col(cl *g, const idx *e, int64_t col) {
-  return idx_subst1(g->k->ix, e, g->k->c, idx_int(g->k->ix, col));
-}
-
 // -- buffers --
-
-const idx *cl_offset(cl *g, kir_access acc) {
-  idx_ctx *ix = g->k->ix;
-  const idx *offset = idx_int(ix, 0);
-  for (uint32_t i = 0; i < acc.buf->rank; i++) { // Horner's scheme
-    offset = idx_add(ix, idx_mul(ix, offset, acc.buf->dim[i]), acc.index[i]);
-  }
-  return offset;
-}
 
 const kir_buffer *cl_buffer(cl *g, const char *name) {
   const kir_buffer *b = kir_buffer_find(g->k, name);

@@ -12,25 +12,23 @@ enum { LINE = 64, PRIVATE_MOST = 4096, LOCAL_MOST = 32768, SCRATCH_MOST = 1 << 3
 
 // -- lines --
 
-static void indent(cl *g) {
+__attribute__((format(printf, 2, 0))) static void print_line(cl *g, const char *fmt, va_list ap, const char *end) {
   for (uint32_t i = 0; i < g->depth; i++) sb_z(&g->body, "  ");
+  sb_vfmt(&g->body, fmt, ap);
+  sb_z(&g->body, end);
 }
 
 void cl_line(cl *g, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  indent(g);
-  sb_vfmt(&g->body, fmt, ap);
-  sb_char(&g->body, '\n');
+  print_line(g, fmt, ap, "\n");
   va_end(ap);
 }
 
 void cl_open(cl *g, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  indent(g);
-  sb_vfmt(&g->body, fmt, ap);
-  sb_z(&g->body, " {\n");
+  print_line(g, fmt, ap, " {\n");
   g->depth++;
   va_end(ap);
 }

@@ -44,7 +44,7 @@ static void print_index(cl *g, const kir_stmt *s) {
     strbuf b;
     sb_init(&b, g->a);
     for (uint32_t c = 0; c < lanes; c++)
-      sb_fmt(&b, "%s%s", c == 0 ? "" : ", ", cl_index(g, cl_at_col(g, e, first + c)));
+      sb_fmt(&b, "%s%s", c == 0 ? "" : ", ", cl_index(g, kir_at_col(g->k, e, first + c)));
     define(g, s->out, out, i / out->n_pieces, j, str_fmt(g->a, "(%s)(%s)", cl_type(g, out->dt, lanes), sb_cstr(&b)));
   }
   cl_set(g, s->out, out);

@@ -8,21 +8,24 @@
 // Of OpenCL 2.1 and of cl_khr_subgroups; headers of 1.2 have neither.
 enum { MAX_NUM_SUB_GROUPS = 0x105C, MOST_PLATFORMS = 64, MOST_DEVICES = 64, MOST_EXTENSIONS = 16384 };
 
-// Text of at most `size` bytes, cut there; one line, as it goes into messages.
+enum { MOST_TEXT = 4096 };
+
+// One line of at most `size` bytes, cut there, as it goes into messages; nothing where the driver does not tell.
+static void keep_line(cl_int code, const char *all, char *to, size_t size) {
+  snprintf(to, size, "%.*s", code ? 0 : (int)strcspn(all, "\r\n"), all);
+}
+
 static void device_text(const cl_api *api, cl_device_id d, cl_device_info what, char *to, size_t size) {
-  char all[4096] = "";
-  if (api->clGetDeviceInfo(d, what, sizeof all - 1, all, NULL)) all[0] = 0;
-  snprintf(to, size, "%.*s", (int)strcspn(all, "\r\n"), all);
+  char all[MOST_TEXT] = "";
+  keep_line(api->clGetDeviceInfo(d, what, sizeof all - 1, all, NULL), all, to, size);
 }
 
 static void platform_text(const cl_api *api, cl_platform_id p, cl_platform_info what, char *to, size_t size) {
-  char all[4096] = "";
-  if (api->clGetPlatformInfo(p, what, sizeof all - 1, all, NULL)) all[0] = 0;
-  snprintf(to, size, "%.*s", (int)strcspn(all, "\r\n"), all);
+  char all[MOST_TEXT] = "";
+  keep_line(api->clGetPlatformInfo(p, what, sizeof all - 1, all, NULL), all, to, size);
 }
 
 // A number of the given type; 0 where the driver does not tell.
-#define NUMBER(T) ask_##T
 #define DEFINE_NUMBER(T)                                                                                               \
   static T ask_##T(const cl_api *api, cl_device_id d, cl_device_info what) {                                           \
     T v = 0;                                                                                                           \
@@ -66,21 +69,21 @@ static void read_device(const cl_api *api, cl_platform_id p, cl_device_id id, rt
               : type & CL_DEVICE_TYPE_ACCELERATOR ? RT_OPENCL_accelerator
               : type & CL_DEVICE_TYPE_CPU         ? RT_OPENCL_cpu
                                                   : RT_OPENCL_other;
-  d->available = NUMBER(cl_bool)(api, id, CL_DEVICE_AVAILABLE);
-  d->has_compiler = NUMBER(cl_bool)(api, id, CL_DEVICE_COMPILER_AVAILABLE);
-  d->little_endian = NUMBER(cl_bool)(api, id, CL_DEVICE_ENDIAN_LITTLE);
-  d->compute_units = NUMBER(cl_uint)(api, id, CL_DEVICE_MAX_COMPUTE_UNITS);
-  d->clock_mhz = NUMBER(cl_uint)(api, id, CL_DEVICE_MAX_CLOCK_FREQUENCY);
-  d->address_bits = NUMBER(cl_uint)(api, id, CL_DEVICE_ADDRESS_BITS);
-  d->vector_f32 = NUMBER(cl_uint)(api, id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT);
-  d->max_subgroups = NUMBER(cl_uint)(api, id, MAX_NUM_SUB_GROUPS);
-  d->memory_bytes = NUMBER(cl_ulong)(api, id, CL_DEVICE_GLOBAL_MEM_SIZE);
-  d->max_alloc_bytes = NUMBER(cl_ulong)(api, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-  d->local_bytes = NUMBER(cl_ulong)(api, id, CL_DEVICE_LOCAL_MEM_SIZE);
-  d->constant_bytes = NUMBER(cl_ulong)(api, id, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE);
+  d->available = ask_cl_bool(api, id, CL_DEVICE_AVAILABLE);
+  d->has_compiler = ask_cl_bool(api, id, CL_DEVICE_COMPILER_AVAILABLE);
+  d->little_endian = ask_cl_bool(api, id, CL_DEVICE_ENDIAN_LITTLE);
+  d->compute_units = ask_cl_uint(api, id, CL_DEVICE_MAX_COMPUTE_UNITS);
+  d->clock_mhz = ask_cl_uint(api, id, CL_DEVICE_MAX_CLOCK_FREQUENCY);
+  d->address_bits = ask_cl_uint(api, id, CL_DEVICE_ADDRESS_BITS);
+  d->vector_f32 = ask_cl_uint(api, id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT);
+  d->max_subgroups = ask_cl_uint(api, id, MAX_NUM_SUB_GROUPS);
+  d->memory_bytes = ask_cl_ulong(api, id, CL_DEVICE_GLOBAL_MEM_SIZE);
+  d->max_alloc_bytes = ask_cl_ulong(api, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+  d->local_bytes = ask_cl_ulong(api, id, CL_DEVICE_LOCAL_MEM_SIZE);
+  d->constant_bytes = ask_cl_ulong(api, id, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE);
   if (!api->clGetDeviceInfo(id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof floats, &floats, NULL))
     d->exact_division = (floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0;
-  d->max_group = NUMBER(size_t)(api, id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  d->max_group = ask_size_t(api, id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
   if (!api->clGetDeviceInfo(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof local, &local, NULL))
     d->local_is_memory = local == CL_GLOBAL;
   if (!api->clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items, NULL)) d->max_items = items[0];

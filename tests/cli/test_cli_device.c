@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// As in tests/device.
+// No driver on this machine: nothing to test, unless tools/check has found one (NNC_NEEDS_OPENCL).
 static void needs_device(workplace *w) {
   nnc_run_result r = nnc_command(w, "devices");
   if (r.status == 0) return;

@@ -178,7 +178,7 @@ static void what_the_device_has_not_runs_on_the_host(void **state) {
     float x[32], z[4];
     assert_true(compile_begin(j, a, "m.yaml", &source, NULL, NULL) && compile_set_device(j, "opencl"));
     rt_opencl_device *device = &j->opencl->devices[j->device_number];
-    if (has && !device->fp64) skip();
+    if (has && !device->fp64) skip(); // a device without f64 cannot show what one with it does
     device->fp64 = has;
     assert_true(compile_image(j, true) && compile_module(j, &m, NULL));
     bool noted = false;

@@ -1,15 +1,11 @@
 // The engines: see engines.h.
 #include "engines.h"
 #include "runtime/routines.h"
+#include "support/kernel_judge.h"
 #include <stdlib.h>
 #include <string.h>
 
-const char *engines_messages(engines *e) {
-  strbuf b;
-  sb_init(&b, e->job.a);
-  diag_render_all(&e->job.diags, false, &b);
-  return sb_cstr(&b);
-}
+const char *engines_messages(engines *e) { return messages_of(e->job.a, &e->job.diags); }
 
 static ir_module *parse_copy(engines *e, arena *a, const ir_module *m) {
   strbuf text;
@@ -24,7 +20,14 @@ static ir_module *parse_copy(engines *e, arena *a, const ir_module *m) {
 bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
   memset(e, 0, sizeof *e);
   compile_job *j = &e->job;
-  if (!compile_begin(j, a, "graph", NULL, NULL, cpu)) return false;
+  const target *t = target_find(cpu ? cpu : "native");
+  bool runs = target_supported(t);
+  if (!compile_begin(j, a, "graph", NULL, NULL, runs ? cpu : "x86-64")) return false;
+  if (!runs) { // its schedules, for code that runs here
+    target *shape = arena_copy(a, t, sizeof *t);
+    shape->level = j->target->level;
+    j->context.target = shape;
+  }
   j->passes.round_trip = true;
   e->plain = parse_copy(e, a, m);
   j->source = j->m = parse_copy(e, a, m);

@@ -11,8 +11,8 @@ typedef struct engines {
   rt_module module;
 } engines;
 
-// Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). false:
-// job.diags says why.
+// Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). The
+// kernels of a level that this machine lacks become code for the baseline. false: job.diags says why.
 bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu);
 
 // Runs entry 0 on three engines. Inputs in parameter order; outputs are allocated in `a`.

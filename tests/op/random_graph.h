@@ -12,14 +12,12 @@
 #define NNC_TESTS_OP_RANDOM_GRAPH_H
 
 #include "ir/graph.h"
+#include "support/random.h"
 
 // A module of one graph; NULL after a diagnostic, which is a defect of the generator.
 ir_module *random_graph(arena *a, diag_list *l, uint64_t seed);
 
 // -- data --
-uint64_t random_next(uint64_t *state);              // splitmix64
-uint32_t random_below(uint64_t *state, uint32_t n); // 0 .. n-1
-double random_unit(uint64_t *state);                // [0, 1)
 void random_fill(ir_tensor *t, const char *name, uint64_t *state);
 // Gives every weight of the module data.
 void random_weights(arena *a, ir_module *m, uint64_t seed);

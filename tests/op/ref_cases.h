@@ -32,4 +32,10 @@ ir_module *ref_module(arena *a, diag_list *l, const ref_case *c);
 // Are the results within the case's bound? If not, `why` names the worst element.
 bool ref_compare(const ref_case *c, const ir_tensor *const *got, strbuf *why);
 
+// The operator of a case in operator form that this run asks for (NNC_CASE: a part of its name); false for the others.
+bool ref_operator(const ref_case *c, op_code *op);
+// The case with the bound that sums have in f32 (the interpreter computes in f64): they accumulate lane by lane, and of
+// 4096 terms that are each below the last place of one lane's sum, that lane loses its share.
+ref_case ref_in_f32(const ref_case *c, op_code op);
+
 #endif

@@ -8,52 +8,38 @@
 #include <string.h>
 
 #include "op/cl_agree.h"
+#include "support/kernel_judge.h"
 
-enum { MOST_SYMBOLS = 4 };
+// Several workers: local memory and barriers.
+static const kernel_example of_groups[] = {{"gemm_gpu", {1, 1, 1}, 2e-6},
+                                           {"gemm_gpu", {70, 65, 37}, 4e-6},
+                                           {"attention_gpu", {2, 1, 5}, 4e-6},
+                                           {"attention_gpu", {2, 2, 70}, 4e-6}};
 
-typedef struct example {
-  const char *name;
-  int64_t symbols[MOST_SYMBOLS];
-  double tolerance; // relative to the largest output: summation order and fused steps differ
-} example;
-
-static const example examples[] = {{"gemm_cpu", {1, 1, 1}, 2e-6},
-                                   {"gemm_cpu", {6, 64, 256}, 4e-6},
-                                   {"gemm_cpu", {13, 70, 300}, 4e-6},
-                                   {"conv3x3", {1, 1, 64, 3}, 4e-6},
-                                   {"conv3x3", {9, 7, 64, 70}, 4e-6},
-                                   {"attention_cpu", {2, 1, 5}, 4e-6},
-                                   {"attention_cpu", {4, 2, 130}, 4e-6},
-                                   {"layernorm", {3, 5}, 1e-5},
-                                   {"layernorm", {2, 200}, 1e-5},
-                                   {"softmax", {4, 1}, 2e-6},
-                                   {"softmax", {3, 129}, 2e-6},
-                                   {"argmax", {5, 1}, 0},
-                                   {"argmax", {4, 37}, 0},
-                                   {"gather", {10, 17, 6}, 0},
-                                   {"gather", {1, 16, 40}, 0},
-                                   {"gemm_gpu", {1, 1, 1}, 2e-6}, // several workers: local memory and barriers
-                                   {"gemm_gpu", {70, 65, 37}, 4e-6},
-                                   {"attention_gpu", {2, 1, 5}, 4e-6},
-                                   {"attention_gpu", {2, 2, 70}, 4e-6}};
+static void run_all(cl_host *host, arena *a, const kernel_example *e, size_t n) {
+  kir_kernel *k = NULL;
+  cl_host_kernel *c = NULL;
+  for (size_t i = 0; i < n; i++, e++) {
+    const char *why = NULL;
+    diag_list l;
+    diag_init(&l, a);
+    if (k == NULL || strcmp(k->name, e->name) != 0) {
+      k = kernel_file(a, &l, e->name, true);
+      c = k ? cl_host_compile(host, a, k, &why) : NULL;
+    }
+    if (k == NULL) why = messages_of(a, &l);
+    if (c != NULL) why = cl_agree(a, c, k, e->symbols, e->tolerance);
+    if (why != NULL) fail_msg("%s", why);
+  }
+}
 
 static void kernels_agree(void **state) {
   (void)state;
   arena *a = arena_new(NULL);
-  const char *why = NULL;
   cl_host *host = cl_host_or_skip(a, false);
   print_message("on %s\n", cl_host_device(host));
-  kir_kernel *k = NULL;
-  cl_host_kernel *c = NULL;
-  for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
-    const example *e = &examples[i];
-    if (k == NULL || strcmp(k->name, e->name) != 0) {
-      k = cl_kernel_file(a, e->name, true, &why);
-      c = k == NULL ? NULL : cl_host_compile(host, a, k, &why);
-    }
-    if (c != NULL) why = cl_agree(a, c, k, e->symbols, e->tolerance);
-    if (why != NULL) fail_msg("%s", why);
-  }
+  run_all(host, a, kernel_examples, n_kernel_examples);
+  run_all(host, a, of_groups, sizeof of_groups / sizeof *of_groups);
   arena_free(a);
 }
 

@@ -3,7 +3,8 @@
 //
 //   NNC_SEED    first seed; else from the clock, printed
 //
-// The bound is what the pass states (passes/winograd.c): 5e-5 of the largest result. What is seen is printed.
+// The bound is what the pass states (passes/winograd.c): 5e-5 of the largest result. What is seen is printed. The first
+// two cases have sizes for which F(4x4) and, for AVX2, F(2x2) are chosen; of the others some are direct.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,14 +21,24 @@
 enum { CASES = 12 };
 static const double bound = 5e-5;
 
+typedef struct sizes {
+  uint32_t in, out, height, width;
+} sizes;
+
+static sizes sizes_of(uint32_t number, uint64_t *seed) {
+  static const sizes chosen[] = {{48, 48, 24, 24}, {64, 64, 8, 8}};
+  if (number < sizeof chosen / sizeof *chosen) return chosen[number];
+  return (sizes){16 + random_below(seed, 50), 16 + random_below(seed, 50), 4 + random_below(seed, 20),
+                 4 + random_below(seed, 20)};
+}
+
 // Images of any batch, and of any height where the model leaves it open.
-static const char *model(arena *a, uint64_t *seed, bool open_height) {
+static const char *model(arena *a, uint64_t *seed, sizes s, bool open_height) {
   static const char *const ends[] = {"  return y: %7\n}\n",
                                      "  %8 = const() {value=0.0} : f32[%s]\n  %9 = max(%7, %8) : f32[%s]\n"
                                      "  %10 = mul(%9, %9) : f32[%s]\n  return y: %9, z: %10\n}\n"};
-  uint32_t in = 16 + random_below(seed, 50), out = 16 + random_below(seed, 50), height = 4 + random_below(seed, 20),
-           width = 4 + random_below(seed, 20);
-  const char *h = open_height ? "height" : str_fmt(a, "%u", height);
+  uint32_t in = s.in, out = s.out, width = s.width;
+  const char *h = open_height ? "height" : str_fmt(a, "%u", s.height);
   const char *shape = str_fmt(a, "batch,%u,%s,%u", out, h, width);
   strbuf b;
   sb_init(&b, a);
@@ -42,7 +53,7 @@ static const char *model(arena *a, uint64_t *seed, bool open_height) {
          shape, shape);
   sb_fmt(&b, "  %%7 = add(%%2, %%4) : f32[%s]\n", shape);
   const char *end = ends[random_below(seed, 2)];
-  for (const char *s; (s = strstr(end, "%s")); end = s + 2) sb_fmt(&b, "%.*s%s", (int)(s - end), end, shape);
+  for (const char *p; (p = strstr(end, "%s")); end = p + 2) sb_fmt(&b, "%.*s%s", (int)(p - end), end, shape);
   sb_z(&b, end);
   return sb_cstr(&b);
 }
@@ -66,38 +77,37 @@ static double worst(const ir_tensor *got, const ir_tensor *expected) {
   return error / largest;
 }
 
-static double run_case(uint64_t seed, uint32_t *forms) {
-  static const char *const levels[] = {"native", "x86-64-v3", "x86-64"};
+static double run_case(uint32_t number, uint64_t seed, uint32_t *forms) {
+  static const char *const levels[] = {"native", "x86-64-v3", "x86-64", "x86-64-v4"};
   arena *a = arena_new(NULL);
   diag_list l;
   diag_init(&l, a);
   uint64_t state = seed;
-  const char *text = model(a, &state, seed % 3 == 0), *cpu = levels[seed % 3];
+  const char *cpu = levels[number % 4], *text = model(a, &state, sizes_of(number, &state), number % 3 == 2);
   ir_module *m = graph_parse(a, &l, diag_add_file(&l, "graph", str_of(text)));
   assert_non_null(m);
   random_weights(a, m, seed);
   engines e;
-  if (!target_supported(target_find(cpu))) cpu = "native";
   if (!engines_open(&e, a, m, cpu)) fail_msg("%s\n%s", engines_messages(&e), text);
   count_forms(e.job.m->graphs.at[0]->body, forms);
   int64_t *dims = ARENA_ARRAY(a, int64_t, m->dims.n + 1);
+  uint32_t n = e.plain->graphs.at[0]->body->n_yields;
   double error = 0;
   for (uint32_t round = 0; round < 2; round++) {
     ir_tensor *expected[2], *got[2], *again[2];
     random_dims(m, seed + round, round, dims);
     const ir_tensor **in = random_inputs(a, m, dims, seed + round);
-    uint32_t n = e.plain->graphs.at[0]->body->n_yields;
-    assert_true(engines_interpret(&e, a, in, expected) && engines_run_jit(&e, a, in, got, 1) &&
-                engines_run_jit(&e, a, in, again, 2));
+    assert_true(engines_interpret(&e, a, in, expected));
+    if (round == 0) { // which checks every access, and that no two points write one place
+      assert_true(engines_run_kernels(&e, a, in, got));
+      for (uint32_t k = 0; k < n; k++) error = fmax(error, worst(got[k], expected[k]));
+    }
+    assert_true(engines_run_jit(&e, a, in, got, 1) && engines_run_jit(&e, a, in, again, 2));
     for (uint32_t k = 0; k < n; k++) {
       error = fmax(error, worst(got[k], expected[k]));
       assert_memory_equal(got[k]->data, again[k]->data, (size_t)ir_tensor_count(got[k]) * sizeof(float));
     }
     if (error > bound) fail_msg("seed %llu, cpu %s: error %g\n%s", (unsigned long long)seed, cpu, error, text);
-    if (round == 0) { // which checks every access, and that no two points write one place
-      assert_true(engines_run_kernels(&e, a, in, got));
-      for (uint32_t k = 0; k < n; k++) error = fmax(error, worst(got[k], expected[k]));
-    }
   }
   arena_free(a);
   return error;
@@ -110,11 +120,10 @@ static void random_convolutions_agree(void **state) {
   uint32_t forms[5] = {0};
   double error = 0;
   print_message("NNC_SEED=%llu\n", (unsigned long long)seed);
-  for (uint32_t i = 0; i < CASES; i++) error = fmax(error, run_case(seed + i, forms));
+  for (uint32_t i = 0; i < CASES; i++) error = fmax(error, run_case(i, seed + i, forms));
   print_message("%u direct, %u F(2x2), %u F(4x4); largest error %.2g of the largest result\n", forms[0], forms[2],
                 forms[4], error);
-  assert_true(error <= bound);
-  assert_true(forms[4] > CASES / 4);
+  assert_true(forms[2] > 0 && forms[4] > 0);
 }
 
 int main(void) {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "support/cl_host.h"
+#include "support/kernel_judge.h"
 
 #include <CL/cl.h>
 #include <dlfcn.h>
@@ -162,10 +163,7 @@ static const char *print(arena *a, size_t n, kir_kernel *const *k, opencl_kernel
   diag_init(&l, a);
   sb_init(&source, a);
   if (opencl_print(a, &l, target_find("opencl"), n, k, NULL, info, &source)) return sb_cstr(&source);
-  strbuf b;
-  sb_init(&b, a);
-  diag_render_all(&l, false, &b);
-  *why = sb_cstr(&b);
+  *why = messages_of(a, &l);
   return NULL;
 }
 
@@ -202,29 +200,8 @@ cl_host_kernel *cl_host_compile(cl_host *h, arena *a, kir_kernel *k, const char 
 
 // -- run --
 
-typedef struct values {
-  const kir_kernel *k;
-  const int64_t *symbols;
-} values;
-
-static int64_t value_of(void *user, const sym *s) {
-  const values *v = user;
-  for (size_t i = 0; i < v->k->facts.n; i++)
-    if (v->k->facts.at[i].symbol == s) return v->symbols[i];
-  return 0;
-}
-
-static int64_t evaluate(const kir_kernel *k, const int64_t *symbols, const idx *e) {
-  values v = {k, symbols};
-  idx_env env = {value_of, NULL, &v};
-  int64_t out = 0;
-  return idx_eval(e, &env, &out) ? out : 0;
-}
-
-static size_t bytes_of(const kir_kernel *k, const kir_buffer *b, const int64_t *symbols) {
-  size_t n = dtype_size(b->dt);
-  for (uint32_t d = 0; d < b->rank; d++) n *= (size_t)evaluate(k, symbols, b->dim[d]);
-  return n;
+static size_t bytes_of(const kir_kernel *k, const int64_t *symbols, const kir_buffer *b) {
+  return kernel_elements(k, symbols, b) * dtype_size(b->dt);
 }
 
 typedef struct launch {
@@ -275,7 +252,7 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   unsigned char **staged = ARENA_ARRAY(w->c->a, unsigned char *, k->params.n + 1);
   cl_mem *memory = ARENA_ARRAY(w->c->a, cl_mem, k->params.n + 1);
   for (size_t i = 0; i < k->params.n; i++) {
-    size_t bytes = bytes_of(k, k->params.at[i], symbols);
+    size_t bytes = bytes_of(k, symbols, k->params.at[i]);
     staged[i] = arena_alloc(w->c->a, bytes + 2 * GUARD);
     memset(staged[i], GUARD_BYTE, bytes + 2 * GUARD);
     if (bytes > 0) memcpy(staged[i] + GUARD, buffers[i], bytes);
@@ -285,7 +262,7 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   for (size_t i = 0; i < k->facts.n; i++) argument(w, sizeof(cl_long), &(cl_long){symbols[i]});
   int64_t points = 1;
   for (uint32_t i = 0; i < k->n_grid; i++) {
-    cl_long extent = evaluate(k, symbols, k->grid_extent[i]);
+    cl_long extent = kernel_eval(k, symbols, k->grid_extent[i]);
     argument(w, sizeof extent, &extent);
     points *= extent;
   }
@@ -296,7 +273,7 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   note(w, w->h->clEnqueueReadBuffer(w->h->queue, fault_word, CL_TRUE, 0, sizeof word, &word, 0, NULL, NULL));
   *fault = (int64_t)word;
   for (size_t i = 0; i < k->params.n && w->error == CL_SUCCESS; i++) {
-    size_t bytes = bytes_of(k, k->params.at[i], symbols);
+    size_t bytes = bytes_of(k, symbols, k->params.at[i]);
     note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, bytes + 2 * GUARD, staged[i], 0, NULL, NULL));
     if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->c->a, "%s is written outside", k->params.at[i]->name);
     if (bytes > 0) memcpy(buffers[i], staged[i] + GUARD, bytes);

@@ -1,19 +1,11 @@
 // Trials of elementwise operators: see trials.h.
 #include "support/trials.h"
+#include "support/random.h"
 
 #include <math.h>
 #include <string.h>
 
 // -- values --
-
-static uint64_t next_random(uint64_t *seed) { // splitmix64 (Steele, Lea and Flood 2014)
-  uint64_t x = *seed += 0x9e3779b97f4a7c15u;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-  return x ^ x >> 31;
-}
-
-static float uniform(uint64_t *seed) { return (float)((int32_t)(next_random(seed) >> 40) - (1 << 23)) * 0x1p-23f; }
 
 static const double special_floats[] = {0.0,    -0.0,    1,        -1,      0.5,    -0.5,    1.5,    2.5,       -2.5,
                                         3,      -3,      7,        0.1,     1e-3,   1e-7,    127.5,  -128.5,    255.9,
@@ -46,17 +38,17 @@ static const int64_t special_ints[] = {0,
 enum { N_FLOATS = sizeof special_floats / sizeof *special_floats, N_INTS = sizeof special_ints / sizeof *special_ints };
 
 static scalar any_value(dtype dt, uint64_t *seed) {
-  uint64_t r = next_random(seed), kind = r % 4;
+  uint64_t r = random_next(seed), kind = r % 4;
   unsigned char raw[8];
-  r = next_random(seed);
+  r = random_next(seed);
   if (dtype_is_float(dt)) {
     if (kind == 0) return scalar_f(dt, special_floats[r % N_FLOATS]);
     if (kind == 1)
       return scalar_f(dt, (r & 7) == 0   ? (double)NAN
                           : (r & 7) == 1 ? HUGE_VAL
                           : (r & 7) == 2 ? -HUGE_VAL
-                                         : 10 * (double)uniform(seed));
-    if (kind == 2) return scalar_f(dt, 4 * (double)uniform(seed));
+                                         : 10 * (double)random_float(seed));
+    if (kind == 2) return scalar_f(dt, 4 * (double)random_float(seed));
   } else if (kind < 2) {
     return scalar_i(dt, special_ints[r % N_INTS]);
   } else if (kind == 2) {

@@ -4,6 +4,7 @@
 #define NNC_TESTS_UNIT_LLVM_RUN_H
 
 #include "codegen/llvm/llvm.h"
+#include "support/kernel_judge.h"
 
 typedef struct llvm_run {
   arena *a;
@@ -32,13 +33,11 @@ typedef struct llvm_code {
 llvm_code llvm_load(llvm_run *f, const char *level,
                     kir_kernel *k); // compiles and loads; fails the test on a diagnostic
 // Runs the whole grid in one call; returns the fault word.
-int64_t llvm_call(llvm_run *f, llvm_code c, void *const *buffers, const int64_t *symbols);
-int64_t llvm_points(llvm_run *f, const kir_kernel *k, const int64_t *symbols,
-                    int64_t grid[3]); // grid extents and their product
+int64_t llvm_call(llvm_code c, void *const *buffers, const int64_t *symbols);
+// Grid extents and their product.
+int64_t llvm_points(const kir_kernel *k, const int64_t *symbols, int64_t grid[3]);
 
-// Runs the kernel as machine code and in the interpreter, on the same random inputs (floats in [-1, 1),
-// integers in -2..11) in fenced buffers; every output and whether a fault was recorded must agree. Tolerance: relative
-// to the largest value of the output, for floats.
+// The kernel as machine code, its memory fenced, by kernel_judge; fails the test where it differs.
 void llvm_agree(llvm_run *f, llvm_code c, const int64_t *symbols, double tolerance);
 
 // A kernel's text, in which DT stands for a dtype and ELSE for 1 of it, to be run for n = lo, lo + step, … hi at every
@@ -55,9 +54,6 @@ void llvm_sweep_dtypes(llvm_run *f, const llvm_sweep *s);                       
 extern const char llvm_add_one[];                              // the text of a kernel that adds 1 to x f32[n] into y
 str llvm_bytes(llvm_run *f, const char *level, kir_kernel *k); // its object, or the test fails with the messages
 bool llvm_reported(llvm_run *f, diag_id id, const char *part); // as the last message
-
-uint64_t llvm_random(uint64_t *seed); // 64 random bits
-float llvm_uniform(uint64_t *seed);   // in [-1, 1)
 
 // `bytes` of memory whose end is followed by a page that faults, and whose page before the first byte faults; freed
 // with the arena.

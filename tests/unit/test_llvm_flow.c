@@ -120,7 +120,7 @@ static void test_nan_in_reductions(void **state) {
       float x[37] = {0}, y[2] = {0, 0};
       uint32_t nan = 0x7fc00001;
       memcpy(&x[at], &nan, sizeof nan);
-      llvm_call(f, c, (void *[]){x, y}, NULL);
+      llvm_call(c, (void *[]){x, y}, NULL);
       assert_true(y[0] != y[0] && y[1] != y[1]);
     }
   }

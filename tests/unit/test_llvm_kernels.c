@@ -1,6 +1,7 @@
 // Whole kernels: machine code against the kernel interpreter, at every CPU level this machine runs, on sizes that leave
 // ragged ends. Every buffer ends at a page that faults, so that one element read or written too far ends the test.
 #include "llvm_run.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,42 +10,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { MOST_SYMBOLS = 4 };
-
-typedef struct example {
-  const char *name;
-  int64_t symbols[MOST_SYMBOLS];
-  double tolerance; // relative to the largest output: summation order and fused steps differ
-} example;
-
-static const example examples[] = {{"gemm_cpu", {1, 1, 1}, 2e-6},
-                                   {"gemm_cpu", {6, 64, 256}, 4e-6},
-                                   {"gemm_cpu", {13, 70, 300}, 4e-6},
-                                   {"gemm_cpu", {7, 130, 5}, 2e-6},
-                                   {"gemm_cpu", {193, 3, 2}, 2e-6},
-                                   {"conv3x3", {1, 1, 64, 3}, 4e-6},
-                                   {"conv3x3", {9, 7, 64, 70}, 4e-6},
-                                   {"attention_cpu", {2, 1, 5}, 4e-6},
-                                   {"attention_cpu", {4, 2, 130}, 4e-6},
-                                   {"attention_cpu", {1, 1, 300}, 4e-6},
-                                   {"layernorm", {3, 5}, 1e-5},
-                                   {"layernorm", {2, 64}, 1e-5},
-                                   {"layernorm", {2, 200}, 1e-5},
-                                   {"softmax", {4, 1}, 2e-6},
-                                   {"softmax", {3, 129}, 2e-6},
-                                   {"argmax", {5, 1}, 0},
-                                   {"argmax", {4, 37}, 0},
-                                   {"gather", {10, 17, 6}, 0},
-                                   {"gather", {1, 16, 40}, 0}};
-
-enum { N_EXAMPLES = sizeof examples / sizeof *examples };
-
 static void run_all(llvm_run *f, const char *level) {
   if (!llvm_runnable(level)) skip();
   llvm_code code = {0};
-  for (size_t i = 0; i < N_EXAMPLES; i++) {
-    const example *e = &examples[i];
-    bool known = i > 0 && strcmp(e->name, examples[i - 1].name) == 0;
+  for (size_t i = 0; i < n_kernel_examples; i++) {
+    const kernel_example *e = &kernel_examples[i];
+    bool known = i > 0 && strcmp(e->name, kernel_examples[i - 1].name) == 0;
     if (!known) code = llvm_load(f, level, llvm_kernel_file(f, e->name));
     llvm_agree(f, code, e->symbols, e->tolerance);
   }
@@ -58,7 +29,7 @@ static void test_v4(void **state) { run_all(*state, "x86-64-v4"); }
 
 static float *random_floats(llvm_run *f, size_t n, uint64_t *seed) {
   float *x = llvm_fenced(f, n * sizeof *x);
-  for (size_t i = 0; i < n; i++) x[i] = llvm_uniform(seed);
+  for (size_t i = 0; i < n; i++) x[i] = random_float(seed);
   return x;
 }
 
@@ -71,8 +42,8 @@ static void test_split_grid(void **state) {
   float *a = random_floats(f, 13 * 300, &seed), *b = random_floats(f, 17 * 300 * 64, &seed),
         *bias = random_floats(f, 1030, &seed);
   float *whole = llvm_fenced(f, 13 * 1030 * 4), *parts = llvm_fenced(f, 13 * 1030 * 4);
-  llvm_call(f, c, (void *[]){a, b, bias, whole}, symbols);
-  int64_t grid[3], fault = 0, n = llvm_points(f, c.k, symbols, grid);
+  llvm_call(c, (void *[]){a, b, bias, whole}, symbols);
+  int64_t grid[3], fault = 0, n = llvm_points(c.k, symbols, grid);
   assert_int_equal(n, 3);
   for (int64_t i = n; i-- > 0;) c.fn((void *[]){a, b, bias, parts}, symbols, grid, i, i + 1, c.scratch, &fault);
   assert_memory_equal(whole, parts, 13 * 1030 * 4);

@@ -29,7 +29,7 @@ static void run_trial(void *user, const trial *t) {
   for (uint32_t i = 0; i < t->n_in; i++) p[i] = llvm_fenced(x->f, TRIAL_N * dtype_size(t->in[i]));
   p[t->n_in] = llvm_fenced(x->f, TRIAL_N * dtype_size(t->out));
   trial_fill(t, p);
-  llvm_call(x->f, c, p, NULL);
+  llvm_call(c, p, NULL);
   const char *why = trial_judge(x->f->a, t, &(trial_bounds){bound_ulp, flushes}, p);
   if (why) fail_msg("%s: %s", x->level, why);
 }

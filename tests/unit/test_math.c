@@ -5,6 +5,7 @@
 // Arguments: every STRIDE-th bit pattern of the 2^32 (each binade of each sign many times), every pattern around the
 // places where a method changes branch, and special values.
 #include "llvm_run.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,7 +99,7 @@ static kir_kernel *kernel_of(llvm_run *f, op_code op) {
 static void check(llvm_run *f, const char *level, const function *fn, arguments a) {
   llvm_code c = llvm_load(f, level, kernel_of(f, fn->op));
   float *z = ARENA_ARRAY(f->a, float, a.n);
-  llvm_call(f, c, (void *[]){a.x, z}, (int64_t[]){(int64_t)(a.n / TILE)});
+  llvm_call(c, (void *[]){a.x, z}, (int64_t[]){(int64_t)(a.n / TILE)});
   double bound = target_find(level)->has_fma ? fn->bound : fn->bound_without_fma, worst = 0;
   float at = 0;
   for (size_t i = 0; i < a.n; i++) {
@@ -173,11 +174,11 @@ static void check_pow(llvm_run *f, const char *level) {
       continue;
     }
     // x anywhere, y such that the result is mostly in range
-    x[i] = float_of((uint32_t)llvm_random(&seed));
-    double t = 300 * (double)llvm_uniform(&seed) / (fabs(log2(fabs((double)x[i]))) + 1e-3);
-    y[i] = (llvm_random(&seed) & 3) == 0 ? (float)rint(t) : (float)t;
+    x[i] = float_of((uint32_t)random_next(&seed));
+    double t = 300 * (double)random_float(&seed) / (fabs(log2(fabs((double)x[i]))) + 1e-3);
+    y[i] = (random_next(&seed) & 3) == 0 ? (float)rint(t) : (float)t;
   }
-  llvm_call(f, c, (void *[]){x, y, z}, (int64_t[]){(int64_t)(n / TILE)});
+  llvm_call(c, (void *[]){x, y, z}, (int64_t[]){(int64_t)(n / TILE)});
   double worst = 0;
   for (size_t i = 0; i < n; i++) {
     double want = pow((double)x[i], (double)y[i]), e = error_ulp(z[i], want);
