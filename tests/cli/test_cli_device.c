@@ -82,7 +82,8 @@ static void models_run_there(void **state) {
   expect_status(w, 0, "run %s %s --device opencl --out logits=device.npy --profile p.json", DIGITS, inputs);
   expect_status(w, 0, "run %s %s --out logits=cpu.npy", DIGITS, inputs);
   const float *got = read_tensor(w, "device.npy", NULL)->data, *want = read_tensor(w, "cpu.npy", NULL)->data;
-  for (int i = 0; i < 20; i++) assert_true(fabsf(got[i] - want[i]) < 1e-4f);
+  for (int i = 0; i < 20; i++)
+    assert_true(fabsf(got[i] - want[i]) < 1e-4f); // logits of about 5, 5e-5 of which devices may differ by
   assert_has(expect_status(w, 0, "verify %s %s --device opencl", DIGITS, inputs).out, "compiled for opencl:");
   json_t *o = parse_json(w, expect_status(w, 0, "verify %s %s --device opencl --json", DIGITS, inputs).out);
   assert_true(json_is_true(json_object_get(o, "ok")));

@@ -195,7 +195,7 @@ static void what_the_device_has_not_runs_on_the_host(void **state) {
     for (int row = 0; row < 4; row++) {
       double want = 0;
       for (int i = 0; i < 8; i++) want += exp((double)x[8 * row + i]);
-      assert_true(fabs((double)z[row] - want / 3 * 2) < 1e-5);
+      assert_true(fabs((double)z[row] - want / 3 * 2) < 1e-5); // f32 sums of eight terms, below 10
     }
     arena_free(a);
   }
