@@ -46,6 +46,11 @@ typedef struct contract_block { // kernel expressions of the block being compute
   const idx *m, *nn;            // extents
 } contract_block;
 
+typedef struct contract_next { // what each tile asks for of the chunk that comes next
+  const idx *lines;            // NULL: nothing
+  int64_t per_line;            // elements
+} contract_next;
+
 bool contract_label_in(const sx *root, const sym *s);            // does an operand depend on a label?
 const idx *contract_label_at(const splice *s, const sym *label); // a label's binding, NULL if it has none
 bool contract_is_constant(const contract *x, const sx *root);    // made of constants alone, and of at least one
@@ -83,11 +88,13 @@ uint32_t contract_widened_rows(const contract *x); // of a tile that widens B it
 // -- contract_fetch.c --
 // Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.
 void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *label, int64_t rows);
-// The same for many rows: what tiles will read of a constant after the first reduced label's value `next`, a part for
-// row `i` of the block.
-void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
-                         const idx *i);
-// Before the products of a tile whose first row is `i`.
+// The same for many rows: what tiles will read of a constant after the first reduced label's value `at`, a part for
+// the tile whose first row is `i`.
+contract_next contract_plan_next(contract *x, kir_builder *b, const contract_block *blk); // before the loop over rows
+void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk,
+                         const contract_next *next, const idx *at, const idx *i);
+// Before the products of a tile whose first row is `i`, where that is worth it.
+bool contract_fetches_epilogue(const contract *x);
 void contract_fetch_epilogue(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i);
 
 #endif

@@ -19,26 +19,35 @@ void contract_prefetch(contract *x, splice *s, const idx *panel, const sym *labe
 }
 
 // While rows of tiles pass over one chunk of a packed B, memory brings the next one, a part with every tile. Chunks,
-// and the panels after them, lie one behind the other.
-void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *next,
-                         const idx *i) {
+// and the panels after them, lie one behind the other. How many rows share the work is known when the block is.
+contract_next contract_plan_next(contract *x, kir_builder *b, const contract_block *blk) {
   idx_ctx *kc = x->g->k->ix;
   const contract_leaf *leaf = &x->leaf[0];
   int64_t size = (int64_t)dtype_size(leaf->load->dt), per_line = LINE_BYTES / size, n = contract_extent(x, 0);
-  int64_t all = extent_max(x->g, x->nn) * n * size, rows = extent_max(x->g, x->m);
-  if (x->n_leaves != 1 || all <= (int64_t)x->g->c->target->l2_bytes / 2) return;
+  if (x->n_leaves != 1 || extent_max(x->g, x->nn) * n * size <= (int64_t)x->g->c->target->l2_bytes / 2)
+    return (contract_next){0};
   if (x->chunked) n = contract_extent(x, 1) * x->chunk;
-  if (rows > x->mc) rows = x->mc;
-  int64_t of_row = (n * x->cols + rows - 1) / rows, lines = (of_row * x->rows + per_line - 1) / per_line;
+  const idx *tiles = idx_ceildiv(kc, idx_sub(kc, blk->me, blk->m0), x->rows);
+  const idx *lines = idx_int(kc, (n * x->cols + per_line - 1) / per_line);
+  tiles = idx_max(kc, tiles, idx_int(kc, 1)); // as a proof that it divides
+  return (contract_next){kir_let(b, "f", idx_floordiv(kc, idx_addi(kc, idx_add(kc, lines, tiles), -1), tiles)),
+                         per_line};
+}
+
+void contract_fetch_next(contract *x, const splice *outer, kir_builder *b, const contract_block *blk,
+                         const contract_next *next, const idx *at, const idx *i) {
+  idx_ctx *kc = x->g->k->ix;
   splice s = *outer;
   s.b = b;
-  for (uint32_t l = 0; l < x->n_k; l++) splice_bind(&s, x->k[l].s, l ? idx_int(kc, 0) : next);
-  const idx *from =
-      contract_packed_index(x, &s, leaf->load, blk->panel, idx_scale(kc, idx_sub(kc, i, blk->m0), of_row));
-  kir_stmt *loop = kir_for(b, "z", idx_int(kc, 0), idx_int(kc, lines), 1, 8, 0, NULL);
+  if (!next->lines) return;
+  for (uint32_t l = 0; l < x->n_k; l++) splice_bind(&s, x->k[l].s, l ? idx_int(kc, 0) : at);
+  const idx *tile = idx_floordiv(kc, idx_sub(kc, i, blk->m0), idx_int(kc, x->rows));
+  const idx *done = idx_scale(kc, idx_mul(kc, tile, next->lines), next->per_line);
+  const idx *from = contract_packed_index(x, &s, x->leaf[0].load, blk->panel, done);
+  kir_stmt *loop = kir_for(b, "z", idx_int(kc, 0), next->lines, 1, 1, 0, NULL);
   kir_builder body = kir_for_body(b, loop);
-  const idx *at[] = {idx_add(kc, from, idx_scale(kc, idx_of(kc, loop->var), per_line))};
-  kir_prefetch(&body, leaf->buf, at);
+  const idx *line[] = {idx_add(kc, from, idx_scale(kc, idx_of(kc, loop->var), next->per_line))};
+  kir_prefetch(&body, x->leaf[0].buf, line);
   kir_for_end(loop, NULL);
 }
 
@@ -53,6 +62,9 @@ static void fetch_load(void *user, const sx *e) {
   if (contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col)) splice_prefetch(&a->s, e);
 }
 
+// Lanes: a tile is done before memory answers.
+bool contract_fetches_epilogue(const contract *x) { return x->row && x->col && x->rows > 1 && !x->lanes; }
+
 // What the epilogue reads and writes lies in short pieces, a row apart from each other, which no hardware foresees:
 // memory brings them while the tile is computed.
 void contract_fetch_epilogue(contract *x, const splice *outer, kir_builder *b, const contract_block *blk,
@@ -60,7 +72,6 @@ void contract_fetch_epilogue(contract *x, const splice *outer, kir_builder *b, c
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   int64_t line = LINE_BYTES / (int64_t)dtype_size(x->acc_dt);
-  if (!x->row || !x->col || x->rows == 1 || x->lanes) return; // lanes: a tile is done before memory answers
   for (int64_t r = 0; r < x->rows; r++)
     for (int64_t c = 0; c < x->cols; c += line) {
       ahead a = {x, *outer};

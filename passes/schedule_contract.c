@@ -184,10 +184,14 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
         idx_divides(g->m->ix, x->cols, x->nn) == TRI_yes ? NULL : idx_addi(kc, idx_sub(kc, blk->nn, col), -1);
   }
   kir_tile *acc;
-  if (!k->chunked) contract_fetch_epilogue(x, outer, b, blk, i);
   if (!k->chunked) {
+    if (contract_fetches_epilogue(x)) contract_fetch_epilogue(x, outer, b, blk, i);
     acc = zero_tile(x, b, x->rows);
   } else {
+    if (contract_fetches_epilogue(x)) {
+      kir_builder then = kir_then(b, kir_if(b, idx_sub(kc, k->hi, k->end)));
+      contract_fetch_epilogue(x, outer, &then, blk, i);
+    }
     const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c}, *later[] = {idx_addi(kc, k->lo, -1)};
     acc = kir_load(b, x->partial, at, x->rows, x->cols, kir_conds(g->k, 1, later),
                    scalar_cast(scalar_i(DT_i64, 0), x->acc_dt));
@@ -211,10 +215,12 @@ static void emit_rows(contract *x, const splice *s, kir_builder *b, const contra
     emit_tile(x, s, b, blk, idx_int(kc, 0), k);
     return;
   }
+  contract_next next = {0};
+  if (x->n_leaves && !k->from_panel && x->rows > 1) next = contract_plan_next(x, b, blk);
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
   kir_builder body = kir_for_body(b, rows);
   const idx *i = idx_of(kc, rows->var);
-  if (x->n_leaves && !k->from_panel && x->rows > 1) contract_fetch_next(x, s, &body, blk, k->hi, i);
+  contract_fetch_next(x, s, &body, blk, &next, k->hi, i);
   int64_t least, most;
   bool may_be_one = !idx_range(x->g->m->ix, x->m, &least, &most) || (least <= 1 && most > 1);
   bool many = k->from_panel && x->n_leaves; // more than a tile
