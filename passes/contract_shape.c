@@ -130,6 +130,17 @@ static bool three_vectors_pay(const contract *x, uint32_t lanes) {
   return (n + cols - 1) / cols * cols <= (n + narrower - 1) / narrower * narrower;
 }
 
+// Tiles of a block of rows: as many as the target says; where the number of rows is known, blocks are nearly equal,
+// since a small one would read all columns of B for few rows.
+static uint32_t block_tiles(const contract *x, int64_t m) {
+  int64_t most = x->g->c->target->block_rows / x->rows, tiles = (m + x->rows - 1) / x->rows, known;
+  // Lanes share no panel that a block would keep: after one tile comes the same place's next channels, side by side.
+  if (x->lanes || most <= 1) return 1;
+  if (!idx_is_const(x->m, &known) || tiles <= most) return (uint32_t)most;
+  int64_t blocks = (tiles + most / 2) / most;
+  return (uint32_t)((tiles + blocks - 1) / blocks);
+}
+
 // The largest register tile that leaves room for one row of B and one broadcast.
 void contract_choose_tile(contract *x) {
   const target *t = x->g->c->target;
@@ -148,7 +159,7 @@ void contract_choose_tile(contract *x) {
   }
   x->rows = rows ? rows : 1;
   x->cols = x->col ? vectors * lanes : 1;
-  x->mc = x->rows * (t->block_rows / x->rows ? t->block_rows / x->rows : 1);
+  x->mc = x->rows * block_tiles(x, m);
 }
 
 // Rows of a tile that widens B itself, which takes two more registers for each vector of it.

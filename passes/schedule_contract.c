@@ -97,7 +97,11 @@ static kir_tile *sum_products(const products *p, const splice *outer, kir_builde
     int64_t step = p->in_flight > x->n_each ? p->in_flight / x->n_each : 1;
     const idx *from = depth == 1 ? p->k->lo : idx_int(kc, 0),
               *to = depth == 1 ? p->k->hi : lower_dim_expr(x->g, k->extent);
-    kir_stmt *loop = kir_for(b, "k", from, to, step, 2, (uint32_t)p->in_flight, sum);
+    int64_t turns;
+    bool few = x->lanes && idx_is_const(k->extent, &turns) && turns > 0 &&
+               turns <= MAX_EACH; // a product is a load and no more
+    uint32_t unroll = few ? (uint32_t)turns : 2;
+    kir_stmt *loop = kir_for(b, "k", from, to, step, unroll, (uint32_t)p->in_flight, sum);
     kir_builder body = kir_for_body(b, loop);
     kir_tile *inner[MAX_EACH];
     for (int64_t i = 0; i < p->in_flight; i++) inner[i] = loop->carry[i];
