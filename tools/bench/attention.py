@@ -8,13 +8,12 @@ One process an engine, taking turns as in bench.py. Times are medians of rounds,
 """
 
 import argparse
-import multiprocessing
 import os
 import statistics
-import time
 from pathlib import Path
 
 import numpy as np
+from engines import Engine, compare, serve
 from nnc_api import Session
 
 MODEL = """nnc: 1
@@ -49,7 +48,7 @@ def nnc_worker(pipe, build, steps, heads, width, threads, shape):
   session = Session(str(build / "libnnc.so"), str(path), threads)
   path.unlink()
   out = session.prepare(dict(zip("qkv", inputs(shape))))["y"]
-  serve(pipe, session.run, lambda: out)
+  serve(pipe, session.run, lambda: thin(out))
 
 
 def torch_worker(pipe, causal, threads, shape):
@@ -63,55 +62,16 @@ def torch_worker(pipe, causal, threads, shape):
     with torch.inference_mode():
       kept[:] = [torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)]
 
-  serve(pipe, run, lambda: kept[0].numpy())
+  serve(pipe, run, lambda: thin(kept[0].numpy()))
+
+
+def thin(out):
+  return out[..., :: max(1, out.shape[2] // 64), :]
 
 
 def inputs(shape):
   rng = np.random.default_rng(1)
   return [rng.standard_normal(shape, np.float32) for _ in range(3)]
-
-
-def serve(pipe, run, result):
-  run()
-  while command := pipe.recv():
-    begin = time.perf_counter()
-    for _ in range(command):
-      run()
-    pipe.send((time.perf_counter() - begin) * 1e3 / command)
-  out = result()
-  pipe.send(out[..., :: max(1, out.shape[2] // 64), :])
-
-
-class Engine:
-  def __init__(self, worker, *arguments):
-    context = multiprocessing.get_context("spawn")
-    self.pipe, other = context.Pipe()
-    self.process = context.Process(target=worker, args=(other, *arguments), daemon=True)
-    self.process.start()
-    other.close()
-
-  def time(self, runs):
-    self.pipe.send(runs)
-    return self.pipe.recv()
-
-  def close(self):
-    self.pipe.send(0)
-    out = self.pipe.recv()
-    self.process.join()
-    return out
-
-
-def compare(engines, rounds):
-  """Times of each engine, one a round, in turns; then their outputs."""
-  once = [e.time(1) for e in engines]
-  runs = max(1, min(50, int(60 / max(once))))
-  times = [[] for _ in engines]
-  for r in range(rounds):
-    order = range(len(engines)) if r % 2 else reversed(range(len(engines)))
-    for i in order:
-      engines[i].time(1)
-      times[i].append(engines[i].time(runs))
-  return times, [e.close() for e in engines]
 
 
 def softmax(a):
