@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from case import HERE, Case
+from case import HERE, ROOT, Case, run_nnc
 from networks import NETWORKS
+from chart import chart
 from report import report
 
 DEFAULT = ("minilm-l6,bert-base,bert-base@384,vit-b16,gpt2-prefill,gpt2-prefill@512,"
@@ -132,6 +133,13 @@ def machine_peak(case, threads):
   return max(r["peak_gflops"] for r in seen), seen[0]["cpu"], seen[0]["flops"] / 1e9
 
 
+def machine_reading(build, threads):
+  """GB/s that nnc's back end reads from memory."""
+  small = (x for d in "mnk" for x in ("--set", f"{d}=64"))
+  return json.loads(run_nnc(build, "bench", ROOT / "tests/bench/gemm.yaml", "--weights", "random", *small, "--threads", threads,
+                            "--runs", 1, "--roofline", "--json"))["roofline"]["read_gbytes_per_s"]
+
+
 def main():
   p = argparse.ArgumentParser(prog="tools/bench/run")
   p.add_argument("--models", default=DEFAULT,
@@ -156,6 +164,7 @@ def main():
   own = [(e, sys.executable) for e in ("nnc_cache", "nnc_jit")]
   threads = [int(t) for t in a.threads.split(",")]
   peak, results = {}, []
+  reading = {t: machine_reading(a.build, t) for t in threads}
   for spec in a.models.split(","):
     case = Case(spec, a.batch, a.seq, a.build)
     case.compile()
@@ -171,8 +180,9 @@ def main():
       r["start"] = measure_start(case, [*engines, *own], a.starts)
     results.append(r)
     if a.output:  # after each model: an interrupted run keeps what it has
-      a.output.write_text(report(a, results, peak))
-  print(report(a, results, peak))
+      a.output.write_text(report(a, results, peak, reading))
+      a.output.with_suffix(".svg").write_text(chart(results))
+  print(report(a, results, peak, reading))
 
 
 if __name__ == "__main__":

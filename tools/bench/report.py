@@ -15,8 +15,11 @@ def cpu_name():
   return platform.processor()
 
 
-def head(a, peak):
-  peaks = ", ".join(f"{v:.0f} GFLOP/s with {t} thread{'s' * (t > 1)}" for t, v in peak.items() if t != "level")
+def head(a, peak, reading):
+  def each(values, unit):
+    return ", ".join(f"{v:.0f} {unit} with {t} thread{'s' * (t > 1)}" for t, v in values.items() if t != "level")
+
+  chart = f"\n![Time, start, memory and size]({a.output.with_suffix('.svg').name})\n" if a.output else ""
   return f"""# Benchmarks
 
 Written by `tools/bench/run`, which anyone can run; `tools/bench/bench.py` says how it measures. Every engine has the same
@@ -26,8 +29,8 @@ networks; load average {a.load:.1f} before. Times are of a machine that others m
 are taken inside each round.
 
 Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["level"]}. Its multiply-add peak in f32, as `nnc bench` measures it:
-{peaks}.
-"""
+{each(peak, "GFLOP/s")}; it reads memory at {each(reading, "GB/s")}.
+{chart}"""
 
 
 def summary(results):
@@ -74,9 +77,10 @@ def start(r):
   if not r["start"]:
     return []
   lines = ["""
-| engine | session made in ms | first run ms | peak resident MiB | model file MiB |
-|---|---|---|---|---|"""]
-  library, onnx = ((r["case"].folder / f).stat().st_size / MIB for f in ("model.so", "model.onnx"))
+| engine | session made in ms | first run ms | peak resident MiB | of that beside weights | model file MiB |
+|---|---|---|---|---|---|"""]
+  library, onnx, weights = ((r["case"].folder / f).stat().st_size / MIB
+                            for f in ("model.so", "model.onnx", "model.safetensors"))
   rows = next(iter(r["runs"].values()))
   for e, (create, first, memory) in r["start"].items():
     label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache",
@@ -84,15 +88,15 @@ def start(r):
     size = {"nnc": f"{library:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)",
             "nnc_cache": "(the same)", "torch": "(safetensors)", "torch_compile": "(safetensors)"}.get(e)
     size = size or f"{onnx:.1f} (.onnx, without the engine)"
-    lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {size} |")
+    lines.append(f"| {label} | {create:.0f} | {first:.0f} | {memory:.0f} | {memory - weights:.0f} | {size} |")
   return lines
 
 
-def report(a, results, peak):
-  lines = [head(a, peak), *summary(results)]
+def report(a, results, peak, reading):
+  lines = [head(a, peak, reading), *summary(results)]
   for r in results:
     lines += section(r, peak)
   if a.starts:
     lines.append("Sessions are made with all cores; what is resident includes Python and NumPy, some 30 MiB in every "
-                 "row.")
+                 "row; weights are those of the safetensors file, once, in f32.")
   return "\n".join(lines) + "\n"
