@@ -40,15 +40,34 @@ static nnc_status status_of(rt_status s) {
   }
 }
 
+static bool options_fit(const nnc_session_options *o) {
+  if (o->size != sizeof *o || (o->n_cpus > 0 && !o->cpus)) return false;
+  return !o->executor || (o->executor->run && o->executor->threads > 0 && o->threads == 0 && o->n_cpus == 0);
+}
+
+// Without memory for a pool a session runs in its caller's thread.
+static bool make_pool(nnc_session *s, const nnc_session_options *o) {
+  if (o && o->executor) {
+    rt_executor host = {o->executor->threads, o->executor->run, o->executor->user};
+    s->pool = rt_pool_of(&host);
+    return s->pool != NULL;
+  }
+  unsigned threads = o ? o->threads : 0;
+  s->pool = threads == 1 ? NULL : rt_pool_new(threads);
+  return !o || o->n_cpus == 0 || rt_pool_bind(s->pool, o->cpus, o->n_cpus);
+}
+
 nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const nnc_session_options *options) {
   if (!out) return NNC_E_ARGUMENT;
   *out = NULL;
-  if (!m || (options && options->size != sizeof *options)) return NNC_E_ARGUMENT;
+  if (!m || (options && !options_fit(options))) return NNC_E_ARGUMENT;
   nnc_session *s = calloc(1, sizeof *s);
   if (!s) return NNC_E_ENVIRONMENT;
-  unsigned threads = options ? options->threads : 0;
   s->m = m;
-  s->pool = threads == 1 ? NULL : rt_pool_new(threads);
+  if (!make_pool(s, options)) {
+    nnc_session_free(s);
+    return NNC_E_ENVIRONMENT;
+  }
   rt_status status = rt_session_new(&s->rt, &m->rt, s->pool, options ? options->max_arena_bytes : 0, &s->error);
   if (status) {
     nnc_session_free(s);

@@ -50,7 +50,8 @@ struct rt_pool {
   _Atomic int64_t n_items, chunk;
   _Atomic uint32_t n_chunks;
   unsigned n_threads;
-  worker workers[]; // n_threads - 1
+  rt_executor host; // `run` is NULL: threads are the pool's own
+  worker workers[]; // n_threads - 1, of a pool that has its own
 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t expected) {
@@ -142,13 +143,27 @@ static unsigned usable_cpus(void) {
   return n > 0 ? (unsigned)n : 1;
 }
 
-rt_pool *rt_pool_new(unsigned n_threads) {
-  if (n_threads == 0) n_threads = usable_cpus();
-  size_t size = sizeof(rt_pool) + (n_threads - 1) * sizeof(worker);
+static rt_pool *new_pool(unsigned n_workers) {
+  size_t size = sizeof(rt_pool) + n_workers * sizeof(worker);
   rt_pool *p = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
   if (!p) return NULL;
   memset(p, 0, size);
   atomic_flag_clear(&p->taken);
+  return p;
+}
+
+rt_pool *rt_pool_of(const rt_executor *host) {
+  rt_pool *p = new_pool(0);
+  if (!p) return NULL;
+  p->host = *host;
+  p->n_threads = host->threads ? host->threads : 1;
+  return p;
+}
+
+rt_pool *rt_pool_new(unsigned n_threads) {
+  if (n_threads == 0) n_threads = usable_cpus();
+  rt_pool *p = new_pool(n_threads - 1);
+  if (!p) return NULL;
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before); // inherited: the host program's handlers run on its own threads
@@ -161,8 +176,23 @@ rt_pool *rt_pool_new(unsigned n_threads) {
   return p;
 }
 
+bool rt_pool_bind(rt_pool *p, const unsigned *cpus, size_t n_cpus) {
+  for (unsigned i = 1; p && !p->host.run && i < p->n_threads; i++) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (cpus[i % n_cpus] >= CPU_SETSIZE) return false;
+    CPU_SET(cpus[i % n_cpus], &set);
+    if (pthread_setaffinity_np(p->workers[i - 1].thread, sizeof set, &set)) return false;
+  }
+  return true;
+}
+
 void rt_pool_free(rt_pool *p) {
   if (!p) return;
+  if (p->host.run) {
+    free(p);
+    return;
+  }
   atomic_store(&p->stop, true);
   wake_workers(p, p->n_threads);
   for (unsigned i = 1; i < p->n_threads; i++) pthread_join(p->workers[i - 1].thread, NULL);
@@ -170,6 +200,8 @@ void rt_pool_free(rt_pool *p) {
 }
 
 unsigned rt_pool_threads(const rt_pool *p) { return p ? p->n_threads : 1; }
+
+static void work_of_host(void *pool, unsigned index) { run_chunks(pool, index); }
 
 void rt_pool_run(rt_pool *p, int64_t n_items, int64_t chunk, job_function fn, void *user) {
   if (n_items <= 0) return;
@@ -187,7 +219,8 @@ void rt_pool_run(rt_pool *p, int64_t n_items, int64_t chunk, job_function fn, vo
   atomic_store_explicit(&p->n_chunks, n_chunks, memory_order_relaxed);
   atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
   atomic_store(&p->ticket, (uint64_t)++p->job_number << 32 | n_chunks);
-  wake_workers(p, n_chunks - 1);
+  if (p->host.run) p->host.run(p->host.user, n_chunks < p->n_threads ? n_chunks : p->n_threads, work_of_host, p);
+  else wake_workers(p, n_chunks - 1);
   run_chunks(p, 0);
   if (!spin_until(p, is_done)) {
     atomic_store(&p->caller_sleeps, true);

@@ -171,13 +171,29 @@ NNC_API nnc_status nnc_module_get_stats(const nnc_module *m, nnc_module_stats *s
 
 typedef struct nnc_session nnc_session;
 
+/* Threads of the host program, for sessions that shall have none of their own. `run` calls work(arg, i) once for each i
+ * below n, in any threads, at the same time or one after another, and returns when all of these calls have; what they
+ * wrote is then seen by its caller, as after any join. nnc_run calls it in its own thread, several times a run, n at
+ * most `threads`; some memory is set aside for each of them. The calls take work as they come to it, so that one that
+ * starts late delays nobody. */
+typedef struct nnc_executor {
+  unsigned threads;
+  void (*run)(void *user, unsigned n, void (*work)(void *arg, unsigned i), void *arg);
+  void *user;
+} nnc_executor;
+
 typedef struct nnc_session_options {
   size_t size;              /* sizeof(nnc_session_options) */
   unsigned threads;         /* threads that run a model, the caller included; 0 = one per core this process may use */
   uint64_t max_arena_bytes; /* refuse sizes that need more; 0 = no limit */
+  const nnc_executor
+      *executor; /* NULL: threads of the session's own; else `threads` is 0; copied, its `user` borrowed */
+  const unsigned
+      *cpus;     /* binds the session's thread i to CPU cpus[i % n_cpus]; thread 0 is the caller's, which binds */
+  size_t n_cpus; /* itself. 0: the system places them. NNC_E_ENVIRONMENT: it refuses one of them */
 } nnc_session_options;
 #define NNC_SESSION_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_session_options), 0, 0 }
+  { sizeof(nnc_session_options), 0, 0, NULL, NULL, 0 }
 
 /* *out: owned, free with nnc_session_free, before the module. Results do not depend on the number of threads, bit for
  * bit. */

@@ -1,11 +1,13 @@
 // nnc run: what sources make, what destinations hold, which inputs are refused; against values worked out by hand and
 // the digits model's stored outputs.
+#define _GNU_SOURCE // CPU_ISSET
 #include "spawn.h"
 #include "frontend/image.h"
 #include "frontend/safetensors.h"
 #include "frontend/tensorfile.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -70,6 +72,23 @@ static void the_same_bits_everywhere(void **state) {
   floats(a, 3, (int64_t[]){7, 12, 8});
   assert_memory_equal(a->data, b->data, 7 * 12 * 8 * sizeof(float));
   assert_memory_equal(a->data, c->data, 7 * 12 * 8 * sizeof(float));
+}
+
+static void threads_on_named_cpus(void **state) {
+  workplace *w = *state;
+  cpu_set_t usable;
+  unsigned cpu = 0;
+  assert_int_equal(sched_getaffinity(0, sizeof usable, &usable), 0);
+  while (!CPU_ISSET(cpu, &usable)) cpu++;
+  json_t *o = parse_json(
+      w, expect_status(w, 0, "bench %s --weights random:3 --dim batch=7 --dim time=12 --runs 3 --pin %u,%u --json",
+                       TINY, cpu, cpu)
+             .out);
+  assert_int_equal(json_integer_value(json_object_get(o, "threads")), 2);
+  expect_status(w, 0, "run %s --weights random:3 --in x=random:5 --dim batch=7 --dim time=12 --pin %u", TINY, cpu);
+  expect_error(w, 2, "`--pin` does not take `0;1`", "run %s --weights random:3 --in x=zeros --pin 0;1", TINY);
+  expect_error(w, 2, "`--pin` does not take `0,`", "run %s --weights random:3 --in x=zeros --pin 0,", TINY);
+  expect_error(w, 1, "may not use CPU 1000", "bench %s --weights random:3 --pin 1000", TINY);
 }
 
 static void sources_that_fill(void **state) {
@@ -366,6 +385,7 @@ int main(void) {
       cmocka_unit_test(the_stored_outputs_of_digits),
       cmocka_unit_test(an_image_of_a_digit),
       cmocka_unit_test(the_same_bits_everywhere),
+      cmocka_unit_test(threads_on_named_cpus),
       cmocka_unit_test(sources_that_fill),
       cmocka_unit_test(random_is_normal_and_repeats),
       cmocka_unit_test(integers_are_random_bits),

@@ -31,6 +31,60 @@ static void agrees_with_the_framework(void **state) {
   digits_case_close(&d);
 }
 
+typedef struct host { // an executor that is one thread
+  int calls;
+  unsigned most;
+} host;
+
+static void run_in_turn(void *user, unsigned n, void (*work)(void *arg, unsigned i), void *arg) {
+  host *h = user;
+  h->calls++;
+  if (n > h->most) h->most = n;
+  for (unsigned i = 0; i < n; i++) work(arg, i);
+}
+
+// The same bits on threads of the host program, and on threads bound to a CPU; options that contradict each other.
+static void runs_on_threads_of_the_host(void **state) {
+  (void)state;
+  digits_case d;
+  digits_case_open(&d);
+  nnc_module *m = digits_module(NULL);
+  enum { BATCH = 64 };
+  float images[BATCH * DIGITS_PIXELS], want[BATCH * 10], got[BATCH * 10], probabilities[BATCH * 10];
+  for (size_t i = 0; i < BATCH; i++)
+    memcpy(images + i * DIGITS_PIXELS, d.images + i % DIGITS_CASES * DIGITS_PIXELS, DIGITS_PIXELS * sizeof(float));
+  host h = {0, 0};
+  nnc_executor executor = {3, run_in_turn, &h};
+  unsigned cpus[] = {0, 1u << 20};
+  nnc_session_options own = NNC_SESSION_OPTIONS_INIT, hosted = own, bound = own;
+  own.threads = 1;
+  hosted.executor = &executor;
+  bound.threads = 2;
+  bound.cpus = cpus + 1;
+  bound.n_cpus = 1;
+  nnc_session *s[2], *none;
+  assert_int_equal(nnc_session_new(&s[0], m, &own), NNC_OK);
+  assert_int_equal(nnc_session_new(&s[1], m, &hosted), NNC_OK);
+  assert_int_equal(digits_run(s[0], BATCH, images, want, probabilities), NNC_OK);
+  assert_int_equal(digits_run(s[1], BATCH, images, got, probabilities), NNC_OK);
+  assert_memory_equal(got, want, sizeof want);
+  assert_true(h.calls > 0);
+  assert_in_range(h.most, 2, 3);
+  assert_int_equal(nnc_session_new(&none, m, &bound), NNC_E_ENVIRONMENT); // no such CPU
+  bound.executor = &executor;
+  assert_int_equal(nnc_session_new(&none, m, &bound), NNC_E_ARGUMENT);
+  hosted.threads = 2;
+  assert_int_equal(nnc_session_new(&none, m, &hosted), NNC_E_ARGUMENT);
+  hosted.threads = 0;
+  executor.run = NULL;
+  assert_int_equal(nnc_session_new(&none, m, &hosted), NNC_E_ARGUMENT);
+  assert_null(none);
+  nnc_session_free(s[0]);
+  nnc_session_free(s[1]);
+  nnc_module_free(m);
+  digits_case_close(&d);
+}
+
 // One compiled model serves batch 1..64, with the same bits for each image whatever its neighbours and the number of
 // threads.
 static void serves_every_batch(void **state) {
@@ -310,11 +364,17 @@ static void traces_runs(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_the_framework),     cmocka_unit_test(serves_every_batch),
-      cmocka_unit_test(sessions_in_two_threads_agree), cmocka_unit_test(describes_itself),
-      cmocka_unit_test(refuses_wrong_calls),           cmocka_unit_test(reports_model_errors),
-      cmocka_unit_test(tells_which_inputs_clash),      cmocka_unit_test(reports_what_prepare_meets),
-      cmocka_unit_test(refuses_code_for_a_newer_cpu),  cmocka_unit_test(traces_runs),
+      cmocka_unit_test(agrees_with_the_framework),
+      cmocka_unit_test(serves_every_batch),
+      cmocka_unit_test(runs_on_threads_of_the_host),
+      cmocka_unit_test(sessions_in_two_threads_agree),
+      cmocka_unit_test(describes_itself),
+      cmocka_unit_test(refuses_wrong_calls),
+      cmocka_unit_test(reports_model_errors),
+      cmocka_unit_test(tells_which_inputs_clash),
+      cmocka_unit_test(reports_what_prepare_meets),
+      cmocka_unit_test(refuses_code_for_a_newer_cpu),
+      cmocka_unit_test(traces_runs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,86 @@ static void signals_stay_with_the_host(void **state) {
   rt_pool_free(pool);
 }
 
+// -- threads of the host program --
+
+typedef struct host_call {
+  void (*work)(void *arg, unsigned i);
+  void *arg;
+  unsigned i;
+} host_call;
+
+static void *host_thread(void *call) {
+  const host_call *h = call;
+  h->work(h->arg, h->i);
+  return NULL;
+}
+
+static void run_beside_each_other(void *user, unsigned n, void (*work)(void *arg, unsigned i), void *arg) {
+  pthread_t thread[MAX_THREADS];
+  host_call call[MAX_THREADS];
+  unsigned *most = user;
+  if (n > *most) *most = n;
+  for (unsigned i = 0; i < n; i++) {
+    call[i] = (host_call){work, arg, i};
+    assert_int_equal(pthread_create(&thread[i], NULL, host_thread, &call[i]), 0);
+  }
+  for (unsigned i = 0; i < n; i++) pthread_join(thread[i], NULL);
+}
+
+static void run_backwards(void *user, unsigned n, void (*work)(void *arg, unsigned i), void *arg) {
+  for (unsigned i = n; i-- > 0;) work(arg, i);
+  (*(unsigned *)user)++;
+}
+
+static void threads_of_the_host(void **state) {
+  (void)state;
+  unsigned most = 0, calls = 0;
+  rt_pool *beside = rt_pool_of(&(rt_executor){3, run_beside_each_other, &most});
+  rt_pool *serial = rt_pool_of(&(rt_executor){4, run_backwards, &calls});
+  assert_int_equal(rt_pool_threads(beside), 3);
+  for (int64_t n = 1; n < 40; n++) {
+    run_and_check(beside, n, 1);
+    run_and_check(beside, n * 100, 64);
+    run_and_check(serial, n, 3);
+  }
+  assert_int_equal(most, 3);
+  assert_true(calls > 0 && calls <= 39); // what is one chunk needs no threads
+  rt_pool_free(beside);
+  rt_pool_free(serial);
+}
+
+typedef struct places {
+  atomic_int wrong, bound;
+  int cpu;
+} places;
+
+static void note_place(void *user, int64_t begin, int64_t end, unsigned worker) {
+  places *p = user;
+  (void)begin, (void)end;
+  if (worker == 0) { // the caller's thread: leaves the rest to the others
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+    return;
+  }
+  atomic_fetch_add(&p->bound, 1);
+  if (sched_getcpu() != p->cpu) atomic_fetch_add(&p->wrong, 1);
+}
+
+static void threads_are_bound(void **state) {
+  (void)state;
+  cpu_set_t usable;
+  unsigned cpu = 0, absent = CPU_SETSIZE;
+  assert_int_equal(sched_getaffinity(0, sizeof usable, &usable), 0);
+  while (!CPU_ISSET(cpu, &usable)) cpu++;
+  rt_pool *pool = rt_pool_new(3);
+  assert_true(rt_pool_bind(pool, &cpu, 1));
+  places p = {0, 0, (int)cpu};
+  while (atomic_load(&p.bound) < 20) rt_pool_run(pool, 50, 1, note_place, &p);
+  assert_int_equal(p.wrong, 0);
+  assert_false(rt_pool_bind(pool, &absent, 1));
+  assert_true(rt_pool_bind(NULL, &cpu, 1));
+  rt_pool_free(pool);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_item_once),
@@ -329,6 +409,8 @@ int main(void) {
       cmocka_unit_test(pools_come_and_go),
       cmocka_unit_test(idle_pool_sleeps),
       cmocka_unit_test(signals_stay_with_the_host),
+      cmocka_unit_test(threads_of_the_host),
+      cmocka_unit_test(threads_are_bound),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ class CompileOptions(ctypes.Structure):
 
 
 class SessionOptions(ctypes.Structure):
-  _fields_ = [("size", c_size_t), ("threads", c_uint), ("max_arena_bytes", c_uint64)]
+  _fields_ = [("size", c_size_t), ("threads", c_uint), ("max_arena_bytes", c_uint64), ("executor", c_void_p),
+              ("cpus", c_void_p), ("n_cpus", c_size_t)]
 
 
 def tensor(array):

@@ -1,6 +1,7 @@
 // nnc run: one call of an entry, through the public API.
 #include "base/clock.h"
 #include "tools/nnc/job.h"
+#include "tools/nnc/pin.h"
 #include "tools/nnc/profile.h"
 #include "tools/nnc/sink.h"
 #include "tools/nnc/source.h"
@@ -43,6 +44,10 @@ exit_status cmd_run(cli *c) {
   ir_tensor **in = inputs_make(c, s, false, job_is_library(c));
   if (!in) return fail(c);
   nnc_session_options options = NNC_SESSION_OPTIONS_INIT;
+  cpu_list cpus;
+  if (!pin_threads(c, &cpus)) return fail(c);
+  options.cpus = cpus.at;
+  options.n_cpus = cpus.n;
   options.threads = (unsigned)c->opt.threads;
   nnc_session *session = NULL;
   nnc_status st = nnc_session_new(&session, m, &options);

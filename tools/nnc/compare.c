@@ -1,5 +1,6 @@
 // Comparing and running: see compare.h.
 #include "tools/nnc/compare.h"
+#include "tools/nnc/pin.h"
 
 #include <math.h>
 
@@ -77,10 +78,13 @@ static bool failed(cli *c, const rt_error *err) {
 
 bool run_prepare(cli *c, const rt_module *m, const signature *s, ir_tensor *const *in, compiled_run *r) {
   rt_error err = {""};
+  cpu_list cpus;
   *r = (compiled_run){.program = (uint32_t)s->index + 1};
+  if (!pin_threads(c, &cpus)) return false;
   if (c->opt.threads != 1) {
     r->pool = rt_pool_new((unsigned)c->opt.threads);
     arena_defer(c->a, free_pool, r->pool);
+    if (cpus.n && !rt_pool_bind(r->pool, cpus.at, cpus.n)) return failed(c, &err);
   }
   if (rt_session_new(&r->session, m, r->pool, 0, &err)) return failed(c, &err);
   arena_defer(c->a, free_session, r->session);

@@ -92,6 +92,9 @@ static const option_row rows[] = {
     {"device", 0, KIND_text, FIELD(device), ON_SESSION, "DEVICE", NULL,
      "cpu (default), opencl: the first GPU, else the first device of OpenCL; opencl:N as `nnc devices` counts"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},
+    {"pin", 0, KIND_text, FIELD(pin), ON_run | ON_bench, "CPUS", NULL,
+     "binds thread i to the i-th CPU of a list such as 0,2; as many threads as it names, unless --threads says "
+     "otherwise"},
     {"no-cache", 0, KIND_flag, FIELD(no_cache), ON_compile | ON_run, NULL, NULL,
      "neither read nor write the cache of compiled models and prepared weights"},
     {"clear", 0, KIND_flag, FIELD(clear), ON_cache, NULL, NULL, "remove everything"},
