@@ -28,9 +28,10 @@ struct rt_device {
   // Brings the values of a step's buffers to the host, and the session's fault word; waits for the device.
   rt_status (*values)(rt_device_session *d, uint32_t step, rt_error *err);
   void (*written)(rt_device_session *d, uint32_t step, uint32_t buffer); // the host has written that one
-  rt_status (*sync)(rt_device_session *d, rt_error *err);                // waits, and brings the fault word
-  // After the last step of a run that succeeded: brings outputs to the host.
+  // After the last step: outputs and the fault word are on their way to the host. Does not wait.
   rt_status (*end)(rt_device_session *d, rt_error *err);
+  // Waits for all that was asked of the device, tells what failed there, and brings the fault word.
+  rt_status (*sync)(rt_device_session *d, rt_error *err);
 };
 
 #endif

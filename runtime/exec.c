@@ -193,7 +193,7 @@ static void patch(rt_session *s, const rt_program *g, program_state *st, const r
   }
 }
 
-rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err) {
+rt_status rt_start(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err) {
   if (err) err->text[0] = 0;
   rt_status status = bad_program(s, program, err);
   if (!status) status = rt_bind_inputs(s, program, in, err);
@@ -206,10 +206,24 @@ rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor
   if (!status && fixes) status = rt_states_open(s, err);
   if (status) return status;
   patch(s, g, st, in, out);
-  if (s->device) status = s->m->device->begin(s->device, program, in, out, fixes, err);
-  if (!status) status = rt_run_program(s, program, err);
-  if (status && fixes) rt_session_reset(s);
+  s->run = (started_run){.program = program, .fixes = fixes};
+  if (!s->device) return RT_OK;
+  status = s->m->device->begin(s->device, program, in, out, fixes, err);
+  if (!status) rt_run_steps(s);
+  else if (fixes) rt_session_reset(s);
   return status;
+}
+
+rt_status rt_finish(rt_session *s, rt_error *err) {
+  if (!s->device) rt_run_steps(s);
+  rt_status status = rt_close_run(s, err);
+  if (status && s->run.fixes) rt_session_reset(s);
+  return status;
+}
+
+rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err) {
+  rt_status status = rt_start(s, program, in, out, err);
+  return status ? status : rt_finish(s, err);
 }
 
 rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,

@@ -76,6 +76,13 @@ rt_status rt_shapes(rt_session *s, uint32_t program, const rt_tensor *in, rt_ten
 // leaves states as they were.
 rt_status rt_run(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
 
+// The same in two: rt_start binds and checks, and gives a device all its work, waiting only where a step of the host
+// needs what the device computes; rt_finish does the rest, which without a device is all of it, and may be called by
+// another thread. After an rt_start that succeeds rt_finish comes next. In between the data of `in` and `out` belong to
+// the session, and what happened is told by rt_finish.
+rt_status rt_start(rt_session *s, uint32_t program, const rt_tensor *in, rt_tensor *out, rt_error *err);
+rt_status rt_finish(rt_session *s, rt_error *err);
+
 // The same with shapes given by dims: dims[i] is the value of the plan's i-th dim, or -1 where the program does not use
 // it; args are the inputs' data, then the outputs'. `room` holds n_inputs + n_outputs tensors and is overwritten.
 rt_status rt_call(rt_session *s, uint32_t program, const int64_t *dims, void *const *args, rt_tensor *room,

@@ -157,23 +157,41 @@ static rt_status run_steps(program_run *r, uint32_t first, uint32_t n, uint32_t 
   return RT_OK;
 }
 
-rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err) {
+static program_run run_of(rt_session *s, rt_error *err) {
   const rt_plan *p = s->m->plan;
-  const rt_device *d = s->device ? s->m->device : NULL;
-  const rt_program *g = RT_ARRAY(p, rt_program, programs) + program;
-  program_run r = {s, &s->programs[program], RT_ARRAY(p, rt_step, steps) + g->first_step, err};
-  uint32_t stopped = g->n_steps;
+  const rt_program *g = RT_ARRAY(p, rt_program, programs) + s->run.program;
+  return (program_run){s, &s->programs[s->run.program], RT_ARRAY(p, rt_step, steps) + g->first_step, err};
+}
+
+void rt_run_steps(rt_session *s) {
+  const rt_program *g = RT_ARRAY(s->m->plan, rt_program, programs) + s->run.program;
+  program_run r = run_of(s, &s->run.error);
   s->fault = 0;
-  rt_status status = run_steps(&r, 0, g->n_steps, &stopped);
-  if (!status && d) status = d->sync(s->device, err);
-  if (!status) status = fault_of(&r);
+  s->run.stopped = g->n_steps;
+  s->run.status = run_steps(&r, 0, g->n_steps, &s->run.stopped);
+  if (!s->run.status && s->device) s->run.status = s->m->device->end(s->device, &s->run.error);
+}
+
+// The device is done with what the run gave it, whether that went well or not: memory is the caller's again.
+static rt_status settle(rt_session *s, rt_status status, rt_error *err) {
+  rt_error later;
+  rt_status now = s->device ? s->m->device->sync(s->device, status ? &later : err) : RT_OK;
+  return status ? status : now;
+}
+
+rt_status rt_close_run(rt_session *s, rt_error *err) {
+  const rt_program *g = RT_ARRAY(s->m->plan, rt_program, programs) + s->run.program;
+  program_run r = run_of(s, err);
   rt_error ignored;
+  if (s->run.status && err) *err = s->run.error;
+  rt_status status = settle(s, s->run.status, err);
+  if (!status) status = fault_of(&r);
   uint32_t i = g->n_steps;
   for (; i < g->n_steps + g->n_undo; i++) {
     r.err = &ignored; // what failed before counts
-    if (status && r.steps[i].undoes < stopped) run_kernel(&r, i);
+    if (status && r.steps[i].undoes < s->run.stopped) run_kernel(&r, i);
   }
   r.err = err;
   for (; i < rt_all_steps(g) && !status; i++) status = run_kernel(&r, i);
-  return !status && d ? d->end(s->device, err) : status;
+  return g->n_undo + g->n_commit > 0 ? settle(s, status, err) : status;
 }

@@ -39,6 +39,14 @@ typedef struct thread_share { // what one thread does of a traced step
   int64_t end_ns, points;
 } thread_share;
 
+typedef struct started_run { // what rt_start leaves to rt_finish
+  uint32_t program;
+  bool fixes;       // it is the first run that uses states
+  rt_status status; // of the steps that a device has been given
+  uint32_t stopped; // the step that failed, else the number of steps
+  rt_error error;
+} started_run;
+
 struct rt_session {
   const rt_module *m;
   rt_device_session *device; // NULL: the host runs all kernels
@@ -59,6 +67,7 @@ struct rt_session {
   void *trace_user;
   thread_share *shares; // [threads]
   int64_t fault;
+  started_run run;
 };
 
 static inline uint32_t rt_all_steps(const rt_program *g) { return g->n_steps + g->n_undo + g->n_commit; }
@@ -95,8 +104,9 @@ void rt_states_bind(rt_session *s, const program_state *st);
 rt_status rt_states_open(rt_session *s, rt_error *err);
 
 // -- run.c --
-// Runs the bound program: its steps, then what takes them back or commits them.
-rt_status rt_run_program(rt_session *s, uint32_t program, rt_error *err);
+// The steps of s->run; then what takes them back or commits them.
+void rt_run_steps(rt_session *s);
+rt_status rt_close_run(rt_session *s, rt_error *err);
 
 typedef struct step_call {
   rt_session *s;

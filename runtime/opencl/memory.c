@@ -5,8 +5,9 @@
 // that the weights of a large model would not fit into one. A constant goes to the device when a kernel first reads it,
 // and stays; so does a state, unless the host runs a kernel that writes it.
 //
-// Copies block: the host's memory is the caller's, or is used again by the next step. Scalars that the host writes (the
-// number of a loop's turn) are filled in, which takes their bytes along and waits for nothing.
+// Copies to the device wait where the next step may use the host's memory again; inputs and constants stay as they are
+// until a run is over. Scalars that the host writes (the number of a loop's turn) are filled in, which takes their
+// bytes along and waits for nothing.
 #include "runtime/opencl/program.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,6 @@ static most most_of(const rt_plan *p) {
 rt_status rt_cl_memory_open(rt_device_session *d, rt_error *err) {
   const rt_plan *p = d->s->m->plan;
   most m = most_of(p);
-  uint64_t fault_bytes = 0;
   d->inputs = calloc(m.inputs + 1u, sizeof *d->inputs);
   d->outputs = calloc(m.outputs + 1u, sizeof *d->outputs);
   d->buffers = calloc(m.buffers + 1u, sizeof *d->buffers);
@@ -39,24 +39,23 @@ rt_status rt_cl_memory_open(rt_device_session *d, rt_error *err) {
   d->states = calloc(p->n_states + 1u, sizeof *d->states);
   if (!d->inputs || !d->outputs || !d->buffers || !d->constants || !d->states)
     return rt_fail(err, RT_E_MEMORY, "out of memory");
-  return rt_cl_grow(d, &d->fault, &fault_bytes, sizeof(cl_ulong), "the fault word", err);
+  return rt_cl_grow(d, &d->fault, sizeof(cl_ulong), "the fault word", err);
 }
 
-rt_status rt_cl_grow(const rt_device_session *d, cl_mem *mem, uint64_t *capacity, uint64_t bytes, const char *what,
-                     rt_error *err) {
-  if (*mem && *capacity >= bytes) return RT_OK;
+rt_status rt_cl_grow(rt_device_session *d, block *b, uint64_t bytes, const char *what, rt_error *err) {
+  if (b->mem && b->bytes >= bytes) return RT_OK;
   const rt_opencl *cl = d->p->cl;
   const rt_opencl_device *limits = &cl->devices[d->p->number];
   uint64_t size = bytes > LEAST_BYTES ? bytes : LEAST_BYTES;
   if (size > limits->max_alloc_bytes)
     return rt_fail(err, RT_E_MEMORY, "%s needs %llu bytes of the device; it gives at most %llu at once", what,
                    (unsigned long long)size, (unsigned long long)limits->max_alloc_bytes);
-  if (*mem) cl->api.clReleaseMemObject(*mem);
-  *mem = NULL, *capacity = 0;
+  if (b->mem) cl->api.clReleaseMemObject(b->mem);
+  *b = (block){.mem = NULL};
   cl_int code;
   cl_mem fresh = cl->api.clCreateBuffer(d->p->context, CL_MEM_READ_WRITE, size, NULL, &code);
   if (code) return rt_cl_fail(err, code, what);
-  *mem = fresh, *capacity = size;
+  *b = (block){fresh, size, ++d->versions};
   return RT_OK;
 }
 
@@ -83,7 +82,7 @@ mirror *rt_cl_mirror_of(rt_device_session *d, const rt_step *step, uint32_t buff
 
 // What was an own block stays one: the next call has the same sizes, mostly.
 static void begin_own(mirror *m, void *host, uint64_t bytes, bool on_host) {
-  *m = (mirror){.mem = m->mem, .capacity = m->capacity, .bytes = bytes, .host = host, .on_host = on_host};
+  *m = (mirror){.own = m->own, .in = &m->own, .bytes = bytes, .host = host, .on_host = on_host};
 }
 
 static uint64_t tensor_bytes(const rt_tensor *t) {
@@ -109,13 +108,11 @@ static void begin_buffer(rt_device_session *d, const rt_program *g, uint32_t i) 
   const rt_buffer *b = RT_ARRAY(s->m->plan, rt_buffer, buffers) + g->first_buffer + i;
   mirror *m = mirror_of(d, g, g->first_buffer + i);
   if (b->cls == RT_BUF_arena)
-    *m = (mirror){.mem = d->arena,
-                  .offset = st->offset[i],
-                  .bytes = st->size[i],
-                  .host = s->arena + st->offset[i],
-                  .in_arena = true};
-  else if (b->cls == RT_BUF_constant && !m->host)
+    *m = (mirror){.in = &d->arena, .offset = st->offset[i], .bytes = st->size[i], .host = s->arena + st->offset[i]};
+  else if (b->cls == RT_BUF_constant && !m->host) {
     begin_own(m, (void *)(uintptr_t)s->m->constants[b->index], st->size[i], true);
+    m->steady = true;
+  }
 }
 
 rt_status rt_cl_memory_begin(rt_device_session *d, const rt_tensor *in, const rt_tensor *out, bool fresh_states,
@@ -124,11 +121,12 @@ rt_status rt_cl_memory_begin(rt_device_session *d, const rt_tensor *in, const rt
   const rt_program *g = program_of(d);
   const program_state *st = &s->programs[d->program];
   const rt_tensor_info *info = RT_ARRAY(s->m->plan, rt_tensor_info, tensors) + g->first_input;
-  rt_status status = rt_cl_grow(d, &d->arena, &d->arena_capacity, st->arena_bytes, "the arena", err);
+  rt_status status = rt_cl_grow(d, &d->arena, st->arena_bytes, "the arena", err);
   if (status) return status;
   for (uint32_t i = 0; i < g->n_inputs; i++) {
     if (in[i].data) begin_own(&d->inputs[i], in[i].data, tensor_bytes(&in[i]), true);
     else begin_own(&d->inputs[i], st->defaults + st->default_offset[i], default_bytes(s, &info[i]), true);
+    d->inputs[i].steady = true;
   }
   for (uint32_t i = 0; i < g->n_outputs; i++) begin_own(&d->outputs[i], out[i].data, tensor_bytes(&out[i]), false);
   for (uint32_t i = 0; fresh_states && i < s->m->plan->n_states; i++)
@@ -143,42 +141,47 @@ static bool is_filled(uint64_t bytes) { return bytes > 0 && bytes <= MOST_FILLED
 
 rt_status rt_cl_to_device(rt_device_session *d, mirror *m, rt_error *err) {
   const cl_api *api = &d->p->cl->api;
-  rt_status status = m->in_arena ? RT_OK : rt_cl_grow(d, &m->mem, &m->capacity, m->bytes, "a tensor", err);
+  rt_status status = m->in == &m->own ? rt_cl_grow(d, &m->own, m->bytes, "a tensor", err) : RT_OK;
   if (status || m->on_device || !m->on_host || m->bytes == 0) return status;
   cl_int code;
   if (is_filled(m->bytes))
-    code = api->clEnqueueFillBuffer(d->queue, m->mem, m->host, m->bytes, m->offset, m->bytes, 0, NULL, NULL);
-  else code = api->clEnqueueWriteBuffer(d->queue, m->mem, CL_TRUE, m->offset, m->bytes, m->host, 0, NULL, NULL);
+    code = api->clEnqueueFillBuffer(d->queue, m->in->mem, m->host, m->bytes, m->offset, m->bytes, 0, NULL, NULL);
+  else
+    code = api->clEnqueueWriteBuffer(d->queue, m->in->mem, m->steady ? CL_FALSE : CL_TRUE, m->offset, m->bytes, m->host,
+                                     0, NULL, NULL);
   if (code) return rt_cl_fail(err, code, "copying to the device");
   m->on_device = true;
   return RT_OK;
 }
 
-rt_status rt_cl_to_host(rt_device_session *d, mirror *m, rt_error *err) {
+static rt_status read_back(rt_device_session *d, mirror *m, cl_bool wait, rt_error *err) {
   if (m->on_host || !m->on_device || m->bytes == 0) return RT_OK;
   cl_int code =
-      d->p->cl->api.clEnqueueReadBuffer(d->queue, m->mem, CL_TRUE, m->offset, m->bytes, m->host, 0, NULL, NULL);
+      d->p->cl->api.clEnqueueReadBuffer(d->queue, m->in->mem, wait, m->offset, m->bytes, m->host, 0, NULL, NULL);
   if (code) return rt_cl_fail(err, code, "copying from the device");
   m->on_host = true;
   return RT_OK;
 }
 
+rt_status rt_cl_to_host(rt_device_session *d, mirror *m, rt_error *err) { return read_back(d, m, CL_TRUE, err); }
+
 rt_status rt_cl_outputs_to_host(rt_device_session *d, rt_error *err) {
   rt_status status = RT_OK;
-  for (uint32_t i = 0; i < program_of(d)->n_outputs && !status; i++) status = rt_cl_to_host(d, &d->outputs[i], err);
+  for (uint32_t i = 0; i < program_of(d)->n_outputs && !status; i++)
+    status = read_back(d, &d->outputs[i], CL_FALSE, err);
   return status;
 }
 
 static void free_mirrors(const cl_api *api, mirror *m, size_t n) {
   for (size_t i = 0; m && i < n; i++)
-    if (m[i].mem) api->clReleaseMemObject(m[i].mem);
+    if (m[i].own.mem) api->clReleaseMemObject(m[i].own.mem);
   free(m);
 }
 
 void rt_cl_memory_free(rt_device_session *d) {
   const cl_api *api = &d->p->cl->api;
   const rt_plan *p = d->s->m->plan;
-  const cl_mem blocks[] = {d->arena, d->scratch, d->fault};
+  const cl_mem blocks[] = {d->arena.mem, d->scratch.mem, d->fault.mem};
   most m = most_of(p);
   free_mirrors(api, d->inputs, m.inputs);
   free_mirrors(api, d->outputs, m.outputs);

@@ -15,25 +15,43 @@ struct rt_opencl_program {
   cl_program program;
 };
 
+// Memory of the device. A driver may give a new block the handle of one that is gone: versions tell them apart.
+typedef struct block {
+  cl_mem mem; // NULL until it is needed
+  uint64_t bytes;
+  uint64_t version; // of a session's blocks no two have the same
+} block;
+
 // A buffer of a program, a constant or a state: where its memory is on either side, and which of them holds its value.
 // Neither does before the first write.
 typedef struct mirror {
-  cl_mem mem;        // NULL until the device needs it
-  uint64_t capacity; // of mem, when it is the mirror's own
-  uint64_t offset;   // in mem: of an arena buffer in the arena
+  block own;
+  block *in;       // its own, or the session's arena
+  uint64_t offset; // in that
   uint64_t bytes;
   void *host;
   bool on_host, on_device;
-  bool in_arena; // mem is the session's arena
+  bool steady; // nobody writes the host's memory before the run is over
 } mirror;
+
+// A step of the plan on the device: a kernel object of its own, so that arguments stay from one run to the next.
+typedef struct launch {
+  cl_kernel kernel;    // NULL until it first runs
+  cl_uint n_known;     // arguments that have been set
+  uint64_t *arguments; // what they are: numbers, and versions of blocks
+} launch;
 
 struct rt_device_session {
   const rt_opencl_program *p;
   rt_session *s;
   cl_command_queue queue;
-  cl_kernel *kernels; // [plan kernels]; NULL where the host runs it
-  cl_mem arena, scratch, fault;
-  uint64_t arena_capacity, scratch_capacity;
+  cl_kernel *kernels; // [plan kernels]: made when the session opens, each taken by the first step that runs it
+  launch *launches;   // [plan steps]
+  uint64_t *arguments;
+  block arena, scratch, fault;
+  uint64_t versions;                  // of blocks, so far
+  cl_ulong fault_word;                // on the host, as of the last `end`
+  cl_event last;                      // of the run's last command; NULL before `end`
   uint32_t program;                   // that runs
   mirror *inputs, *outputs, *buffers; // [most of any program]
   mirror *constants, *states;         // [outputs of program 0], [plan n_states]
@@ -49,10 +67,16 @@ mirror *rt_cl_mirror_of(rt_device_session *d, const rt_step *step, uint32_t buff
 // The value on that side, copied there when it is only on the other; on the device, memory for it in any case.
 rt_status rt_cl_to_device(rt_device_session *d, mirror *m, rt_error *err);
 rt_status rt_cl_to_host(rt_device_session *d, mirror *m, rt_error *err);
-rt_status rt_cl_outputs_to_host(rt_device_session *d, rt_error *err);
-// Makes *mem at least so large; what it held is gone when it grows. `what` names it in errors.
-rt_status rt_cl_grow(const rt_device_session *d, cl_mem *mem, uint64_t *capacity, uint64_t bytes, const char *what,
-                     rt_error *err);
+rt_status rt_cl_outputs_to_host(rt_device_session *d, rt_error *err); // does not wait
+// Makes the block at least so large; what it held is gone when it grows. `what` names it in errors.
+rt_status rt_cl_grow(rt_device_session *d, block *b, uint64_t bytes, const char *what, rt_error *err);
+
+// -- launch.c --
+rt_status rt_cl_launches_open(rt_device_session *d, rt_error *err); // a kernel object for each kernel of the device
+void rt_cl_launches_free(rt_device_session *d);
+bool rt_cl_has_kernel(const rt_device_session *d, const rt_step *step);
+// Enqueues a kernel step, whose operands are on the device.
+rt_status rt_cl_launch(rt_device_session *d, const rt_step *step, const bound_step *b, rt_error *err);
 
 // -- device.c --
 extern const rt_device rt_opencl_functions;
