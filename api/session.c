@@ -1,16 +1,7 @@
-// Sessions of the public API: a runtime session with its thread pool, and the last error.
-#include "api/handles.h"
+// Sessions of the public API: see session.h.
+#include "api/session.h"
 #include <stdlib.h>
 #include <string.h>
-
-struct nnc_session {
-  const nnc_module *m;
-  rt_pool *pool;
-  rt_session *rt;
-  rt_error error;
-  nnc_trace_fn trace;
-  void *trace_user;
-};
 
 _Static_assert(sizeof(nnc_tensor) == sizeof(rt_tensor) && offsetof(nnc_tensor, data) == offsetof(rt_tensor, data) &&
                    offsetof(nnc_tensor, dim) == offsetof(rt_tensor, dim),
@@ -27,7 +18,7 @@ _Static_assert(sizeof(nnc_trace_event) == sizeof(rt_trace_event) &&
                    (int)NNC_TRACE_TURN == (int)RT_TRACE_turn,
                "events are passed on as they are");
 
-static nnc_status status_of(rt_status s) {
+nnc_status session_status(rt_status s) {
   switch (s) {
   case RT_OK: return NNC_OK;
   case RT_E_INVALID: return NNC_E_MODEL;
@@ -71,7 +62,7 @@ nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const nnc_ses
   rt_status status = rt_session_new(&s->rt, &m->rt, s->pool, options ? options->max_arena_bytes : 0, &s->error);
   if (status) {
     nnc_session_free(s);
-    return status_of(status);
+    return session_status(status);
   }
   *out = s;
   return NNC_OK;
@@ -79,39 +70,73 @@ nnc_status nnc_session_new(nnc_session **out, const nnc_module *m, const nnc_ses
 
 void nnc_session_free(nnc_session *s) {
   if (!s) return;
+  if (s->running) nnc_wait(s);
+  runner_free(s->runner);
   rt_session_free(s->rt);
   rt_pool_free(s->pool);
   free(s);
 }
 
 nnc_status nnc_session_set_dim(nnc_session *s, const char *name, int64_t value) {
-  return s && name ? status_of(rt_session_set_dim(s->rt, name, value, &s->error)) : NNC_E_ARGUMENT;
+  if (!s || !name || !session_is_idle(s)) return NNC_E_ARGUMENT;
+  return session_status(rt_session_set_dim(s->rt, name, value, &s->error));
 }
 
 nnc_status nnc_session_reset(nnc_session *s) {
-  if (!s) return NNC_E_ARGUMENT;
+  if (!s || !session_is_idle(s)) return NNC_E_ARGUMENT;
   rt_session_reset(s->rt);
   return NNC_OK;
+}
+
+bool session_is_idle(nnc_session *s) {
+  if (s->running) s->error = (rt_error){"a run is under way: nnc_wait comes first"};
+  return !s->running;
 }
 
 static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out,
                        size_t n_out) {
   const rt_program *g = s ? module_program(s->m, entry) : NULL;
-  return g && n_in == g->n_inputs && n_out == g->n_outputs && (in || !n_in) && (out || !n_out);
+  return g && n_in == g->n_inputs && n_out == g->n_outputs && (in || !n_in) && (out || !n_out) && session_is_idle(s);
 }
 
 nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                       size_t n_outputs) {
   if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
-  return status_of(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
-                             (rt_tensor *)(void *)outputs, &s->error));
+  return session_status(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
+                                  (rt_tensor *)(void *)outputs, &s->error));
 }
 
 nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                    size_t n_outputs) {
   if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
-  return status_of(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
-                          (rt_tensor *)(void *)outputs, &s->error));
+  return session_status(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
+                               (rt_tensor *)(void *)outputs, &s->error));
+}
+
+nnc_status nnc_run_async(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
+                         size_t n_outputs) {
+  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  bool device = s->m->rt.device != NULL;
+  rt_status status = RT_OK;
+  if (!device && !s->runner) status = runner_new(&s->runner, s->rt, &s->error);
+  if (!status)
+    status = rt_start(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs, (rt_tensor *)(void *)outputs,
+                      &s->error);
+  if (status) return session_status(status);
+  if (!device) runner_start(s->runner);
+  s->running = true;
+  return NNC_OK;
+}
+
+nnc_status nnc_wait(nnc_session *s) {
+  if (!s) return NNC_E_ARGUMENT;
+  if (!s->running) {
+    s->error = (rt_error){"no run is under way"};
+    return NNC_E_ARGUMENT;
+  }
+  s->running = false;
+  s->error.text[0] = 0;
+  return session_status(s->m->rt.device ? rt_finish(s->rt, &s->error) : runner_wait(s->runner, &s->error));
 }
 
 const char *nnc_session_error(const nnc_session *s) { return s ? s->error.text : ""; }
@@ -122,7 +147,7 @@ static void hand_on(void *user, const rt_trace_event *event) {
 }
 
 void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user) {
-  if (!s) return;
+  if (!s || s->running) return;
   s->trace = f;
   s->trace_user = user;
   rt_session_trace(s->rt, f ? hand_on : NULL, s);

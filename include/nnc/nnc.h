@@ -214,6 +214,19 @@ NNC_API nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *in
  * line. */
 NNC_API nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                            size_t n_outputs);
+/* The same in two calls, between which the caller does something else. nnc_run_async checks the call as nnc_run does:
+ * when it fails nothing runs. Else the run is under way, on a device enqueued, on the CPU in a thread that the session
+ * makes for it, and nnc_wait returns when it is over, with its status. Of a device's model it waits only where a step
+ * of the host needs what the device computes: routines, and the conditions of loops and branches.
+ *
+ * Until nnc_wait the data of inputs and outputs belong to the session: inputs may not change, outputs are not to be
+ * read. The arrays of nnc_tensor themselves may go. Meanwhile every other call on the session is refused
+ * (NNC_E_ARGUMENT), but for nnc_session_free, which waits, and nnc_session_error. nnc_wait without a run under way is
+ * NNC_E_ARGUMENT. Either may be called by any thread, one at a time. A trace's function is called in whichever thread
+ * runs the step. */
+NNC_API nnc_status nnc_run_async(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs,
+                                 nnc_tensor *outputs, size_t n_outputs);
+NNC_API nnc_status nnc_wait(nnc_session *s);
 NNC_API const char *nnc_session_error(
     const nnc_session *s); /* of the last failed call on this session; borrowed until the next call */
 
@@ -238,8 +251,9 @@ typedef struct nnc_trace_event {
 } nnc_trace_event;
 typedef void (*nnc_trace_fn)(void *user, const nnc_trace_event *event);
 /* `f` is called during nnc_run, in its thread, after each of them; `event` is borrowed during the call. It may not use
- * the session. NULL switches off. Cost: nothing but a branch a kernel when off; when on, two readings of the clock for
- * each kernel and each piece of some 20 us, and what `f` takes, which no event contains. */
+ * the session. NULL switches off; while a run is under way nothing changes. Cost: nothing but a branch a kernel when
+ * off; when on, two readings of the clock for each kernel and each piece of some 20 us, and what `f` takes, which no
+ * event contains. */
 NNC_API void nnc_session_trace(nnc_session *s, nnc_trace_fn f, void *user);
 NNC_API uint64_t nnc_session_arena_bytes(const nnc_session *s);
 
