@@ -69,9 +69,14 @@ bool compile_set_device(compile_job *j, const char *device) {
 
 void compile_use_cache(compile_job *j) { j->cache = cache_open(j->a, &j->diags, true); }
 
-bool compile_set_weights_dtype(compile_job *j, const char *name) {
-  if (!name || weights_form_find(name, &j->context.weights)) return true;
-  diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, weights_dtype_unknown, name), "known: f32, bf16, f16, q8, q4");
+bool compile_set_dtypes(compile_job *j, const char *weights, const char *precision) {
+  if (precision && !precision_find(precision, &j->context.precision)) {
+    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, precision_unknown, precision), "known: f32, bf16");
+    return false;
+  }
+  if (!weights && j->context.precision == PRECISION_bf16) weights = "bf16";
+  if (!weights || weights_form_find(weights, &j->context.weights)) return true;
+  diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, weights_dtype_unknown, weights), "known: f32, bf16, f16, q8, q4");
   return false;
 }
 

@@ -47,8 +47,9 @@ typedef struct compile_job {
 // NULL: read `path`. cpu NULL = native. false: no such cpu.
 bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, const frontend_options *front,
                    const char *cpu);
-// How weights lie in memory: "f32" (NULL) as the model declares them, "bf16", "f16", "q8", "q4". false: no such form.
-bool compile_set_weights_dtype(compile_job *j, const char *name);
+// How weights lie in memory: "f32" as the model declares them, "bf16", "f16", "q8", "q4"; NULL: as `precision` does
+// tensors between kernels: "f32" (NULL), "bf16". false: no such form.
+bool compile_set_dtypes(compile_job *j, const char *weights, const char *precision);
 // What runs the kernels: "cpu" (NULL), or "opencl", "opencl:N", which is opened. false after a diagnostic.
 bool compile_set_device(compile_job *j, const char *device);
 void compile_use_cache(compile_job *j); // for jobs whose passes run as they always do

@@ -92,6 +92,7 @@ static sha256_digest key_of(const compile_job *j) {
   pack_pairs(&b, j->front.n_dims, j->front.dims);
   pack_str(&b, str_of(j->front.approx ? j->front.approx : ""));
   pack_u64(&b, j->context.weights);
+  pack_u64(&b, j->context.precision);
   return sha256_of(sb_str(&b));
 }
 

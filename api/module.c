@@ -21,6 +21,7 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_cpu_too_old: return NNC_E_ENVIRONMENT;
     case DIAG_ID_approx_unknown:
     case DIAG_ID_weights_dtype_unknown:
+    case DIAG_ID_precision_unknown:
     case DIAG_ID_device_unknown:
     case DIAG_ID_device_with_cpu:
     case DIAG_ID_device_library:
@@ -83,7 +84,7 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   frontend_options front = front_options(o);
   m->a = a;
   bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu) &&
-            compile_set_weights_dtype(j, o->weights_dtype) && compile_set_device(j, o->device);
+            compile_set_dtypes(j, o->weights_dtype, o->precision) && compile_set_device(j, o->device);
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
   if (ok && !text && is_library(path)) ok = open_library(m, j, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);

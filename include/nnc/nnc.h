@@ -111,9 +111,12 @@ typedef struct nnc_compile_options {
    * memory of its own on the device, for weights too. With a device `cpu` must be NULL, and the module cannot be saved.
    * NNC_E_ENVIRONMENT: there is no such device, or it cannot run the model. */
   const char *device;
+  /* How tensors between kernels lie in memory: "f32" (NULL) as the model declares them, "bf16": f32 ones rounded, and
+   * weights too unless `weights_dtype` says otherwise; sums, norms and softmax stay f32 (docs/precision.md). */
+  const char *precision;
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL }
+  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and

@@ -306,6 +306,51 @@ static void narrow_weights_make_small_libraries(void **state) {
   expect_error(w, 2, "a .so is compiled already", "run q4.so --weights-dtype q4 --dim batch=2");
 }
 
+// What PyTorch 2 loses when the same weights and inputs are all bf16 (mean error of last_hidden_state relative to f32,
+// tokens 0.. of tests/bert/gelu): 0.0098. Sums, norms and softmax in f32 must lose less.
+static void bf16_loses_less_than_pytorch(void **state) {
+  workplace *w = *state;
+  const char *folder = NNC_SOURCE_DIR "/tests/bert/gelu", *model = NNC_SOURCE_DIR "/models/transformer/bert.yaml";
+  nnc_run_result r = expect_status(w, 0,
+                                   "verify %s --config %s/config.json --weights %s/model.safetensors --in "
+                                   "input_ids=random:3 --dim seq=40 --dim batch=4 --precision bf16 --json",
+                                   model, folder, folder);
+  const json_t *o = parse_json(w, r.out), *one = json_array_get(json_object_get(o, "outputs"), 0);
+  assert_string_equal(json_string_value(json_object_get(o, "precision")), "bf16");
+  assert_true(number(one, "mean_rel") > 1e-3 && number(one, "mean_rel") < 0.0098);
+  assert_true(number(one, "cosine") > 0.9999 && number(one, "cosine") < 1);
+  assert_true(number(o, "bound") > 0.01 && number(o, "bound") < 0.05);
+  const char *text = expect_status(w, 0, "verify %s --precision bf16", DIGITS).out;
+  assert_has(text, "mean rel.");
+  expect_status(w, 1, "verify %s --precision bf16 --bound 1e-4", DIGITS); // it is not f32
+  assert_has(expect_status(w, 0, "check %s --precision bf16 --explain", DIGITS).err,
+             "precision: contract_add_add layers.0.mlp.fc2 stores bf16[batch,16,64]\n");
+  expect_error(w, 2, "`--precision` does not take `f16`", "run %s --precision f16", DIGITS);
+}
+
+// The bytes of a file of at most 4096.
+static str bytes_of(workplace *w, const char *name) {
+  char *at = ARENA_ARRAY(w->a, char, 4096);
+  FILE *f = fopen(in_folder(w, name), "rb");
+  assert_non_null(f);
+  size_t n = fread(at, 1, 4096, f);
+  fclose(f);
+  return (str){at, n};
+}
+
+// In process on one thread, and as a library on two.
+static void bf16_gives_the_same_bits_everywhere(void **state) {
+  workplace *w = *state;
+  const char *in = "--in image=random:9 --dim batch=5";
+  expect_status(w, 0, "run %s %s --precision bf16 --threads 1 --out logits=a.npy", DIGITS, in);
+  expect_status(w, 0, "compile %s -o bf16.so --precision bf16", DIGITS);
+  expect_status(w, 0, "run bf16.so %s --threads 2 --out logits=b.npy", in);
+  expect_status(w, 0, "run %s %s --threads 1 --out logits=c.npy", DIGITS, in);
+  str a = bytes_of(w, "a.npy"), b = bytes_of(w, "b.npy"), c = bytes_of(w, "c.npy");
+  assert_true(str_eq(a, b) && !str_eq(a, c));
+  expect_error(w, 2, "a .so is compiled already", "run bf16.so --precision bf16 --dim batch=2");
+}
+
 // Another function, said at every attention, and computed as the interpreter computes it.
 static void approximation_is_loud(void **state) {
   workplace *w = *state;
@@ -382,6 +427,8 @@ int main(void) {
       cmocka_unit_test(verify_names_the_first_difference),
       cmocka_unit_test(verify_tells_what_narrow_weights_cost),
       cmocka_unit_test(narrow_weights_make_small_libraries),
+      cmocka_unit_test(bf16_loses_less_than_pytorch),
+      cmocka_unit_test(bf16_gives_the_same_bits_everywhere),
       cmocka_unit_test(approximation_is_loud),
       cmocka_unit_test(bench_counts_and_measures),
       cmocka_unit_test(bench_counts_convolutions),

@@ -59,7 +59,7 @@ static void options_that_do_not_exist(void **state) {
   expect_error(w, 2, "`nnc bench` has no option `-q`", "bench -q %s", TINY);
   expect_error(w, 2, "it may stand for `--config`", "compile --c=x %s", TINY);
   expect_error(w, 2, "it may stand for `--cpu`", "compile --c=x %s", TINY);
-  expect_error(w, 2, "has no option `--precision`", "run %s --precision bf16", TINY); // of a later version
+  expect_error(w, 2, "has no option `--fast`", "run %s --fast", TINY);
   expect_error(w, 2, "has no option `--json`", "show %s --json", TINY);
 }
 

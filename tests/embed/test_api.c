@@ -273,7 +273,11 @@ static void reports_model_errors(void **state) {
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
   assert_string_equal(nnc_diagnostics_get(d, 0)->id, "weights_dtype_unknown");
   nnc_diagnostics_free(d);
-  o.weights_dtype = NULL, o.approx = "everything";
+  o.weights_dtype = NULL, o.precision = "f8";
+  assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
+  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "precision_unknown");
+  nnc_diagnostics_free(d);
+  o.precision = NULL, o.approx = "everything";
   assert_int_equal(nnc_module_open(&m, DIGITS_YAML, &o, &d), NNC_E_ARGUMENT);
   assert_string_equal(nnc_diagnostics_get(d, 0)->id, "approx_unknown");
   nnc_diagnostics_free(d);

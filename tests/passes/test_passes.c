@@ -4,6 +4,7 @@
 //   passes canon dce …       the passes to run, in this order; `all` is the whole line
 //   show graph kernels steps what to print; `graph` if the line is missing
 //   weights q8               the form of weights that the pass `weights` gives; f32 if the line is missing
+//   precision bf16           what the pass `precision` makes of tensors between groups; f32 if the line is missing
 //   cpu x86-64-v4            the target (that one if the line is missing; it need not be this machine's)
 //
 //   the module
@@ -35,6 +36,7 @@ typedef struct golden {
   bool graph, kernels, steps;
   const target *cpu;
   weights_form weights;
+  precision_form precision;
 } golden;
 
 static str first_line(str *rest) {
@@ -71,6 +73,8 @@ static void parse_header(golden *g, arena *a) {
     else if (str_is(word, "cpu") && next_word(&line, &word)) g->cpu = target_find(str_dup(a, word));
     else if (str_is(word, "weights") && next_word(&line, &word))
       assert_true(weights_form_find(str_dup(a, word), &g->weights));
+    else if (str_is(word, "precision") && next_word(&line, &word))
+      assert_true(precision_find(str_dup(a, word), &g->precision));
     else if (str_is(word, "show"))
       while (next_word(&line, &word)) {
         g->graph = g->graph || str_is(word, "graph");
@@ -154,7 +158,7 @@ static void print_set(strbuf *b, const golden *g, const program_set *set) {
 }
 
 static const char *run_passes(arena *a, diag_list *l, const golden *g) {
-  pass_context c = {.a = a, .diags = l, .target = g->cpu, .weights = g->weights};
+  pass_context c = {.a = a, .diags = l, .target = g->cpu, .weights = g->weights, .precision = g->precision};
   strbuf b;
   sb_init(&b, a);
   ir_module *m = graph_parse(a, l, diag_add_file(l, "golden", g->input));

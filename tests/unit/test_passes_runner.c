@@ -71,7 +71,7 @@ static size_t count(const char *text, const char *what) {
 
 static void passes_are_found_by_name(void **state) {
   (void)state;
-  assert_int_equal(pass_count(), 10);
+  assert_int_equal(pass_count(), 11);
   for (size_t i = 0; i < pass_count(); i++) {
     assert_ptr_equal(pass_find(pass_at(i)->name), pass_at(i));
     assert_true(strlen(pass_at(i)->doc) > 0);
@@ -87,7 +87,7 @@ static void all_run_in_order_and_are_measured(void **state) {
   bench x;
   bench_open(&x);
   run(&x);
-  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse versions");
+  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse precision versions");
   assert_int_equal(nodes(x.m), 1);
   assert_true(has(x.m, OP_group));
   for (size_t i = 0; i < x.report.times.n; i++) {
@@ -136,9 +136,10 @@ static void limit_counts_passes_that_run(void **state) {
                                       "weights canon reassociate expand windows winograd",
                                       "weights canon reassociate expand windows winograd dce",
                                       "weights canon reassociate expand windows winograd dce fuse",
-                                      "weights canon reassociate expand windows winograd dce fuse versions"};
+                                      "weights canon reassociate expand windows winograd dce fuse precision",
+                                      "weights canon reassociate expand windows winograd dce fuse precision versions"};
   static const char *const skip[] = {"fold"};
-  for (int64_t limit = 0; limit < 10; limit++) {
+  for (int64_t limit = 0; limit < 11; limit++) {
     bench x;
     bench_open(&x);
     x.opt.limit = limit;
@@ -178,7 +179,7 @@ static void modules_survive_the_round_trip_through_text(void **state) {
   bench_open(&x);
   x.opt.round_trip = true;
   run(&x);
-  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse versions");
+  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse precision versions");
   arena_free(x.a);
 }
 

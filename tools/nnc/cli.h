@@ -20,9 +20,9 @@ typedef VEC(frontend_pair) pair_list;
 typedef struct cli_options {
   bool help, json, bisect, time_passes, round_trip, explain, no_cache, clear, verify, roofline;
   const char *cpu, *device, *entry, *output, *emit, *stage, *format, *stop_after, *weights_mode, *weights_dtype,
-      *approx, *profile, *svg, *pin;
+      *precision, *approx, *profile, *svg, *pin;
   int64_t threads, runs, warmup, calls, pass_limit; // pass_limit < 0: none
-  double bound;
+  double bound;                                     // 0: not given
   text_list configs, weights, print_after, skip;
   pair_list sets, dims, in, out;
 } cli_options;

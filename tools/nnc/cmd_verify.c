@@ -2,6 +2,13 @@
 //
 // With --weights-dtype the judge is the graph of narrow weights, which compiled code must meet as closely as any other;
 // what the narrowing itself costs is told beside it: compiled code against the graph as written.
+//
+// With --precision bf16 compiled code is judged by the graph as written itself, and the bound is another. Each of the n
+// tensors that are rounded adds an error of at most 2^-9 of its size, the weights that a product reads beside it as
+// much again. They are independent, so that their sum grows with the root of n, and the largest of many such sums is
+// some four times their root mean square:
+//
+//   bound = 1e-5 + 2^-7 sqrt(n + 1)
 #include "tools/nnc/diverge.h"
 #include "tools/nnc/source.h"
 
@@ -41,6 +48,7 @@ static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v)
   json_object_set_new(out, "cpu", json_string(j->target->name));
   json_object_set_new(out, "device", json_string(j->device ? j->device : "cpu"));
   json_object_set_new(out, "threads", json_integer(v->threads));
+  json_object_set_new(out, "precision", json_string(c->opt.precision ? c->opt.precision : "f32"));
   json_object_set_new(out, "outputs", list);
   if (v->narrowing) json_object_set_new(out, "weights_dtype", json_string(c->opt.weights_dtype));
   for (size_t i = 0; i < v->s->outputs.n; i++) {
@@ -56,6 +64,16 @@ static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v)
   return status ? status : v->ok ? EXIT_done : EXIT_model;
 }
 
+static void print_table(const verdict *v, const comparison *all, bool judged) {
+  printf("  %-24s%12s%12s%12s%12s\n", "output", "max error", "relative", "mean rel.", "cosine");
+  for (size_t i = 0; i < v->s->outputs.n; i++) {
+    const comparison *by = &all[i];
+    printf("  %-24s%12.3g%12.3g%12.3g%12.8f", v->s->outputs.at[i].name, by->max_abs, relative(by), by->mean_rel,
+           by->cosine);
+    printf("%s\n", !judged ? "" : by->ok ? "  ok" : "  DIFFERS");
+  }
+}
+
 static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v) {
   printf("entry %s", v->s->entry);
   for (size_t i = 0; i < v->s->dims.n; i++)
@@ -66,20 +84,10 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
            v->threads == 1 ? "" : "s");
   if (j->m->states.n) printf(", call %lld", (long long)v->history.calls + 1);
   printf("\n\n");
-  printf("  %-24s%12s%12s%12s\n", "output", "max error", "relative", "cosine");
-  for (size_t i = 0; i < v->s->outputs.n; i++) {
-    const comparison *by = &v->by[i];
-    printf("  %-24s%12.3g%12.3g%12.8f  %s\n", v->s->outputs.at[i].name, by->max_abs, relative(by), by->cosine,
-           by->ok ? "ok" : "DIFFERS");
-  }
+  print_table(v, v->by, true);
   if (v->narrowing) {
     printf("\n  weights as %s, against the model as written\n", c->opt.weights_dtype);
-    printf("  %-24s%12s%12s%12s%12s\n", "output", "max error", "relative", "mean rel.", "cosine");
-  }
-  for (size_t i = 0; v->narrowing && i < v->s->outputs.n; i++) {
-    const comparison *by = &v->narrowing[i];
-    printf("  %-24s%12.3g%12.3g%12.3g%12.8f\n", v->s->outputs.at[i].name, by->max_abs, relative(by), by->mean_rel,
-           by->cosine);
+    print_table(v, v->narrowing, false);
   }
   printf("\n%s: every output within %g of the largest magnitude%s\n", v->ok ? "verified" : "FAILED", c->opt.bound,
          v->ok ? "" : " was expected");
@@ -92,6 +100,17 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
   if (c->opt.bisect && v->pass) printf("bisect: the graph gives other values after pass `%s`\n", v->pass);
   else if (c->opt.bisect) printf("bisect: the interpreted graph gives the same values after every pass\n");
   return v->ok ? EXIT_done : EXIT_model;
+}
+
+enum { BF16_BITS = 8 }; // of precision
+
+// The largest error allowed where nobody says: see the head. `fused`: the entry after all passes.
+static double default_bound(const compile_job *j, const ir_graph *fused) {
+  double rounded = 0;
+  if (j->context.precision == PRECISION_f32) return 1e-5;
+  for (const ir_node *n = fused->body->first; n; n = n->next)
+    for (uint32_t i = 0; n->op == OP_group && i < n->n_out; i++) rounded += n->out[i].type.dt == DT_bf16;
+  return 1e-5 + ldexp(sqrt(rounded + 1), 1 - BF16_BITS);
 }
 
 // The first pass, and no other.
@@ -108,11 +127,12 @@ static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *
   compiled_run r;
   ir_graph *written = j->m->graphs.at[s->index], *plain = written;
   if (!narrow_weights(j)) return false;
-  bool narrow = j->context.weights != WEIGHTS_f32;
+  bool narrow = j->context.weights != WEIGHTS_f32 && j->context.precision == PRECISION_f32;
   if (narrow) plain = j->m->graphs.at[s->index];
   size_t n_states = j->m->states.n;
   int64_t calls = c->opt.calls ? c->opt.calls : n_states ? 3 : 1;
   if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, m, NULL)) return false;
+  if (!c->opt.bound) c->opt.bound = default_bound(j, j->m->graphs.at[s->index]);
   if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};

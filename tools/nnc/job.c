@@ -33,8 +33,8 @@ compile_job *job_begin(cli *c, exit_status *status) {
   compile_job *j = ARENA_NEW(c->a, compile_job);
   frontend_options front = {o->configs.n, o->configs.at, o->sets.n,    o->sets.at, o->dims.n,
                             o->dims.at,   o->weights.at, o->weights.n, o->approx};
-  bool ok = compile_begin(j, c->a, c->model, NULL, &front, o->cpu) && compile_set_weights_dtype(j, o->weights_dtype) &&
-            compile_set_device(j, o->device);
+  bool ok = compile_begin(j, c->a, c->model, NULL, &front, o->cpu) &&
+            compile_set_dtypes(j, o->weights_dtype, o->precision) && compile_set_device(j, o->device);
   c->job_diags = &j->diags;
   j->passes.print_after = o->print_after.at, j->passes.n_print_after = o->print_after.n;
   j->passes.skip = o->skip.at, j->passes.n_skip = o->skip.n;
@@ -98,6 +98,7 @@ nnc_module *open_module(cli *c, exit_status *status) {
   options.cpu = o->cpu;
   options.approx = o->approx;
   options.weights_dtype = o->weights_dtype;
+  options.precision = o->precision;
   options.device = o->device;
   options.threads = (unsigned)o->threads;
   size_t printed = 0;
@@ -106,9 +107,10 @@ nnc_module *open_module(cli *c, exit_status *status) {
   options.no_cache = o->no_cache || c->cmd->run == cmd_bench; // bench tells what compiling takes, and needs the graph
   if (!job_is_library(c)) {
     options.dims = dims, options.n_dims = o->dims.n;
-  } else if (o->configs.n || o->sets.n || o->weights.n > 1 || o->weights_dtype || o->cpu || o->approx) {
+  } else if (o->configs.n || o->sets.n || o->weights.n > 1 || o->weights_dtype || o->precision || o->cpu || o->approx) {
     diag_at(&c->diags, NO_SPAN, cli_combination,
-            "--config, --set, --weights-dtype, --cpu, --approx and several --weights change how a .yaml is compiled; a "
+            "--config, --set, --weights-dtype, --precision, --cpu, --approx and several --weights change how a .yaml "
+            "is compiled; a "
             ".so is compiled already");
     *status = fail(c);
     return NULL;

@@ -70,7 +70,8 @@ static const option_row rows[] = {
      "each kernel beside what the measured arithmetic and memory rates of this machine allow"},
     {"svg", 0, KIND_text, FIELD(svg), ON_bench, "FILE", NULL, "draw that as a chart; implies --roofline"},
     {"bound", 0, KIND_real, FIELD(bound), ON_verify, "B", NULL,
-     "largest error allowed, relative to the largest magnitude of the output; default 1e-5"},
+     "largest error allowed, relative to the largest magnitude of the output; default 1e-5, with --precision bf16 what "
+     "rounding to it may give"},
     {"calls", 0, KIND_count, FIELD(calls), ON_verify, "N", NULL,
      "calls one after another, each with the state that the last one left; default 1, of a model with state 3"},
     {"bisect", 0, KIND_flag, FIELD(bisect), ON_verify, NULL, NULL,
@@ -88,6 +89,8 @@ static const option_row rows[] = {
      "compute something else, faster: `attention` without its softmax, linear in the number of keys; warns"},
     {"weights-dtype", 0, KIND_choice, FIELD(weights_dtype), ON_MODEL, "DTYPE", "f32|bf16|f16|q8|q4",
      "how weights lie in memory: as declared (default), narrower, or in groups of 32 with one scale"},
+    {"precision", 0, KIND_choice, FIELD(precision), ON_MODEL, "DTYPE", "f32|bf16",
+     "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
     {"device", 0, KIND_text, FIELD(device), ON_SESSION, "DEVICE", NULL,
      "cpu (default), opencl: the first GPU, else the first device of OpenCL; opencl:N as `nnc devices` counts"},
@@ -239,7 +242,6 @@ bool options_parse(cli *c, int argc, char **argv) {
   letters[n_letters] = 0;
   c->opt.pass_limit = -1;
   c->opt.warmup = 3;
-  c->opt.bound = 1e-5;
   opterr = 0;
   for (;;) {
     int before = optind;
