@@ -41,6 +41,30 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
 
 static void close_opencl(void *cl) { rt_opencl_close(cl); }
 
+// Devices and a CPU's level exclude each other. `name`: of what was asked for.
+static bool open_opencl(compile_job *j, const char *name, rt_error *err) {
+  if (j->cpu) {
+    diag_at(&j->diags, NO_SPAN, device_with_cpu, j->cpu, name);
+    return false;
+  }
+  if (!rt_opencl_open(&j->opencl, err)) {
+    arena_defer(j->a, close_opencl, j->opencl);
+    return true;
+  }
+  diag_at(&j->diags, NO_SPAN, device_failed, name, err->text);
+  return false;
+}
+
+static bool choose(compile_job *j, const char *name, rt_status status, const rt_error *err) {
+  if (status) {
+    diag_at(&j->diags, NO_SPAN, device_failed, name, err->text);
+    return false;
+  }
+  j->device = str_fmt(j->a, "opencl:%u", j->device_number);
+  j->target = j->context.target = target_find("opencl");
+  return true;
+}
+
 bool compile_set_device(compile_job *j, const char *device) {
   rt_error err;
   if (!device || !strcmp(device, "cpu")) return true;
@@ -49,22 +73,15 @@ bool compile_set_device(compile_job *j, const char *device) {
                  "known: cpu, opencl, opencl:N; `nnc devices` lists them");
     return false;
   }
-  if (j->cpu) {
-    diag_at(&j->diags, NO_SPAN, device_with_cpu, j->cpu, device);
-    return false;
-  }
-  rt_status status = rt_opencl_open(&j->opencl, &err);
-  if (!status) {
-    arena_defer(j->a, close_opencl, j->opencl);
-    status = rt_opencl_find(j->opencl, device, &j->device_number, &err);
-  }
-  if (status) {
-    diag_at(&j->diags, NO_SPAN, device_failed, device, err.text);
-    return false;
-  }
-  j->device = str_fmt(j->a, "opencl:%u", j->device_number);
-  j->target = j->context.target = target_find("opencl");
-  return true;
+  return open_opencl(j, device, &err) &&
+         choose(j, device, rt_opencl_find(j->opencl, device, &j->device_number, &err), &err);
+}
+
+bool compile_set_opencl(compile_job *j, void *context, void *device) {
+  static const char name[] = "of the caller's OpenCL context";
+  rt_error err;
+  return open_opencl(j, name, &err) &&
+         choose(j, name, rt_opencl_adopt(j->opencl, context, device, &j->device_number, &err), &err);
 }
 
 void compile_use_cache(compile_job *j) { j->cache = cache_open(j->a, &j->diags, true); }

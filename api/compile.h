@@ -52,6 +52,8 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
 bool compile_set_dtypes(compile_job *j, const char *weights, const char *precision);
 // What runs the kernels: "cpu" (NULL), or "opencl", "opencl:N", which is opened. false after a diagnostic.
 bool compile_set_device(compile_job *j, const char *device);
+// The caller's cl_context and cl_device_id.
+bool compile_set_opencl(compile_job *j, void *context, void *device);
 void compile_use_cache(compile_job *j); // for jobs whose passes run as they always do
 
 // Each step needs the ones before; false after diagnostics.

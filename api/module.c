@@ -84,7 +84,9 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
   frontend_options front = front_options(o);
   m->a = a;
   bool ok = compile_begin(j, a, str_dup(a, str_of(path)), text, &front, o->cpu) &&
-            compile_set_dtypes(j, o->weights_dtype, o->precision) && compile_set_device(j, o->device);
+            compile_set_dtypes(j, o->weights_dtype, o->precision) &&
+            (o->opencl_context ? compile_set_opencl(j, o->opencl_context, o->opencl_device)
+                               : compile_set_device(j, o->device));
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
   if (ok && !text && is_library(path)) ok = open_library(m, j, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);
@@ -112,7 +114,8 @@ static bool read_options(nnc_compile_options *out, const nnc_compile_options *gi
 static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *given,
                               nnc_diagnostics **diagnostics) {
   nnc_compile_options o;
-  if (!read_options(&o, given)) return NNC_E_ARGUMENT;
+  if (!read_options(&o, given) || !o.opencl_context != !o.opencl_device || (o.opencl_context && o.device))
+    return NNC_E_ARGUMENT;
   *out = NULL;
   if (diagnostics) *diagnostics = NULL;
   arena *a = arena_new(NULL);

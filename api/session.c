@@ -93,29 +93,28 @@ bool session_is_idle(nnc_session *s) {
   return !s->running;
 }
 
-static bool fits_entry(nnc_session *s, size_t entry, const nnc_tensor *in, size_t n_in, const nnc_tensor *out,
-                       size_t n_out) {
+bool session_fits(nnc_session *s, size_t entry, const void *in, size_t n_in, const void *out, size_t n_out) {
   const rt_program *g = s ? module_program(s->m, entry) : NULL;
   return g && n_in == g->n_inputs && n_out == g->n_outputs && (in || !n_in) && (out || !n_out) && session_is_idle(s);
 }
 
 nnc_status nnc_shapes(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                       size_t n_outputs) {
-  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  if (!session_fits(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
   return session_status(rt_shapes(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
                                   (rt_tensor *)(void *)outputs, &s->error));
 }
 
 nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                    size_t n_outputs) {
-  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  if (!session_fits(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
   return session_status(rt_run(s->rt, (uint32_t)entry + 1, (const rt_tensor *)(const void *)inputs,
                                (rt_tensor *)(void *)outputs, &s->error));
 }
 
 nnc_status nnc_run_async(nnc_session *s, size_t entry, const nnc_tensor *inputs, size_t n_inputs, nnc_tensor *outputs,
                          size_t n_outputs) {
-  if (!fits_entry(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
+  if (!session_fits(s, entry, inputs, n_inputs, outputs, n_outputs)) return NNC_E_ARGUMENT;
   bool device = s->m->rt.device != NULL;
   rt_status status = RT_OK;
   if (!device && !s->runner) status = runner_new(&s->runner, s->rt, &s->error);

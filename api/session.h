@@ -17,6 +17,8 @@ struct nnc_session {
 };
 
 nnc_status session_status(rt_status s);
+// An entry with so many tensors, and no run under way. false: the session's error says so if a run is.
+bool session_fits(nnc_session *s, size_t entry, const void *in, size_t n_in, const void *out, size_t n_out);
 bool session_is_idle(nnc_session *s); // false: with the session's error
 
 #endif

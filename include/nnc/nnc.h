@@ -114,9 +114,13 @@ typedef struct nnc_compile_options {
   /* How tensors between kernels lie in memory: "f32" (NULL) as the model declares them, "bf16": f32 ones rounded, and
    * weights too unless `weights_dtype` says otherwise; sums, norms and softmax stay f32 (docs/precision.md). */
   const char *precision;
+  void *opencl_context, *opencl_device; /* the caller's own, instead of `device`: see nnc/nnc_opencl.h */
 } nnc_compile_options;
 #define NNC_COMPILE_OPTIONS_INIT                                                                                       \
-  { sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL }
+  {                                                                                                                    \
+    sizeof(nnc_compile_options), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL,   \
+        NULL, NULL                                                                                                     \
+  }
 
 /* Opens a model: a `.yaml` is compiled in this process, a `.so` that nnc_module_save wrote is loaded. `options` and
  * `diagnostics` may be NULL. *out: owned, free with nnc_module_free; NULL on failure. *diagnostics: errors and

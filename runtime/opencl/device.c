@@ -18,6 +18,7 @@ static void close_session(rt_device_session *d) {
   forget_last(d);
   rt_cl_launches_free(d);
   rt_cl_memory_free(d);
+  rt_cl_shadows_free(d);
   if (d->queue) api->clReleaseCommandQueue(d->queue);
   free(d);
 }
@@ -120,7 +121,7 @@ static rt_status sync(rt_device_session *d, rt_error *err) {
 }
 
 static rt_status end(rt_device_session *d, rt_error *err) {
-  rt_status status = rt_cl_outputs_to_host(d, err);
+  rt_status status = rt_cl_outputs_home(d, err);
   if (!status) status = ask_for_fault(d, err);
   if (status) return status;
   cl_int code = d->p->cl->api.clFlush(d->queue);

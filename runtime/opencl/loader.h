@@ -21,6 +21,7 @@ struct rt_opencl {
   uint32_t n_devices;
   rt_opencl_device *devices; // [n_devices]
   cl_device_id *ids;         // [n_devices]
+  cl_context adopted;        // the caller's; NULL: each program makes its own
 };
 
 // RT_E_DEVICE with "WHAT: CL_NAME (CODE): sentence"; RT_E_MEMORY where the host has no memory.

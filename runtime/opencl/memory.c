@@ -14,13 +14,9 @@
 
 enum { MOST_FILLED = 16, LEAST_BYTES = 64 };
 
-typedef struct most { // of any program
-  uint32_t inputs, outputs, buffers;
-} most;
-
-static most most_of(const rt_plan *p) {
+maxima rt_cl_most(const rt_plan *p) {
   const rt_program *g = RT_ARRAY(p, rt_program, programs);
-  most m = {0};
+  maxima m = {0};
   for (uint64_t i = 0; i < p->programs.count; i++) {
     if (g[i].n_inputs > m.inputs) m.inputs = g[i].n_inputs;
     if (g[i].n_outputs > m.outputs) m.outputs = g[i].n_outputs;
@@ -31,7 +27,7 @@ static most most_of(const rt_plan *p) {
 
 rt_status rt_cl_memory_open(rt_device_session *d, rt_error *err) {
   const rt_plan *p = d->s->m->plan;
-  most m = most_of(p);
+  maxima m = rt_cl_most(p);
   d->inputs = calloc(m.inputs + 1u, sizeof *d->inputs);
   d->outputs = calloc(m.outputs + 1u, sizeof *d->outputs);
   d->buffers = calloc(m.buffers + 1u, sizeof *d->buffers);
@@ -85,10 +81,24 @@ static void begin_own(mirror *m, void *host, uint64_t bytes, bool on_host) {
   *m = (mirror){.own = m->own, .in = &m->own, .bytes = bytes, .host = host, .on_host = on_host};
 }
 
+bool rt_cl_tensor_bytes(const rt_tensor *t, uint64_t *bytes) {
+  *bytes = rt_dtype_size(t->dtype);
+  for (uint32_t i = 0; i < t->rank && i < RT_MAX_RANK; i++)
+    if (t->dim[i] < 0 || __builtin_mul_overflow(*bytes, (uint64_t)t->dim[i], bytes)) return false;
+  return t->rank <= RT_MAX_RANK;
+}
+
 static uint64_t tensor_bytes(const rt_tensor *t) {
-  uint64_t n = rt_dtype_size(t->dtype);
-  for (uint32_t i = 0; i < t->rank; i++) n *= (uint64_t)t->dim[i];
-  return n;
+  uint64_t n;
+  return rt_cl_tensor_bytes(t, &n) ? n : 0; // its sizes have been bound: it fits
+}
+
+// The caller's memory, for this run; an input's value is there.
+static void begin_given(rt_device_session *d, mirror *m, const rt_tensor *t, const rt_opencl_tensor *given,
+                        bool holds_value) {
+  begin_own(m, t->data, tensor_bytes(t), false);
+  m->given = (block){(cl_mem)given->mem, given->offset + m->bytes, ++d->versions};
+  m->in = &m->given, m->offset = given->offset, m->on_device = holds_value;
 }
 
 // An optional input that is not given: its default value, as the executor has laid it out.
@@ -124,11 +134,18 @@ rt_status rt_cl_memory_begin(rt_device_session *d, const rt_tensor *in, const rt
   rt_status status = rt_cl_grow(d, &d->arena, st->arena_bytes, "the arena", err);
   if (status) return status;
   for (uint32_t i = 0; i < g->n_inputs; i++) {
+    if (d->given_in && d->given_in[i].mem) {
+      begin_given(d, &d->inputs[i], &in[i], &d->given_in[i], true);
+      continue;
+    }
     if (in[i].data) begin_own(&d->inputs[i], in[i].data, tensor_bytes(&in[i]), true);
     else begin_own(&d->inputs[i], st->defaults + st->default_offset[i], default_bytes(s, &info[i]), true);
     d->inputs[i].steady = true;
   }
-  for (uint32_t i = 0; i < g->n_outputs; i++) begin_own(&d->outputs[i], out[i].data, tensor_bytes(&out[i]), false);
+  for (uint32_t i = 0; i < g->n_outputs; i++) {
+    if (d->given_out && d->given_out[i].mem) begin_given(d, &d->outputs[i], &out[i], &d->given_out[i], false);
+    else begin_own(&d->outputs[i], out[i].data, tensor_bytes(&out[i]), false);
+  }
   for (uint32_t i = 0; fresh_states && i < s->m->plan->n_states; i++)
     begin_own(&d->states[i], s->states[i].data, s->states[i].bytes, true);
   for (uint32_t i = 0; i < g->n_buffers; i++) begin_buffer(d, g, i);
@@ -165,10 +182,12 @@ static rt_status read_back(rt_device_session *d, mirror *m, cl_bool wait, rt_err
 
 rt_status rt_cl_to_host(rt_device_session *d, mirror *m, rt_error *err) { return read_back(d, m, CL_TRUE, err); }
 
-rt_status rt_cl_outputs_to_host(rt_device_session *d, rt_error *err) {
+rt_status rt_cl_outputs_home(rt_device_session *d, rt_error *err) {
   rt_status status = RT_OK;
-  for (uint32_t i = 0; i < program_of(d)->n_outputs && !status; i++)
-    status = read_back(d, &d->outputs[i], CL_FALSE, err);
+  for (uint32_t i = 0; i < program_of(d)->n_outputs && !status; i++) {
+    mirror *m = &d->outputs[i];
+    status = m->in == &m->given ? rt_cl_to_device(d, m, err) : read_back(d, m, CL_FALSE, err);
+  }
   return status;
 }
 
@@ -182,7 +201,7 @@ void rt_cl_memory_free(rt_device_session *d) {
   const cl_api *api = &d->p->cl->api;
   const rt_plan *p = d->s->m->plan;
   const cl_mem blocks[] = {d->arena.mem, d->scratch.mem, d->fault.mem};
-  most m = most_of(p);
+  maxima m = rt_cl_most(p);
   free_mirrors(api, d->inputs, m.inputs);
   free_mirrors(api, d->outputs, m.outputs);
   free(d->buffers); // their memory is the arena's

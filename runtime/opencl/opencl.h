@@ -41,6 +41,10 @@ const rt_opencl_device *rt_opencl_get(const rt_opencl *cl, uint32_t i);
 rt_status rt_opencl_find(const rt_opencl *cl, const char *text, uint32_t *device, rt_error *err);
 bool rt_opencl_names(const char *text); // "opencl", "opencl:N"
 
+// The caller's cl_context and cl_device_id: programs built from here on are made in it. *device: which one it is.
+// RT_E_INVALID: the context has no such device. Both must be of this machine's libOpenCL.
+rt_status rt_opencl_adopt(rt_opencl *cl, void *context, void *id, uint32_t *device, rt_error *err);
+
 const char *rt_opencl_type_name(rt_opencl_type t);
 const char *rt_opencl_error_name(int code);     // "CL_INVALID_VALUE"; "an unknown code"
 const char *rt_opencl_error_sentence(int code); // what it means for the user
@@ -75,6 +79,26 @@ rt_status rt_opencl_build(rt_opencl_program **out, rt_opencl *cl, uint32_t devic
                           rt_error *err);
 void rt_opencl_program_free(rt_opencl_program *p); // after its sessions; NULL is fine
 const rt_device *rt_opencl_program_device(const rt_opencl_program *p);
+
+// -- a session's objects and the caller's: share.c --
+
+// The session's cl_context, cl_device_id and cl_command_queue, borrowed; any may be NULL.
+void rt_opencl_objects(const rt_session *s, void **context, void **id, void **queue);
+// The caller's cl_command_queue for a session that has run nothing yet. RT_E_INVALID: it is of another context or
+// device, or does not keep its commands in order.
+rt_status rt_opencl_use_queue(rt_session *s, void *queue, rt_error *err);
+
+typedef struct rt_opencl_tensor {
+  rt_tensor tensor; // data NULL where `mem` is not
+  void *mem;        // cl_mem of the session's context; NULL: the tensor's data
+  uint64_t offset;  // of the first element, in bytes
+} rt_opencl_tensor;
+
+// rt_start with tensors in the caller's cl_mem. Outputs there stay there. RT_E_INVALID: one is of another context, or
+// too small.
+rt_status rt_opencl_start(rt_session *s, uint32_t program, const rt_opencl_tensor *in, const rt_opencl_tensor *out,
+                          rt_error *err);
+
 // The built program as the driver keeps it: its size, 0 where it has none; then its bytes.
 size_t rt_opencl_binary_bytes(const rt_opencl_program *p);
 bool rt_opencl_binary(const rt_opencl_program *p, void *to, size_t bytes);

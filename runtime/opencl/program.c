@@ -93,7 +93,8 @@ static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_b
   cl_int code;
   const cl_api *api = &p->cl->api;
   const cl_device_id id = p->cl->ids[p->number];
-  p->context = api->clCreateContext(NULL, 1, &id, NULL, NULL, &code);
+  if (p->cl->adopted) code = api->clRetainContext(p->cl->adopted), p->context = code ? NULL : p->cl->adopted;
+  else p->context = api->clCreateContext(NULL, 1, &id, NULL, NULL, &code);
   if (code) return rt_cl_fail(err, code, "opening the OpenCL device");
   rt_status status = create_program(p, binary, binary_bytes, err);
   if (status) return status;

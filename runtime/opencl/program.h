@@ -26,7 +26,8 @@ typedef struct block {
 // Neither does before the first write.
 typedef struct mirror {
   block own;
-  block *in;       // its own, or the session's arena
+  block given;     // the caller's, during a run
+  block *in;       // one of these, or the session's arena
   uint64_t offset; // in that
   uint64_t bytes;
   void *host;
@@ -40,6 +41,12 @@ typedef struct launch {
   cl_uint n_known;     // arguments that have been set
   uint64_t *arguments; // what they are: numbers, and versions of blocks
 } launch;
+
+// The host's side of a tensor that lies in the caller's cl_mem: touched only where a step of the host needs it.
+typedef struct shadow {
+  void *at;
+  uint64_t bytes;
+} shadow;
 
 struct rt_device_session {
   const rt_opencl_program *p;
@@ -55,7 +62,15 @@ struct rt_device_session {
   uint32_t program;                   // that runs
   mirror *inputs, *outputs, *buffers; // [most of any program]
   mirror *constants, *states;         // [outputs of program 0], [plan n_states]
+  shadow *shadows;                    // [most inputs and outputs of any program], made by the first rt_opencl_start
+  rt_tensor *tensors;                 // the same
+  const rt_opencl_tensor *given_in, *given_out; // of the run that begins; NULL: all is in host memory
 };
+
+typedef struct maxima { // of any program
+  uint32_t inputs, outputs, buffers;
+} maxima;
+maxima rt_cl_most(const rt_plan *p);
 
 // -- memory.c --
 rt_status rt_cl_memory_open(rt_device_session *d, rt_error *err);
@@ -67,9 +82,16 @@ mirror *rt_cl_mirror_of(rt_device_session *d, const rt_step *step, uint32_t buff
 // The value on that side, copied there when it is only on the other; on the device, memory for it in any case.
 rt_status rt_cl_to_device(rt_device_session *d, mirror *m, rt_error *err);
 rt_status rt_cl_to_host(rt_device_session *d, mirror *m, rt_error *err);
-rt_status rt_cl_outputs_to_host(rt_device_session *d, rt_error *err); // does not wait
+// Outputs to where the caller wants them; does not wait.
+rt_status rt_cl_outputs_home(rt_device_session *d, rt_error *err);
 // Makes the block at least so large; what it held is gone when it grows. `what` names it in errors.
 rt_status rt_cl_grow(rt_device_session *d, block *b, uint64_t bytes, const char *what, rt_error *err);
+
+// Of a tensor's elements; false where that overflows.
+bool rt_cl_tensor_bytes(const rt_tensor *t, uint64_t *bytes);
+
+// -- share.c --
+void rt_cl_shadows_free(rt_device_session *d);
 
 // -- launch.c --
 rt_status rt_cl_launches_open(rt_device_session *d, rt_error *err); // a kernel object for each kernel of the device
