@@ -63,10 +63,10 @@ class Case:
     return [self.model, "--config", self.folder / "config.json", "--weights",
             self.folder / "model.safetensors", *(x for d in dims for x in ("--dim", d))]
 
-  def compile(self, name="model.so", dims=None):
+  def compile(self, name="model.so", dims=None, *options):
     """Writes a library, with these dims pinned; by default those that are so in all engines."""
     dims = self.pinned if dims is None else dims
-    run_nnc(self.build, "compile", "--no-cache", *self.arguments(dims), "-o", self.folder / name)
+    run_nnc(self.build, "compile", "--no-cache", *self.arguments(dims), *options, "-o", self.folder / name)
 
   def bench(self, threads):
     """What `nnc bench` says of one run."""

@@ -38,7 +38,7 @@ def summary(results):
   groups = {}
   for r in results:
     for threads, rows in r["runs"].items():
-      rivals = [row for e, row in rows.items() if e != "nnc"]
+      rivals = [row for e, row in rows.items() if not e.startswith("nnc") and not e.endswith("bf16")]
       if rivals:
         best = min(rivals, key=lambda row: row["ratio"])
         group = groups.setdefault((r["case"].network.group, threads), [])

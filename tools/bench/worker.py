@@ -33,6 +33,12 @@ def engine_nnc(a, ins):
   return nnc(a, ins, str(a.folder / "model.so"))
 
 
+def engine_nnc_bf16(a, ins):
+  """The library compiled with --precision bf16."""
+  name, run = nnc(a, ins, str(a.folder / "bf16.so"))
+  return f"{name} bf16", run
+
+
 def engine_nnc_pinned(a, ins):
   """The library compiled for these sizes alone."""
   return nnc(a, ins, str(a.folder / "pinned.so"))
@@ -59,10 +65,10 @@ def engine_onnxruntime(a, ins):
   return f"ONNX Runtime {ort.__version__}", lambda: dict(zip(names, s.run(None, ins)))
 
 
-def engine_openvino(a, ins):
+def engine_openvino(a, ins, precision="f32"):
   import openvino as ov
 
-  settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
+  settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
               "INFERENCE_NUM_THREADS": a.threads}
   model = ov.Core().compile_model(str(a.folder / "model.onnx"), "CPU", settings)
   request, names = model.create_infer_request(), [x.any_name for x in model.outputs]
@@ -71,7 +77,13 @@ def engine_openvino(a, ins):
     request.infer(ins, share_inputs=True)
     return {n: request.get_output_tensor(i).data for i, n in enumerate(names)}
 
-  return f"OpenVINO {ov.__version__.split('-')[0]}", run
+  used = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+  return f"OpenVINO {ov.__version__.split('-')[0]}" + (f" {used}" if precision != "f32" else ""), run
+
+
+def engine_openvino_bf16(a, ins):
+  """Where the processor has no bf16 it computes in f32 all the same, which its name then says."""
+  return engine_openvino(a, ins, "bf16")
 
 
 def torch_model(a, ins, name, wrap):
