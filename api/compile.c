@@ -61,7 +61,8 @@ static bool choose(compile_job *j, const char *name, rt_status status, const rt_
     return false;
   }
   j->device = str_fmt(j->a, "opencl:%u", j->device_number);
-  j->target = j->context.target = target_find("opencl");
+  const rt_opencl_device *d = rt_opencl_get(j->opencl, j->device_number);
+  j->target = j->context.target = target_opencl(!d->local_is_memory, d->max_group);
   return true;
 }
 

@@ -35,9 +35,13 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.
-static const target opencl =
-    ROW(32, 256, .name = "opencl", .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,
-        .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64);
+#define OPENCL(NAME, WORKERS)                                                                                          \
+  ROW(32, 256, .name = NAME, .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,           \
+      .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64,    \
+      .workers = WORKERS)
+// Where local memory is memory like any other (PoCL, Mali) nothing is gained by sharing it; else groups of as many
+// work-items as the device allows.
+static const target opencl[] = {OPENCL("opencl", 0), OPENCL("opencl-local-64", 64), OPENCL("opencl-local", 256)};
 // When a level is asked for by name: what its oldest servers have.
 static const uint8_t default_class[LEVELS] = {0, 0, 4};
 
@@ -118,9 +122,17 @@ bool target_supported(const target *t) {
 
 const char *target_level_name(cpu_level level) { return targets[level][0].name; }
 
+const target *target_opencl(bool has_local, uint64_t max_group) {
+  const target *best = &opencl[0];
+  for (size_t i = 1; has_local && i < sizeof opencl / sizeof *opencl; i++)
+    if (opencl[i].workers <= max_group) best = &opencl[i];
+  return best;
+}
+
 const target *target_find(const char *name) {
   if (str_is(str_of(name), "native")) return target_native();
-  if (str_is(str_of(name), opencl.name)) return &opencl;
+  for (size_t i = 0; i < sizeof opencl / sizeof *opencl; i++)
+    if (str_is(str_of(name), opencl[i].name)) return &opencl[i];
   for (size_t i = 0; i < LEVELS; i++) {
     const target *t = &targets[i][default_class[i]];
     if (str_is(str_of(name), t->name)) return t;

@@ -64,6 +64,13 @@ const sx *contract_each(const contract *x, const sx *e, int64_t which);
 void contract_choose_operand(contract *x);
 // The group for which a constant's packing kernel is built: that of `g` with a kernel of its own.
 lower_group contract_pack_group(const lower_group *g, const char *name);
+// A constant B is packed, once, in panels of x->cols columns: its leaves. false: it stays where it lies.
+bool contract_prepack(contract *x);
+// Does a label lie side by side in all that an operand loads over it?
+bool contract_is_unit(const contract *x, const sx *root, const sym *s);
+void contract_epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile *acc); // and the stores
+// The schedule for workers that share scratch (contract_group.c), once labels are classed. false: not for this one.
+bool schedule_contract_group(contract *x);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // The product of the constant extents of the reduced labels from `first` on.
 int64_t contract_extent(const contract *x, uint32_t first);

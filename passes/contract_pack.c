@@ -169,7 +169,7 @@ bool contract_is_constant(const contract *x, const sx *root) {
 
 // A constant operand is packed when that only reorders what it is made of: it has columns, and all its labels have
 // constant extents.
-static bool prepack_all(contract *x) {
+bool contract_prepack(contract *x) {
   const sx *b = x->n.root[1];
   constant_search q = look_for_constants(x, b);
   bool ok = q.ok && q.n_leaves > 0 && idx_is_const(x->nn, NULL);
@@ -263,7 +263,7 @@ void contract_choose_operand(contract *x) {
   for (uint32_t i = 0; i < x->n_k; i++)
     k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
   bool fits = k <= KC || chunk_of(x) > 0;
-  if (prepack_all(x)) {
+  if (contract_prepack(x)) {
     bool widened = b->kind != SX_load, many_rows = extent_max(g, x->m) > (int64_t)x->rows;
     if (widened && many_rows && fits) make_panel(x, k, k > KC);
     else if (!widened && extent_max(g, x->m) > FEW_TILES * (int64_t)x->rows) read_in_chunks(x);

@@ -40,10 +40,9 @@ static void see_load(void *user, const sx *e) {
     t->unit = t->unit && idx_linear(t->x->g->m->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
 }
 
-// Does a label lie side by side in what A reads of it?
-static bool is_side_by_side(const contract *x, const sym *s) {
+bool contract_is_unit(const contract *x, const sx *root, const sym *s) {
   lane_test t = {x, s, true};
-  form_walk(x->g->form, x->n.root[0], see_load, &t);
+  form_walk(x->g->form, root, see_load, &t);
   return t.unit;
 }
 
@@ -67,7 +66,7 @@ static void choose_lanes(contract *x) {
   }
   if (lane < 0 || (own[0] && own[1])) return;
   if (own[1]) swap_operands(n);
-  x->lanes = is_side_by_side(x, n->label[lane].s);
+  x->lanes = contract_is_unit(x, n->root[0], n->label[lane].s);
   if (x->lanes) x->col = n->label[lane].s;
 }
 

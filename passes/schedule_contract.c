@@ -155,7 +155,7 @@ static kir_tile *dot_loops(const products *p, const splice *outer, kir_builder *
   return loop->result[0];
 }
 
-static void epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile *acc) {
+void contract_epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile *acc) {
   splice s = *outer;
   s.b = b;
   s.done = NULL;
@@ -203,12 +203,12 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
   products p = {x, blk, k, in_flight(x, k)};
   acc = dot_loops(&p, &loads, b, 0, x->n.root[1], (contract_factor){0}, acc);
   if (!k->chunked) {
-    epilogue(x, &stores, b, acc);
+    contract_epilogue(x, &stores, b, acc);
     return;
   }
   kir_stmt *done = kir_if(b, idx_sub(kc, k->hi, k->end));
   kir_builder then = kir_then(b, done), otherwise = kir_else(b, done);
-  epilogue(x, &stores, &then, acc);
+  contract_epilogue(x, &stores, &then, acc);
   const idx *at[] = {idx_add(kc, idx_sub(kc, i, blk->m0), r), c};
   kir_store(&otherwise, x->partial, at, acc, x->rows, x->cols, kir_always);
 }
@@ -338,6 +338,7 @@ bool schedule_contract(lower_group *g) {
   contract_join_rows(&x);
   if (!contract_classify(&x)) return false;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
+  if (schedule_contract_group(&x)) return true;
   contract_choose_tile(&x);
   int64_t last;
   if (x.n_k > 1 && idx_is_const(x.k[x.n_k - 1].extent, &last) && last > 1 && last <= MAX_EACH) x.n_each = last;

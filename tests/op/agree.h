@@ -16,13 +16,15 @@ typedef struct agree_counts {
   uint64_t silent;            // elements that say nothing
 } agree_counts;
 
-// One more engine: something that runs kernels of the target `opencl`.
+// One more engine: something that runs kernels of a target for OpenCL.
 typedef struct agree_device {
+  const char *target; // "opencl", …
   engines_kernel run;
   void *user;
 } agree_device;
 
-// `seed` chooses data, dims and the CPU level; with a device (may be NULL) the target is `opencl`. false: `why` says
+// `seed` chooses data, dims and the CPU level; with a device (may be NULL) the target is the device's.
+// false: `why` says
 // who differs where.
 bool engines_agree(arena *a, ir_module *m, uint64_t seed, const agree_device *device, agree_counts *counts,
                    strbuf *why);

@@ -32,6 +32,7 @@ bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu) {
   e->plain = parse_copy(e, a, m);
   j->source = j->m = parse_copy(e, a, m);
   if (!e->plain || !j->m || !compile_passes(j) || !compile_lower(j)) return false;
+  if (t->workers) return true; // no code for a CPU
   j->llvm = nnc_llvm_backend();
   j->weights_bound = true;
   return compile_object(j) && compile_module(j, &e->module, NULL);
@@ -146,6 +147,12 @@ static ir_tensor **output_tensors(engines *e, arena *a, dim_env *env, ir_tensor 
   return out;
 }
 
+// Memory of a constant: of its own where `prepare` computes it, else where the weight or the array lies.
+static void *constant_memory(engines *e, arena *a, const prog_constant *c, dim_env *env) {
+  if (c->computed) return arena_alloc(a, (size_t)value_of(c->count, env) * dtype_size(c->dt) + 64);
+  return (void *)(uintptr_t)(c->weight ? c->weight->data : ir_const_elems(e->job.m, c->data));
+}
+
 bool engines_run_kernels_by(engines *e, arena *a, engines_kernel run, void *user, const ir_tensor *const *in,
                             ir_tensor **out) {
   const program_set *set = e->job.set;
@@ -153,10 +160,7 @@ bool engines_run_kernels_by(engines *e, arena *a, engines_kernel run, void *user
   dim_env env = bind_dims(e->job.m, in);
   kernel_run r = {.run = run, .user = user, .e = e, .a = a, .env = &env};
   void **constants = ARENA_ARRAY(a, void *, set->constants.n + 1);
-  for (size_t i = 0; i < set->constants.n;
-       i++) // computed ones get fresh memory, plain ones lie where the module has them
-    constants[i] = set->constants.at[i].computed ? arena_alloc(a, e->job.plan.constant_bytes[i] + 64)
-                                                 : (void *)(uintptr_t)e->module.constants[i];
+  for (size_t i = 0; i < set->constants.n; i++) constants[i] = constant_memory(e, a, &set->constants.at[i], &env);
   void **memory = ARENA_ARRAY(a, void *, prepare->buffers.n + 1);
   for (size_t i = 0; i < prepare->buffers.n; i++) {
     const prog_buffer *b = &prepare->buffers.at[i];

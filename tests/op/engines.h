@@ -12,7 +12,8 @@ typedef struct engines {
 } engines;
 
 // Prints `m`, parses two copies in `a` (weights keep their data), compiles one for `cpu` (NULL = native). The
-// kernels of a level that this machine lacks become code for the baseline. false: job.diags says why.
+// kernels of a level that this machine lacks become code for the baseline; those of a target whose kernels have several
+// workers are for the kernel interpreter and for devices alone. false: job.diags says why.
 bool engines_open(engines *e, arena *a, ir_module *m, const char *cpu);
 
 // Runs entry 0 on three engines. Inputs in parameter order; outputs are allocated in `a`.

@@ -81,12 +81,12 @@ static const struct {
             "  return y: %2\n}\n"},
 };
 
-static bool run_graph(cl_host *host, arena *a, const char *text, strbuf *why) {
+static bool run_graph(cl_host *host, arena *a, const char *cpu, const char *text, strbuf *why) {
   diag_list l;
   agree_counts counts = {0};
   diag_init(&l, a);
   ir_module *m = graph_parse(a, &l, diag_add_file(&l, "graph", str_of(text)));
-  if (m && graph_verify(m)) return engines_agree(a, m, 3, &(agree_device){cl_host_engine, host}, &counts, why);
+  if (m && graph_verify(m)) return engines_agree(a, m, 3, &(agree_device){cpu, cl_host_engine, host}, &counts, why);
   sb_z(why, messages_of(a, &l));
   return false;
 }
@@ -125,10 +125,12 @@ static int child(const char *log, bool barriers) {
   const char *no_device = "";
   cl_host *host = cl_host_open(a, true, &no_device);
   bool ok = host && run_workers(host, a, barriers, &why);
-  for (size_t i = 0; ok && barriers && i < sizeof graphs / sizeof *graphs; i++) {
-    ok = run_graph(host, a, graphs[i].text, &why);
-    if (!ok) fprintf(stderr, "%s: ", graphs[i].schedule);
-  }
+  static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local"};
+  for (size_t t = 0; barriers && t < sizeof targets / sizeof *targets; t++)
+    for (size_t i = 0; ok && i < sizeof graphs / sizeof *graphs; i++) {
+      ok = run_graph(host, a, targets[t], graphs[i].text, &why);
+      if (!ok) fprintf(stderr, "%s, %s: ", targets[t], graphs[i].schedule);
+    }
   if (!ok) fprintf(stderr, "%s%s\n", no_device, sb_cstr(&why));
   arena_free(a);
   return ok ? 0 : 1;

@@ -19,6 +19,8 @@ enum { ONE_OF = 12 };
 enum { ONE_OF = 3 };
 #endif
 
+static const char *const targets[] = {"opencl", "opencl-local", "opencl-local-64"}; // cases take turns
+
 typedef struct tally {
   cl_host *host;
   size_t n_seen;
@@ -35,6 +37,7 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
   op_code op;
   if (!ref_operator(c, &op) || !op_has(op, OPF_COMPILED)) return REF_skipped; // test_op_compiled has those not compiled
   if (t->n_seen++ % ONE_OF != 0 && !t->all) return REF_skipped; // building them all takes minutes: NNC_CASES=all
+  const char *cpu = targets[t->n_seen / ONE_OF % (sizeof targets / sizeof *targets)];
   diag_list l;
   diag_init(&l, a);
   ir_module *m = ref_module(a, &l, c);
@@ -43,7 +46,7 @@ static ref_verdict run_case(void *user, arena *a, const ref_case *c) {
   strbuf why;
   sb_init(&why, a);
   if (!m) return complain(c, "text", "the case does not parse");
-  if (!engines_open(&e, a, m, "opencl")) return complain(c, "compile", engines_messages(&e));
+  if (!engines_open(&e, a, m, cpu)) return complain(c, "compile", engines_messages(&e));
   if (!engines_run_kernels_by(&e, a, cl_host_engine, t->host, c->in, out))
     return complain(c, "device", engines_messages(&e));
   ref_case w = ref_in_f32(c, op);
