@@ -66,12 +66,43 @@ static bool choose(compile_job *j, const char *name, rt_status status, const rt_
   return true;
 }
 
+// A GPU, never the CPU by way of OpenCL: machine code for it is faster.
+static bool choose_automatically(compile_job *j) {
+  rt_opencl *cl;
+  rt_error err;
+  j->device_auto = true;
+  if (j->cpu) {
+    diag_at(&j->diags, NO_SPAN, device_with_cpu, j->cpu, "auto");
+    return false;
+  }
+  if (rt_opencl_open(&cl, &err)) {
+    j->why_cpu = str_dup(j->a, str_of(err.text));
+    return true;
+  }
+  if (!rt_opencl_find_gpu(cl, &j->device_number)) {
+    rt_opencl_close(cl);
+    j->why_cpu = "OpenCL has no GPU here";
+    return true;
+  }
+  j->opencl = cl;
+  arena_defer(j->a, close_opencl, cl);
+  return choose(j, "auto", RT_OK, NULL);
+}
+
+// What was chosen is told when it runs: not among the messages of the sources, which the cache keeps.
+static void note_choice(compile_job *j) {
+  if (j->why_cpu) diag_at(&j->diags, NO_SPAN, device_auto, "the CPU", j->why_cpu);
+  else if (j->device_auto)
+    diag_at(&j->diags, NO_SPAN, device_auto, j->device, rt_opencl_get(j->opencl, j->device_number)->name);
+}
+
 bool compile_set_device(compile_job *j, const char *device) {
   rt_error err;
   if (!device || !strcmp(device, "cpu")) return true;
+  if (!strcmp(device, "auto")) return choose_automatically(j);
   if (!rt_opencl_names(device)) {
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, device_unknown, device),
-                 "known: cpu, opencl, opencl:N; `nnc devices` lists them");
+                 "known: cpu, auto, opencl, opencl:N; `nnc devices` lists them");
     return false;
   }
   return open_opencl(j, device, &err) &&
@@ -262,5 +293,7 @@ bool compile_module(compile_job *j, rt_module *out, const void **block) {
   *out = (rt_module){.plan = plan, .kernels = kernels};
   bool ok = j->opencl ? opencl_load(j, kernels, &out->device) : compile_functions(j, j->image.object, NULL, kernels);
   j->codegen_ms += ms_since(start);
-  return ok && prepare_constants(j, out, &out->constants, block);
+  ok = ok && prepare_constants(j, out, &out->constants, block);
+  if (ok) note_choice(j);
+  return ok;
 }

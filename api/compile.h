@@ -22,6 +22,8 @@ typedef struct compile_job {
   const char *device;       // "opencl:0"; NULL: the CPU
   struct rt_opencl *opencl; // opened, when the device is one of OpenCL's
   uint32_t device_number;
+  bool device_auto;    // nnc chose it
+  const char *why_cpu; // it chose the CPU, for this reason; else NULL
   pass_options passes;
   pass_context context;
   pass_report report;
@@ -50,7 +52,8 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
 // How weights lie in memory: "f32" as the model declares them, "bf16", "f16", "q8", "q4"; NULL: as `precision` does
 // tensors between kernels: "f32" (NULL), "bf16". false: no such form.
 bool compile_set_dtypes(compile_job *j, const char *weights, const char *precision);
-// What runs the kernels: "cpu" (NULL), or "opencl", "opencl:N", which is opened. false after a diagnostic.
+// What runs the kernels: "cpu" (NULL), or "opencl", "opencl:N", which is opened, or "auto": a GPU where there is one,
+// else the CPU. false after a diagnostic.
 bool compile_set_device(compile_job *j, const char *device);
 // The caller's cl_context and cl_device_id.
 bool compile_set_opencl(compile_job *j, void *context, void *device);

@@ -1,6 +1,7 @@
 // Modules of the public API: compiled from YAML, or loaded from a library.
 #include "api/handles.h"
 #include "base/clock.h"
+#include <stdio.h>
 #include <string.h>
 
 static nnc_status status_of(const diag_list *l) {
@@ -71,14 +72,31 @@ static bool is_library(const char *path) {
 }
 
 static bool open_library(nnc_module *m, compile_job *j, const char *path, const char *weights) {
-  if (!j->device) return library_load(m, &j->diags, path, weights);
+  if (!j->device || j->device_auto) return library_load(m, &j->diags, path, weights);
   diag_at(&j->diags, NO_SPAN, device_library, path, j->device);
   return false;
 }
 
-// Opens on an arena whose guard is set; frees it on failure.
+typedef struct device_trial { // of a device that nnc has chosen
+  bool failed;
+  char why[256];
+} device_trial;
+
+// The device cannot run the model: the CPU is to.
+static bool give_up_device(const compile_job *j, device_trial *t) {
+  t->failed = false;
+  for (size_t i = 0; j->device_auto && j->device && i < j->diags.items.n; i++) {
+    const diag *d = j->diags.items.at[i];
+    if (d->id != DIAG_ID_device_failed) continue;
+    t->failed = true;
+    snprintf(t->why, sizeof t->why, "%s", d->text);
+  }
+  return t->failed;
+}
+
+// Opens on an arena whose guard is set; frees it on failure. `trial`: of the attempt before, and of this one.
 static nnc_status open_in(arena *a, nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
-                          nnc_diagnostics **diagnostics) {
+                          device_trial *trial, nnc_diagnostics **diagnostics) {
   nnc_module *m = ARENA_NEW(a, nnc_module);
   compile_job *j = ARENA_NEW(a, compile_job);
   frontend_options front = front_options(o);
@@ -88,9 +106,14 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
             (o->opencl_context ? compile_set_opencl(j, o->opencl_context, o->opencl_device)
                                : compile_set_device(j, o->device));
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
+  if (trial->failed) j->why_cpu = trial->why;
   if (ok && !text && is_library(path)) ok = open_library(m, j, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);
   if (ok) module_describe(m);
+  if (!ok && give_up_device(j, trial)) {
+    arena_free(a);
+    return NNC_E_ENVIRONMENT;
+  }
   diag_flush(&j->diags);
   nnc_status status = ok ? NNC_OK : status_of(&j->diags);
   if (diagnostics) *diagnostics = diagnostics_detach(&j->diags);
@@ -111,19 +134,28 @@ static bool read_options(nnc_compile_options *out, const nnc_compile_options *gi
   return true;
 }
 
+static nnc_status open_once(nnc_module **out, const char *path, const str *text, const nnc_compile_options *o,
+                            device_trial *trial, nnc_diagnostics **diagnostics) {
+  arena *a = arena_new(NULL);
+  if (!a) return NNC_E_ENVIRONMENT;
+  int code = setjmp(*arena_guard(a));
+  if (!code) return open_in(a, out, path, text, o, trial, diagnostics);
+  arena_free(a);
+  return unwound_status(code);
+}
+
 static nnc_status open_module(nnc_module **out, const char *path, const str *text, const nnc_compile_options *given,
                               nnc_diagnostics **diagnostics) {
   nnc_compile_options o;
+  device_trial trial = {.failed = false};
   if (!read_options(&o, given) || !o.opencl_context != !o.opencl_device || (o.opencl_context && o.device))
     return NNC_E_ARGUMENT;
   *out = NULL;
   if (diagnostics) *diagnostics = NULL;
-  arena *a = arena_new(NULL);
-  if (!a) return NNC_E_ENVIRONMENT;
-  int code = setjmp(*arena_guard(a));
-  if (!code) return open_in(a, out, path, text, &o, diagnostics);
-  arena_free(a);
-  return unwound_status(code);
+  nnc_status status = open_once(out, path, text, &o, &trial, diagnostics);
+  if (!trial.failed) return status;
+  o.device = NULL;
+  return open_once(out, path, text, &o, &trial, diagnostics);
 }
 
 nnc_status nnc_module_open(nnc_module **out, const char *path, const nnc_compile_options *options,

@@ -75,6 +75,15 @@ static bool read_object(compile_job *j, rt_opencl_source *out, str *code) {
   return ours && unpack_end(&u);
 }
 
+const bool *opencl_host_kernels(compile_job *j) {
+  rt_opencl_source s;
+  str code;
+  if (!read_object(j, &s, &code)) return NULL;
+  bool *on_host = ARENA_ARRAY(j->a, bool, s.n_kernels + 1);
+  for (size_t i = 0; i < s.n_kernels; i++) on_host[i] = s.kernels[i].lanes == 0;
+  return on_host;
+}
+
 // -- built programs in the cache --
 
 static sha256_digest key_of(const compile_job *j, const rt_opencl_source *s) {
@@ -145,19 +154,12 @@ static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
   for (size_t i = 0; i < names.n && i < MOST_HOST_STEPS; i++) diag_note_to(&j->diags, d, "%s", names.at[i]);
 }
 
-// Functions for what the device does not run.
-static bool find_host_kernels(compile_job *j, const rt_opencl_source *s, str object, rt_kernel *kernels) {
-  bool *on_host = ARENA_ARRAY(j->a, bool, s->n_kernels + 1);
-  for (size_t i = 0; i < s->n_kernels; i++) on_host[i] = s->kernels[i].lanes == 0;
-  return compile_functions(j, object, on_host, kernels);
-}
-
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
   rt_opencl_program *p;
   str code;
   if (!read_object(j, s, &code) || s->n_kernels != image_plan(&j->image)->kernels.count ||
-      !find_host_kernels(j, s, code, kernels)) {
+      !compile_functions(j, code, opencl_host_kernels(j), kernels)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its kernels are not those of the plan");
     return false;
   }

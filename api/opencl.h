@@ -14,6 +14,9 @@ bool opencl_object(compile_job *j, size_t *scratch_bytes);
 // that the host runs; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device);
 
+// Which kernels of j->object the host runs: [kernels of the plan], false for the device's.
+const bool *opencl_host_kernels(compile_job *j);
+
 bool opencl_program_file_is_whole(arena *a, int fd); // of a file in the cache: reads all of it
 
 #endif

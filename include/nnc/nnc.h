@@ -107,7 +107,8 @@ typedef struct nnc_compile_options {
       *approx; /* NULL, or "linear-attention=elu1": softmax attention becomes linear, other numbers, with warnings */
   const char *weights_dtype; /* how weights lie in memory: "f32" (NULL), "bf16", "f16", "q8", "q4" (docs/runtime.md) */
   /* What runs the model: "cpu" (NULL), "opencl" (the first GPU that OpenCL has, else its first device), "opencl:N" as
-   * `nnc devices` counts. Sessions of such a module take and give tensors in the host's memory like any other; each has
+   * `nnc devices` counts; "auto": the first GPU when it can run the model, else the CPU, with a note that says
+   * which and why. Sessions of such a module take and give tensors in the host's memory like any other; each has
    * memory of its own on the device, for weights too. With a device `cpu` must be NULL, and the module cannot be saved.
    * NNC_E_ENVIRONMENT: there is no such device, or it cannot run the model. */
   const char *device;

@@ -154,24 +154,29 @@ bool rt_opencl_names(const char *text) {
   return parse_name(text, &number);
 }
 
-static uint32_t first_choice(const rt_opencl *cl) {
-  for (uint32_t i = 0; i < cl->n_devices; i++)
-    if (cl->devices[i].type == RT_OPENCL_gpu && cl->devices[i].available) return i;
-  return 0;
-}
-
-rt_status rt_opencl_find(const rt_opencl *cl, const char *text, uint32_t *device, rt_error *err) {
-  uint32_t number;
-  if (!parse_name(text, &number)) return rt_fail(err, RT_E_INVALID, "there is no device `%s`", text);
-  if (number == ANY) number = first_choice(cl);
-  if (number >= cl->n_devices)
-    return rt_fail(err, RT_E_DEVICE, "there is no OpenCL device %u: the last one is %u", number, cl->n_devices - 1);
+static rt_status check_usable(const rt_opencl *cl, uint32_t number, rt_error *err) {
   const rt_opencl_device *d = &cl->devices[number];
-  *device = number;
   if (!d->available) return rt_fail(err, RT_E_DEVICE, "OpenCL device %u, %s, is not available", number, d->name);
   if (!d->has_compiler)
     return rt_fail(err, RT_E_DEVICE, "OpenCL device %u, %s: its driver has no compiler", number, d->name);
   if (!d->little_endian)
     return rt_fail(err, RT_E_DEVICE, "OpenCL device %u, %s, is not little-endian", number, d->name);
   return RT_OK;
+}
+
+bool rt_opencl_find_gpu(const rt_opencl *cl, uint32_t *device) {
+  rt_error ignored;
+  for (*device = 0; *device < cl->n_devices; ++*device)
+    if (cl->devices[*device].type == RT_OPENCL_gpu && !check_usable(cl, *device, &ignored)) return true;
+  return false;
+}
+
+rt_status rt_opencl_find(const rt_opencl *cl, const char *text, uint32_t *device, rt_error *err) {
+  uint32_t number;
+  if (!parse_name(text, &number)) return rt_fail(err, RT_E_INVALID, "there is no device `%s`", text);
+  if (number == ANY && !rt_opencl_find_gpu(cl, &number)) number = 0;
+  if (number >= cl->n_devices)
+    return rt_fail(err, RT_E_DEVICE, "there is no OpenCL device %u: the last one is %u", number, cl->n_devices - 1);
+  *device = number;
+  return check_usable(cl, number, err);
 }

@@ -39,7 +39,8 @@ const rt_opencl_device *rt_opencl_get(const rt_opencl *cl, uint32_t i);
 // The device that "opencl" (the first GPU, else the first device) or "opencl:N" names. RT_E_INVALID: the text is none
 // of these; RT_E_DEVICE: there is no such device, or it cannot be used.
 rt_status rt_opencl_find(const rt_opencl *cl, const char *text, uint32_t *device, rt_error *err);
-bool rt_opencl_names(const char *text); // "opencl", "opencl:N"
+bool rt_opencl_names(const char *text);                         // "opencl", "opencl:N"
+bool rt_opencl_find_gpu(const rt_opencl *cl, uint32_t *device); // the first that can be used; false: there is none
 
 // The caller's cl_context and cl_device_id: programs built from here on are made in it. *device: which one it is.
 // RT_E_INVALID: the context has no such device. Both must be of this machine's libOpenCL.

@@ -46,6 +46,8 @@ static void without_a_driver(void **state) {
   expect_error(w, 3, message, "verify %s --device opencl:0", TINY);
   expect_error(w, 3, message, "bench %s --device opencl:7", TINY);
   expect_status(w, 0, "run %s --weights random --in x=iota --device cpu", TINY);
+  assert_has(expect_status(w, 0, "run %s --weights random --in x=iota --device auto", TINY).err,
+             "note: device auto: the CPU runs the model: there is no OpenCL");
   if (drivers) setenv("OCL_ICD_VENDORS", drivers, 1);
   else unsetenv("OCL_ICD_VENDORS");
 }
@@ -65,7 +67,7 @@ static void without_opencl(void **state) {
 static void what_the_command_line_refuses(void **state) {
   workplace *w = *state;
   expect_error(w, 2, "there is no device `cuda`", "run %s --device cuda", TINY);
-  expect_error(w, 2, "known: cpu, opencl, opencl:N", "verify %s --device opencl:x", TINY);
+  expect_error(w, 2, "known: cpu, auto, opencl, opencl:N", "verify %s --device opencl:x", TINY);
   expect_error(w, 2, "exclude each other", "run %s --device opencl --cpu x86-64", TINY);
   expect_error(w, 2, "they do not go with --device", "bench %s --device opencl --roofline", TINY);
   expect_error(w, 2, "`nnc compile` has no option `--device`", "compile %s --device opencl", TINY);
@@ -106,6 +108,30 @@ static void data_errors_have_their_line(void **state) {
   expect_status(w, 0, "run rows.yaml --in x=iota --in row=3 --device opencl");
 }
 
+// PoCL is OpenCL on the CPU: machine code does it better.
+static void auto_takes_no_cpu_for_a_gpu(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  static const char note[] = "note: device auto: the CPU runs the model: OpenCL has no GPU here";
+  if (strstr(nnc_command(w, "devices").out, "gpu")) skip();
+  assert_has(expect_status(w, 0, "run %s --weights random --in x=iota --device auto", TINY).err, note);
+  json_t *o = parse_json(w, expect_status(w, 0, "verify %s --device auto --json", DIGITS).out);
+  assert_string_equal(json_string_value(json_object_get(o, "device")), "cpu");
+  expect_status(w, 0, "compile %s -o d.so", DIGITS);
+  expect_status(w, 0, "run d.so --in image=random:3 --device auto");
+}
+
+static void a_plan_names_the_cpus_steps(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  write_text(w, "nms.yaml",
+             "nnc: 1\nname: m\ninputs:\n  x: f64[6, 4]\nsteps:\n- y: x * 2\n"
+             "- kept, n: nms(y, x[:, 0], 0.5, max=3)\noutputs:\n  kept: kept\n  n: n\n");
+  const char *text = expect_status(w, 0, "show nms.yaml --stage plan --device opencl").out;
+  assert_has(text, "nms.yaml:7, on the CPU\n");
+  assert_null(strstr(expect_status(w, 0, "show nms.yaml --stage plan").out, "on the CPU"));
+}
+
 #define SIMULATOR "/usr/lib/oclgrind/liboclgrind-rt-icd.so" // where Debian has it
 
 // A whole model under Oclgrind, which calls itself a GPU: groups of many work-items, no access out of bounds, no race,
@@ -125,9 +151,22 @@ static void a_simulator_has_nothing_to_say(void **state) {
   setenv("OCLGRIND_LOG", in_folder(w, "simulator.log"), 1);
   assert_has(expect_status(w, 0, "devices").out, "Oclgrind");
   expect_status(w, 0, "verify %s --device opencl", DIGITS);
+  // chosen by itself, with the least that OpenCL 1.2 lets a device have in local memory, and small work-groups
+  setenv("OCLGRIND_LOCAL_MEM_SIZE", "16384", 1);
+  setenv("OCLGRIND_MAX_WGSIZE", "64", 1);
+  assert_has(expect_status(w, 0, "run %s --in image=random:3 --device auto", DIGITS).err,
+             "note: device auto: opencl:0 runs the model: Oclgrind");
+  unsetenv("OCLGRIND_LOCAL_MEM_SIZE");
+  unsetenv("OCLGRIND_MAX_WGSIZE");
   str log;
   assert_true(file_read(w->a, &w->l, in_folder(w, "simulator.log"), 1 << 20, &log));
   assert_string_equal(log.p, "");
+  // a driver whose compiler takes no kernel: who asked for it hears so, and who left the choice gets the CPU
+  setenv("OCLGRIND_BUILD_OPTIONS", "-D__kernel=nonsense", 1);
+  expect_error(w, 3, "the driver's compiler refuses the kernels", "run %s --device opencl", DIGITS);
+  assert_has(expect_status(w, 0, "run %s --in image=random:3 --device auto", DIGITS).err,
+             "note: device auto: the CPU runs the model: device opencl:0: building OpenCL kernels: ");
+  unsetenv("OCLGRIND_BUILD_OPTIONS");
   unsetenv("OCL_ICD_VENDORS");
 }
 
@@ -138,6 +177,8 @@ int main(void) {
                                      cmocka_unit_test(what_the_command_line_refuses),
                                      cmocka_unit_test(models_run_there),
                                      cmocka_unit_test(data_errors_have_their_line),
+                                     cmocka_unit_test(auto_takes_no_cpu_for_a_gpu),
+                                     cmocka_unit_test(a_plan_names_the_cpus_steps),
                                      cmocka_unit_test(a_simulator_has_nothing_to_say)};
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);
 }

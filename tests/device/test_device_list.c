@@ -53,6 +53,11 @@ static void choosing_one(void **state) {
     assert_non_null(strstr(err.text, refused[i][1]));
   }
   assert_int_equal(rt_opencl_find(&cl, "vulkan", &n, &err), RT_E_INVALID);
+  assert_true(rt_opencl_find_gpu(&cl, &n) && n == 2);
+  devices[2].has_compiler = false; // none is left: "opencl" takes the first device, "auto" none
+  assert_false(rt_opencl_find_gpu(&cl, &n));
+  assert_int_equal(rt_opencl_find(&cl, "opencl", &n, &err), RT_OK);
+  assert_int_equal(n, 0);
 }
 
 static void errors_in_words(void **state) {
@@ -88,6 +93,7 @@ static void what_the_interface_refuses(void **state) {
   (void)state;
   refused("cuda", NULL, NNC_E_ARGUMENT, "device_unknown");
   refused("opencl", "x86-64", NNC_E_ARGUMENT, "device_with_cpu");
+  refused("auto", "x86-64", NNC_E_ARGUMENT, "device_with_cpu");
   refused("opencl:999", NULL, NNC_E_ENVIRONMENT, "device_failed"); // also where there is no OpenCL at all
 }
 

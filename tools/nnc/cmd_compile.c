@@ -42,7 +42,7 @@ static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
   switch (kind) {
   case EMIT_graph: graph_print(text, j->m, false); return true;
   case EMIT_kernel: stage_kernels(text, j->set); return true;
-  case EMIT_plan: stage_plan(text, (const rt_plan *)(const void *)j->plan.blob.p, NULL); return true;
+  case EMIT_plan: stage_plan(text, (const rt_plan *)(const void *)j->plan.blob.p, NULL, NULL); return true;
   case EMIT_llvm:
   case EMIT_asm: {
     const llvm_backend *llvm = compile_open_llvm(j);

@@ -1,5 +1,6 @@
 // nnc show: one intermediate form of a model, on standard output.
 #include "api/handles.h"
+#include "api/opencl.h"
 #include "runtime/session.h"
 #include "tools/nnc/job.h"
 #include "tools/nnc/stage.h"
@@ -15,7 +16,8 @@ static exit_status print(strbuf *text) {
 
 // The stages `plan` and `memory`: of the entry at the sizes that --dim gives. A plan that does not fit its smallest
 // sizes is shown without.
-static exit_status show_sized(cli *c, const rt_plan *plan, signature *s, bool strict_dims, const char *stage) {
+static exit_status show_sized(cli *c, const rt_plan *plan, signature *s, bool strict_dims, const char *stage,
+                              const bool *on_host) {
   if (!s || !sig_bind_options(c, s, strict_dims)) return fail(c);
   sig_bind_rest(s);
   const rt_program *prepare = RT_ARRAY(plan, rt_program, programs);
@@ -29,7 +31,7 @@ static exit_status show_sized(cli *c, const rt_plan *plan, signature *s, bool st
   strbuf text;
   sb_init(&text, c->a);
   if (is(stage, "plan")) {
-    stage_plan(&text, plan, fits ? &e : NULL);
+    stage_plan(&text, plan, fits ? &e : NULL, on_host);
     if (!fits) sb_fmt(&text, "// entry %s without sizes: %s\n", s->entry, err.text);
     return print(&text);
   }
@@ -49,7 +51,7 @@ static exit_status show_library(cli *c, const char *stage) {
   }
   nnc_module *m = open_module(c, &status);
   if (!m) return status;
-  return show_sized(c, m->rt.plan, signature_of_module(c, m), true, stage);
+  return show_sized(c, m->rt.plan, signature_of_module(c, m), true, stage, NULL);
 }
 
 static exit_status show_job(cli *c, compile_job *j, const char *stage) {
@@ -62,7 +64,8 @@ static exit_status show_job(cli *c, compile_job *j, const char *stage) {
     return job_fail(c, j);
   job_report(c, j);
   const rt_plan *plan = (const rt_plan *)(const void *)j->plan.blob.p;
-  if (planned) return show_sized(c, plan, signature_of_graphs(c, j->m), false, stage);
+  if (planned)
+    return show_sized(c, plan, signature_of_graphs(c, j->m), false, stage, j->opencl ? opencl_host_kernels(j) : NULL);
   if (lowered) stage_kernels(&text, j->set);
   else if (dot) stage_dot(&text, j->m, j->m->name ? j->m->name : "model");
   else graph_print(&text, j->m, true);

@@ -92,8 +92,9 @@ static const option_row rows[] = {
     {"precision", 0, KIND_choice, FIELD(precision), ON_MODEL, "DTYPE", "f32|bf16",
      "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL, "native (default), x86-64, x86-64-v3, x86-64-v4"},
-    {"device", 0, KIND_text, FIELD(device), ON_SESSION, "DEVICE", NULL,
-     "cpu (default), opencl: the first GPU, else the first device of OpenCL; opencl:N as `nnc devices` counts"},
+    {"device", 0, KIND_text, FIELD(device), ON_SESSION | ON_show, "DEVICE", NULL,
+     "cpu (default), auto: a GPU where there is one that can, opencl: the first GPU, else the first device of OpenCL; "
+     "opencl:N as `nnc devices` counts"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},
     {"pin", 0, KIND_text, FIELD(pin), ON_run | ON_bench, "CPUS", NULL,
      "binds thread i to the i-th CPU of a list such as 0,2; as many threads as it names, unless --threads says "

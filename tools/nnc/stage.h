@@ -21,7 +21,8 @@ typedef struct sized_entry {
 bool stage_bind(cli *c, const rt_module *m, const signature *s, sized_entry *out, rt_error *err);
 
 // A checked plan: programs, buffers, steps. `e`: the entry whose steps are told with what they move; NULL: none.
-void stage_plan(strbuf *b, const rt_plan *p, const sized_entry *e);
+// `on_host`: of a plan for a device, the kernels that the CPU runs all the same; NULL: it is for the CPU.
+void stage_plan(strbuf *b, const rt_plan *p, const sized_entry *e, const bool *on_host);
 void stage_totals(strbuf *b, const sized_entry *e); // what it moves and holds, beside their lower bounds
 void stage_memory(strbuf *b, const sized_entry *e); // where each arena buffer lies
 

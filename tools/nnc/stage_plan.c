@@ -59,14 +59,24 @@ static void print_work(strbuf *b, const sized_entry *e, const rt_step *s) {
   if (w.macs) sb_fmt(b, " multiply-adds %" PRIu64, w.macs);
 }
 
+typedef struct plan_view { // a program, and what is told of it besides
+  strbuf *b;
+  const rt_plan *p;
+  const rt_program *g;
+  const sized_entry *e; // NULL: it has no sizes
+  const bool *on_host;  // [kernels]; NULL: all run on the CPU
+} plan_view;
+
 // `depth`: how many bodies it lies in.
-static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, const sized_entry *e, uint32_t i,
-                       uint32_t depth) {
+static void print_step(const plan_view *v, uint32_t i, uint32_t depth) {
   static const char *const kinds[] = {[RT_STEP_bind] = "bind",
                                       [RT_STEP_check] = "check",
                                       [RT_STEP_if] = "if",
                                       [RT_STEP_loop] = "loop",
                                       [RT_STEP_while] = "while"};
+  strbuf *b = v->b;
+  const rt_plan *p = v->p;
+  const rt_program *g = v->g;
   const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
   const uint32_t *words = RT_ARRAY(p, uint32_t, words);
   bool kernel = s->kind == RT_STEP_kernel;
@@ -84,24 +94,27 @@ static void print_step(strbuf *b, const rt_plan *p, const rt_program *g, const s
     sb_fmt(b, " %s >= 0", plan_expr_text(b->a, p, (RT_ARRAY(p, rt_check, checks) + s->what)->expr));
   if (s->kind == RT_STEP_while) print_exprs(b, p, "at most", s->symbols, 1);
   if (s->kind >= RT_STEP_if) sb_fmt(b, " bodies %u, %u", s->body[0], s->body[1]);
-  if (kernel && e) print_work(b, e, s);
+  if (kernel && v->e) print_work(b, v->e, s);
   sb_fmt(b, "  // %s", rt_string(p, s->label));
   if (s->line) sb_fmt(b, ", %s:%u", rt_string(p, s->file), s->line);
+  if (kernel && v->on_host && v->on_host[s->what]) sb_z(b, ", on the CPU");
   sb_char(b, '\n');
 }
 
-static void print_steps(strbuf *b, const rt_plan *p, const rt_program *g, const sized_entry *e, uint32_t first,
-                        uint32_t n, uint32_t depth) {
+static void print_steps(const plan_view *v, uint32_t first, uint32_t n, uint32_t depth) {
   for (uint32_t i = first; i < first + n;) {
-    const rt_step *s = RT_ARRAY(p, rt_step, steps) + g->first_step + i;
-    print_step(b, p, g, e, i, depth);
-    print_steps(b, p, g, e, i + 1, s->body[0], depth + 1);
-    print_steps(b, p, g, e, i + 1 + s->body[0], s->body[1], depth + 1);
+    const rt_step *s = RT_ARRAY(v->p, rt_step, steps) + v->g->first_step + i;
+    print_step(v, i, depth);
+    print_steps(v, i + 1, s->body[0], depth + 1);
+    print_steps(v, i + 1 + s->body[0], s->body[1], depth + 1);
     i += 1 + s->body[0] + s->body[1];
   }
 }
 
-static void print_program(strbuf *b, const rt_plan *p, const rt_program *g, const sized_entry *e) {
+static void print_program(const plan_view *v) {
+  strbuf *b = v->b;
+  const rt_plan *p = v->p;
+  const rt_program *g = v->g;
   sb_fmt(b, "\nprogram %s", rt_string(p, g->name));
   print_tensors(b, p, g->first_input, g->n_inputs);
   sb_z(b, " -> ");
@@ -112,11 +125,11 @@ static void print_program(strbuf *b, const rt_plan *p, const rt_program *g, cons
     sb_fmt(b, "  check %s >= 0  // %s, line %u\n", plan_expr_text(b->a, p, checks[i].expr),
            rt_string(p, checks[i].text), checks[i].line);
   for (uint32_t i = 0; i < g->n_buffers; i++) print_buffer(b, p, g, i);
-  print_steps(b, p, g, e, 0, rt_all_steps(g), 0);
-  if (e) stage_totals(b, e);
+  print_steps(v, 0, rt_all_steps(g), 0);
+  if (v->e) stage_totals(b, v->e);
 }
 
-void stage_plan(strbuf *b, const rt_plan *p, const sized_entry *e) {
+void stage_plan(strbuf *b, const rt_plan *p, const sized_entry *e, const bool *on_host) {
   sb_fmt(b, "plan %s: version %u, %" PRIu64 " bytes, constants %" PRIu64 " bytes, scratch %u bytes a thread\n",
          rt_string(p, p->name), p->version, p->size_bytes, p->constants_bytes, p->scratch_bytes);
   const rt_dim *dims = RT_ARRAY(p, rt_dim, dims);
@@ -130,5 +143,5 @@ void stage_plan(strbuf *b, const rt_plan *p, const sized_entry *e) {
   }
   const rt_program *programs = RT_ARRAY(p, rt_program, programs);
   for (uint64_t i = 0; i < p->programs.count; i++)
-    print_program(b, p, &programs[i], e && e->program == &programs[i] ? e : NULL);
+    print_program(&(plan_view){b, p, &programs[i], e && e->program == &programs[i] ? e : NULL, on_host});
 }
