@@ -179,6 +179,7 @@ static rt_status settle(rt_session *s, rt_status status, rt_error *err) {
   return status ? status : now;
 }
 
+// Undoing and committing do not fail but where a device does. States are then partly old, partly new: they begin anew.
 rt_status rt_close_run(rt_session *s, rt_error *err) {
   const rt_program *g = RT_ARRAY(s->m->plan, rt_program, programs) + s->run.program;
   program_run r = run_of(s, err);
@@ -187,11 +188,14 @@ rt_status rt_close_run(rt_session *s, rt_error *err) {
   rt_status status = settle(s, s->run.status, err);
   if (!status) status = fault_of(&r);
   uint32_t i = g->n_steps;
-  for (; i < g->n_steps + g->n_undo; i++) {
-    r.err = &ignored; // what failed before counts
-    if (status && r.steps[i].undoes < s->run.stopped) run_kernel(&r, i);
-  }
+  rt_status undone = RT_OK;
+  r.err = &ignored; // what failed before counts
+  for (; i < g->n_steps + g->n_undo; i++)
+    if (status && !undone && r.steps[i].undoes < s->run.stopped) undone = run_kernel(&r, i);
   r.err = err;
-  for (; i < rt_all_steps(g) && !status; i++) status = run_kernel(&r, i);
-  return g->n_undo + g->n_commit > 0 ? settle(s, status, err) : status;
+  for (; i < rt_all_steps(g) && !status; i++) undone = status = run_kernel(&r, i);
+  if (g->n_undo + g->n_commit == 0) return status;
+  undone = settle(s, undone, status ? &ignored : err);
+  if (undone) rt_session_reset(s);
+  return status ? status : undone;
 }

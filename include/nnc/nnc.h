@@ -210,7 +210,8 @@ NNC_API void nnc_session_free(nnc_session *s);
 NNC_API nnc_status nnc_session_set_dim(nnc_session *s, const char *name,
                                        int64_t value); /* for dims that no input binds */
 /* State of the model (caches, counters) lives in the session: the first run that uses it makes its memory and fixes the
- * dims in its type, and each run that succeeds leaves its new value; a run that fails leaves it as it was. Reset gives
+ * dims in its type, and each run that succeeds leaves its new value; a run that fails leaves it as it was
+ * (or, where a device fails in doing that, at the initial value). Reset gives
  * the initial value and frees the dims. */
 NNC_API nnc_status nnc_session_reset(nnc_session *s);
 

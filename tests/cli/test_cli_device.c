@@ -121,6 +121,33 @@ static void auto_takes_no_cpu_for_a_gpu(void **state) {
   expect_status(w, 0, "run d.so --in image=random:3 --device auto");
 }
 
+// Two processes that find nothing in the cache, then two that find it damaged: both build, both are right, and what
+// stays is whole.
+static void two_processes_share_the_cache(void **state) {
+  workplace *w = *state;
+  needs_device(w);
+  const char *run = str_fmt(w->a, "%s run %s --in image=random:3 --device opencl --out logits=", NNC_BINARY, DIGITS);
+  write_text(w, "both.sh", str_fmt(w->a, "%sa.npy & first=$!\n%sb.npy || exit 1\nwait $first\n", run, run));
+  const char *off = getenv("NNC_NO_CACHE"), *folder = getenv("NNC_CACHE_DIR");
+  unsetenv("NNC_NO_CACHE");
+  setenv("NNC_CACHE_DIR", in_folder(w, "cache"), 1);
+  for (int turn = 0; turn < 2; turn++) {
+    w->program = "/bin/sh";
+    expect_status(w, 0, "both.sh");
+    w->program = NNC_BINARY;
+    const float *a = read_tensor(w, "a.npy", NULL)->data, *b = read_tensor(w, "b.npy", NULL)->data;
+    assert_memory_equal(a, b, 10 * sizeof(float));
+    const json_t *o = parse_json(w, expect_status(w, 0, "cache --verify --json").out);
+    assert_int_equal(json_integer_value(json_object_get(o, "removed")), 0);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "programs"), "files")), 1);
+    assert_int_equal(
+        system(str_fmt(w->a, "for f in %s/*.program; do echo damage >\"$f\"; done", in_folder(w, "cache"))), 0);
+  }
+  if (off) setenv("NNC_NO_CACHE", off, 1);
+  if (folder) setenv("NNC_CACHE_DIR", folder, 1);
+  else unsetenv("NNC_CACHE_DIR");
+}
+
 static void a_plan_names_the_cpus_steps(void **state) {
   workplace *w = *state;
   needs_device(w);
@@ -178,6 +205,7 @@ int main(void) {
                                      cmocka_unit_test(models_run_there),
                                      cmocka_unit_test(data_errors_have_their_line),
                                      cmocka_unit_test(auto_takes_no_cpu_for_a_gpu),
+                                     cmocka_unit_test(two_processes_share_the_cache),
                                      cmocka_unit_test(a_plan_names_the_cpus_steps),
                                      cmocka_unit_test(a_simulator_has_nothing_to_say)};
   return cmocka_run_group_tests(tests, workplace_open, workplace_close);
