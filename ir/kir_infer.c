@@ -49,14 +49,22 @@ static bool broadcast_to(uint32_t *side, uint32_t other) {
   return other == 1 || other == *side;
 }
 
+bool kir_dot_is(const kir_stmt *s, const char *variant) {
+  return s->variant != NULL && str_is(str_of(s->variant), variant);
+}
+
 static diag_id infer_dot(const kir_stmt *s, kir_type *out) {
-  // Each variant fixes the depth of one step and the dtypes of its operands; `fma` is an outer product of one dtype.
-  if (s->variant == NULL || !str_is(str_of(s->variant), "fma")) return DIAG_ID_kernel_variant;
+  // Each variant fixes the depth of one step and the dtypes of its operands: `fma` is an outer product of one dtype,
+  // `bf16` takes pairs.
   const kir_tile *acc = s->in[0], *a = s->in[1], *b = s->in[2];
+  bool pairs = kir_dot_is(s, "bf16");
   *out = (kir_type){acc->dt, acc->rows, acc->cols};
-  if (acc->dt == DT_bool || a->dt != acc->dt || b->dt != acc->dt) return DIAG_ID_kernel_dtype;
-  bool fits = a->rows == acc->rows && a->cols == 1 && b->rows == 1 && b->cols == acc->cols;
-  return fits ? DIAG_COUNT : DIAG_ID_kernel_shape;
+  if (!pairs && !kir_dot_is(s, "fma")) return DIAG_ID_kernel_variant;
+  dtype operands = pairs ? DT_bf16 : acc->dt;
+  if (acc->dt == DT_bool || (pairs && acc->dt != DT_f32) || a->dt != operands || b->dt != operands)
+    return DIAG_ID_kernel_dtype;
+  bool deep = pairs ? a->cols % 2 == 0 : a->cols == 1;
+  return deep && a->rows == acc->rows && b->rows == a->cols && b->cols == acc->cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
 }
 
 static bool dtype_fits(op_code op, dtype dt) {

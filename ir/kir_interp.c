@@ -121,9 +121,20 @@ static bool index_scalar(kir_interp *in, const kir_stmt *s, scalar *out) {
   return false;
 }
 
+// acc + a[r, :] · b[:, c] of bf16: products are exact in double, and the sum is rounded once.
+static scalar summed(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, uint32_t c) {
+  double sum = at(in, s->in[0], w, r, c).v.f;
+  for (uint32_t k = 0; k < s->in[1]->cols; k++) sum += at(in, s->in[1], w, r, k).v.f * at(in, s->in[2], w, k, c).v.f;
+  return scalar_f(s->out->dt, sum);
+}
+
 // One element of what a statement defines; the place (w, r, c) is set.
 static bool element(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, uint32_t c, scalar *out) {
   scalar v[3];
+  if (s->kind == KIR_dot && kir_dot_is(s, "bf16")) {
+    *out = summed(in, s, w, r, c);
+    return true;
+  }
   for (uint32_t i = 0; i < s->n_in; i++) v[i] = at(in, s->in[i], w, r, c);
   bool holds = true;
   switch ((int)s->kind) {

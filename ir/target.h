@@ -13,6 +13,7 @@ typedef struct target {
   uint32_t vector_bytes;  // 64, 32, 16
   uint32_t n_vector_regs; // 32, 16
   bool has_fma;
+  bool has_amx;                        // tile registers, and products of bf16 in them; beside the level
   uint32_t dot_rows, dot_cols;         // register tile of the f32 contraction core
   uint32_t l1_bytes, l2_bytes;         // per core
   uint32_t block_rows, block_elements; // of a contraction, and of an elementwise row: what one grid point does at most

@@ -55,6 +55,7 @@ typedef struct cg_tile {
   LLVMValueRef *v;     // [rows * n_chunks]; NULL: not computed yet. Read by cg_chunk and cg_part
   const kir_stmt *def; // computes what is not there yet, from
   const struct cg_tile *in[3];
+  LLVMValueRef memory; // values that are not there yet are read from here, row by row; NULL: from nowhere
 } cg_tile;
 
 // Where the statements of a copy's body are in the rectangle: its whole, or one piece of one row.
@@ -92,6 +93,7 @@ typedef struct cg {
   uint64_t n_stores;      // values read from memory are shared only between stores
   cg_view view;
   size_t *group_offset; // bytes, of each group buffer
+  map *matrices;        // kir_tile -> anything: in tile registers (amx.c)
 } cg;
 
 // Positions of CG arguments in the kernel ABI.
@@ -220,6 +222,15 @@ void cg_flush(cg *g); // computes all that waits: before control flow, and at th
 // -- reduce.c --
 void cg_dot(cg *g, const kir_stmt *s);
 void cg_reduce(cg *g, const kir_stmt *s);
+
+// -- amx.c: sums of products of bf16 in tile registers --
+void cg_find_matrices(cg *g); // which tiles of the kernel
+bool cg_in_matrices(const cg *g, const kir_tile *t);
+void cg_matrices_open(cg *g);                       // configures the registers, where the kernel uses them
+void cg_matrices_close(cg *g);                      // releases them
+void cg_matrix_begin(cg *g, const kir_tile *carry); // from the value that the tile has
+void cg_matrix_dot(cg *g, const kir_stmt *s);
+void cg_matrix_end(cg *g, const kir_tile *result); // the registers' value becomes the tile's
 
 // -- stmt.c, loop.c, copy.c, kernel.c --
 void cg_stmts(cg *g, const kir_block *b);

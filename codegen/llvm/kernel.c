@@ -88,6 +88,7 @@ static void reset(cg *g, kir_kernel *k) {
   g->guard = NULL;
   g->n_stores = 0;
   g->view = (cg_view){0};
+  cg_find_matrices(g);
 }
 
 // -- the grid --
@@ -118,6 +119,7 @@ static void open_grid(cg *g, grid *w) {
   LLVMPositionBuilderAtEnd(g->b, done);
   LLVMBuildRetVoid(g->b);
   LLVMPositionBuilderAtEnd(g->b, w->start);
+  cg_matrices_open(g);
   cg_open_scope(g, NULL);
   decode(g, w);
   LLVMValueRef branch = LLVMBuildBr(g->b, w->body);
@@ -147,6 +149,7 @@ static void close_grid(cg *g, grid *w) {
   LLVMBasicBlockRef out = cg_block(g, "end");
   LLVMBuildCondBr(g->b, cg_icmp(g, LLVMIntSLT, next, g->arg[ARG_end]), w->body, out);
   LLVMPositionBuilderAtEnd(g->b, out);
+  cg_matrices_close(g);
   LLVMBuildRetVoid(g->b);
 }
 

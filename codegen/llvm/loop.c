@@ -13,7 +13,8 @@ typedef struct loop {
 } loop;
 
 static void set_carried(cg *g, const loop *w) {
-  for (uint32_t i = 0; i < w->s->n_carry; i++) cg_set(g, w->s->carry[i], w->carried[i]);
+  for (uint32_t i = 0; i < w->s->n_carry; i++)
+    if (w->carried[i]) cg_set(g, w->s->carry[i], w->carried[i]);
 }
 
 // One copy of the body, its variable being `var`. All yields are read before any carried value changes.
@@ -23,7 +24,8 @@ static void body(cg *g, loop *w, const idx *var) {
   if (idx_is_symbol(var) != s->var) vec_push(g->a, &g->bound, ((idx_binding){s->var, var}));
   set_carried(g, w);
   cg_stmts(g, &s->body);
-  for (uint32_t i = 0; i < s->n_carry; i++) w->carried[i] = cg_get(g, s->yield[i]);
+  for (uint32_t i = 0; i < s->n_carry; i++)
+    if (w->carried[i]) w->carried[i] = cg_get(g, s->yield[i]);
   g->bound.n = outer;
 }
 
@@ -33,6 +35,7 @@ static size_t n_values(const cg_tile *t) { return (size_t)t->rows * t->n_chunks;
 static void phis_of(cg *g, loop *w, LLVMBasicBlockRef from) {
   for (uint32_t i = 0; i < w->s->n_carry; i++) {
     const cg_tile *t = w->carried[i];
+    if (!t) continue; // it stays in its registers
     cg_tile *phi = cg_tile_new(g, t->dt, t->rows, t->cols);
     for (size_t v = 0; v < n_values(t); v++) {
       phi->v[v] = LLVMBuildPhi(g->b, LLVMTypeOf(t->v[v]), "");
@@ -44,7 +47,8 @@ static void phis_of(cg *g, loop *w, LLVMBasicBlockRef from) {
 
 static void add_incoming(const loop *w, const cg_tile *const *phi, LLVMBasicBlockRef from) {
   for (uint32_t i = 0; i < w->s->n_carry; i++) {
-    for (size_t v = 0; v < n_values(phi[i]); v++) LLVMAddIncoming(phi[i]->v[v], &w->carried[i]->v[v], &from, 1);
+    for (size_t v = 0; phi[i] && v < n_values(phi[i]); v++)
+      LLVMAddIncoming(phi[i]->v[v], &w->carried[i]->v[v], &from, 1);
   }
 }
 
@@ -84,6 +88,7 @@ static LLVMValueRef turns(cg *g, loop *w, LLVMValueRef start, int64_t unroll, bo
   LLVMValueRef stop = cg_phi(g, start, before, next, latch);
   for (uint32_t k = 0; k < s->n_carry; k++) {
     const cg_tile *t = w->carried[k];
+    if (!t) continue;
     cg_tile *out = cg_tile_new(g, t->dt, t->rows, t->cols);
     for (size_t v = 0; v < n_values(t); v++) out->v[v] = cg_phi(g, init[k]->v[v], before, t->v[v], latch);
     w->carried[k] = out;
@@ -95,7 +100,10 @@ void cg_for(cg *g, const kir_stmt *s) {
   cg_flush(g);
   idx_ctx *ix = g->k->ix;
   loop w = {s, cg_subst(g, s->lo), cg_subst(g, s->hi), ARENA_ARRAY(g->a, const cg_tile *, s->n_carry)};
-  for (uint32_t i = 0; i < s->n_carry; i++) w.carried[i] = cg_get(g, s->init[i]);
+  for (uint32_t i = 0; i < s->n_carry; i++) { // NULL: in tile registers
+    if (cg_in_matrices(g, s->carry[i])) cg_matrix_begin(g, s->init[i]);
+    else w.carried[i] = cg_get(g, s->init[i]);
+  }
   const idx *distance = idx_sub(ix, w.hi, w.lo);
   int64_t n, unroll = s->unroll;
   bool fixed = idx_is_const(distance, &n);
@@ -114,7 +122,10 @@ void cg_for(cg *g, const kir_stmt *s) {
       (void)turns(g, &w, at, 1, some);
     }
   }
-  for (uint32_t i = 0; i < s->n_carry; i++) cg_set(g, s->result[i], w.carried[i]);
+  for (uint32_t i = 0; i < s->n_carry; i++) {
+    if (w.carried[i]) cg_set(g, s->result[i], w.carried[i]);
+    else cg_matrix_end(g, s->result[i]);
+  }
 }
 
 void cg_if(cg *g, const kir_stmt *s) {

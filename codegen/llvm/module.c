@@ -25,7 +25,10 @@ LLVMTargetMachineRef module_machine(const target *t, char **why) {
   LLVMTargetRef machine_class;
   if (LLVMGetTargetFromTriple(triple, &machine_class, why)) return NULL;
   // 512-bit vectors are what the schedules count on
-  const char *features = t->vector_bytes == 64 ? "-prefer-256-bit" : "";
+  bool wide = t->vector_bytes == 64;
+  const char *features = t->has_amx ? wide ? "-prefer-256-bit,+amx-tile,+amx-bf16" : "+amx-tile,+amx-bf16"
+                         : wide     ? "-prefer-256-bit"
+                                    : "";
   return LLVMCreateTargetMachine(machine_class, triple, target_level_name(t->level), features, LLVMCodeGenLevelLess,
                                  LLVMRelocPIC, LLVMCodeModelDefault);
 }

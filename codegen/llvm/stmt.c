@@ -8,6 +8,7 @@ static void emit_let(cg *g, const kir_stmt *s) {
 }
 
 static void emit_load(cg *g, const kir_stmt *s) {
+  if (cg_in_matrices(g, s->out)) return; // its product reads it
   uint32_t rows = s->out->rows, cols = s->out->cols;
   cg_shape(g, &rows, &cols);
   cg_set(g, s->out, cg_load(g, s->acc, rows, cols, s->where, s->imm));

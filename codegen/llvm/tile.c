@@ -71,8 +71,17 @@ const cg_tile *cg_get(cg *g, const kir_tile *t) {
   return value;
 }
 
+static LLVMValueRef read_chunk(cg *g, const cg_tile *t, size_t i) {
+  uint32_t r = (uint32_t)(i / t->n_chunks), j = (uint32_t)(i % t->n_chunks);
+  LLVMValueRef at[] = {cg_i64(g, (int64_t)r * t->cols + j * g->vl)}, p;
+  p = LLVMBuildGEP2(g->b, cg_mem_type(g, t->dt), t->memory, at, 1, "");
+  LLVMValueRef v = LLVMBuildLoad2(g->b, cg_vec(cg_mem_type(g, t->dt), cg_chunk_lanes(g, t->cols, j)), p, "");
+  LLVMSetAlignment(v, (unsigned)dtype_size(t->dt));
+  return v;
+}
+
 LLVMValueRef cg_chunk(cg *g, const cg_tile *t, size_t i) {
-  if (t->v[i] == NULL) t->v[i] = cg_elementwise_chunk(g, t, i);
+  if (t->v[i] == NULL) t->v[i] = t->memory ? read_chunk(g, t, i) : cg_elementwise_chunk(g, t, i);
   return t->v[i];
 }
 

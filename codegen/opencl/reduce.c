@@ -5,8 +5,35 @@
 // so all get the same bits. Sums and products of f16 and bf16 are kept in f32 and rounded once.
 #include "codegen/opencl/cl.h"
 
+// Element k of row r, for all lanes.
+static const char *repeated(cl *g, const cl_tile *t, uint32_t r, uint32_t k, uint32_t lanes) {
+  uint32_t j = cl_pieces(g, t->cols) - 1;
+  while (cl_piece_first(g, t->cols, j) > k) j--;
+  uint32_t first = cl_piece_first(g, t->cols, j), n = cl_piece_lanes(g, t->cols, j);
+  return cl_splat(g, t->dt, cl_lane(g, t->v[(size_t)r * t->n_pieces + j], k - first, n), lanes).text;
+}
+
+// Small floats are f32 in registers: a sum of `bf16` is one of fused steps, in order.
+static void sum_pairs(cl *g, const kir_stmt *s, const cl_tile *acc, const cl_tile *a, const cl_tile *b) {
+  cl_tile *out = cl_tile_new(g, acc->dt, acc->rows, acc->cols);
+  for (uint32_t i = 0; i < out->rows * out->n_pieces; i++) {
+    uint32_t r = i / out->n_pieces, j = i % out->n_pieces, lanes = cl_piece_lanes(g, out->cols, j);
+    out->v[i] = cl_variable(g, s->out, out, r, j);
+    cl_line(g, "%s %s = %s;", cl_type(g, out->dt, lanes), out->v[i].text, acc->v[i].text);
+    for (uint32_t k = 0; k < a->cols; k++) {
+      const char *x = repeated(g, a, r, k, lanes), *y = b->v[(size_t)k * b->n_pieces + j].text;
+      cl_line(g, "%s = %s;", out->v[i].text, cl_multiply_add(g, out->dt, lanes, x, y, out->v[i].text));
+    }
+  }
+  cl_set(g, s->out, out);
+}
+
 void cl_dot(cl *g, const kir_stmt *s) {
   const cl_tile *acc = cl_get(g, s->in[0]), *a = cl_get(g, s->in[1]), *b = cl_get(g, s->in[2]);
+  if (kir_dot_is(s, "bf16")) {
+    sum_pairs(g, s, acc, a, b);
+    return;
+  }
   cl_tile *out = cl_tile_new(g, acc->dt, acc->rows, acc->cols);
   for (uint32_t i = 0; i < out->rows * out->n_pieces; i++) {
     uint32_t r = i / out->n_pieces, j = i % out->n_pieces, lanes = cl_piece_lanes(g, out->cols, j);

@@ -280,6 +280,16 @@ static void test_fma_rounds_once(void **state) {
   assert_true(y[0] == 0x1p-24f && y[1] == 0x1p-24f && y[2] == 0);
 }
 
+// 1 + 2^-24 + 2^-24: rounded at each step it would stay 1.
+static void test_pairs_round_once(void **state) {
+  kir_fixture *f = *state;
+  const char *body = "%0 = const 1 : f32 1x1\n%1 = const 0.000244140625 : bf16 1x2\n"
+                     "%2 = const 0.000244140625 : bf16 2x1\n%3 = dot %0, %1, %2 {bf16}\n"
+                     "store y[0] = %3 where -w-v >= 0";
+  const float *y = floats_of(f, body, 1);
+  assert_true(y[0] == 1 + 0x1p-23f);
+}
+
 static void test_conditions(void **state) {
   kir_fixture *f = *state;
   const float *y = floats_of(f,
@@ -376,6 +386,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_reductions_across_workers, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_swapping_yields, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_fma_rounds_once, kir_setup, kir_teardown),
+      cmocka_unit_test_setup_teardown(test_pairs_round_once, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_conditions, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_refused, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_in_place, kir_setup, kir_teardown),

@@ -174,6 +174,10 @@ static const struct {
     {"kernel k\n{\n  %0 = const 1 : i32 1x4\n  %1 = exp %0\n}\n", "kernel_dtype", "exp %0"},
     {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = dot %0, %0, %0 {vnni}\n}\n", "kernel_variant",
      "dot %0, %0, %0 {vnni}"},
+    {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = const 1 : bf16 1x1\n  %2 = dot %0, %1, %1 {bf16}\n}\n", // no pair
+     "kernel_shape", "dot %0, %1, %1 {bf16}"},
+    {"kernel k\n{\n  %0 = const 1 : bf16 1x1\n  %1 = dot %0, %0, %0 {bf16}\n}\n", "kernel_dtype",
+     "dot %0, %0, %0 {bf16}"},
 };
 
 static void test_broken_texts(void **state) {

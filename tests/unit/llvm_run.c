@@ -48,13 +48,15 @@ kir_kernel *llvm_kernel_file(llvm_run *f, const char *name) {
   return k;
 }
 
-llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k) {
+llvm_code llvm_load(llvm_run *f, const char *level, kir_kernel *k) { return llvm_load_for(f, target_find(level), k); }
+
+llvm_code llvm_load_for(llvm_run *f, const target *t, kir_kernel *k) {
   llvm_objects o;
-  if (!f->llvm->compile(f->a, &f->l, target_find(level), NULL, 1, &k, &o)) fail_msg("%s", llvm_messages(f));
+  if (!f->llvm->compile(f->a, &f->l, t, NULL, 1, &k, &o)) fail_msg("%s", llvm_messages(f));
   const loaded_code *code = code_load(f->a, &f->l, o.object[0]);
   void *p = code ? code_find(code, &f->l, k->name) : NULL;
   if (p == NULL) fail_msg("%s", llvm_messages(f));
-  llvm_code c = {.k = k, .level = level};
+  llvm_code c = {.k = k, .level = t->name};
   memcpy(&c.fn, &p, sizeof c.fn);
   char *room = arena_alloc(f->a, o.scratch_bytes[0] + 64);
   c.scratch = room + (64 - (uintptr_t)room % 64);

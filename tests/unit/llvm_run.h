@@ -32,6 +32,7 @@ typedef struct llvm_code {
 
 llvm_code llvm_load(llvm_run *f, const char *level,
                     kir_kernel *k); // compiles and loads; fails the test on a diagnostic
+llvm_code llvm_load_for(llvm_run *f, const target *t, kir_kernel *k);
 // Runs the whole grid in one call; returns the fault word.
 int64_t llvm_call(llvm_code c, void *const *buffers, const int64_t *symbols);
 // Grid extents and their product.
