@@ -28,7 +28,7 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
   j->target = cpu ? target_find(cpu) : target_native();
   if (!j->target) {
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu),
-                 "known: native, x86-64, x86-64-v3, x86-64-v4");
+                 "known: native, x86-64, x86-64-v3, x86-64-v4, x86-64-v4-amx");
     return false;
   }
   if (!target_supported(j->target)) {

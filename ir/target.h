@@ -5,7 +5,8 @@
 
 #include "base/str.h"
 
-typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4 } cpu_level;
+// The last is v4 with AMX: no processor has tile registers without AVX-512.
+typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4, CPU_x86_64_v4_amx } cpu_level;
 
 typedef struct target {
   const char *name; // "x86-64-v4"
@@ -25,8 +26,8 @@ typedef struct target {
 // By CPUID feature bits (level "native"), or by name; NULL when the name is unknown. The returned description is
 // static.
 const target *target_native(void);           // the best level that this CPU and operating system support
-const target *target_find(const char *name); // "native", "x86-64", "x86-64-v3", "x86-64-v4", "opencl",
-                                             // "opencl-local", "opencl-local-64"
+const target *target_find(const char *name); // "native", the name of a level, "opencl", "opencl-local",
+                                             // "opencl-local-64"
 // Of an OpenCL device: one whose work-items share local memory that is faster than global memory, in groups of at most
 // `max_group`, or not.
 const target *target_opencl(bool has_local, uint64_t max_group);

@@ -1,5 +1,6 @@
 // The contraction schedule's own state, shared by its files: schedule_contract.c (loops), contract_shape.c (labels,
-// tiles), contract_pack.c (where the column operand comes from) and contract_fetch.c (what memory is asked for ahead).
+// tiles), contract_pack.c (where the column operand comes from), contract_matrix.c (products
+// in matrix registers) and contract_fetch.c (what memory is asked for ahead).
 #ifndef NNC_PASSES_CONTRACT_H
 #define NNC_PASSES_CONTRACT_H
 
@@ -32,6 +33,8 @@ typedef struct contract {
   int64_t chunk; // values of the first reduced label that the panel holds, or that a packed B is read at a time
   bool chunked;  // a chunk of them at a time: partial sums go through scratch
   dtype acc_dt;
+  kir_buffer *staged; // rows of A for matrix registers; NULL: products are made in vectors
+  bool few_rows;      // and it is from there that they are read
 } contract;
 
 // A factor of B that loops further inside leave as it is, and its tile once it is made.
@@ -91,6 +94,13 @@ void contract_join_rows(contract *x);
 bool contract_classify(contract *x);
 void contract_choose_tile(contract *x);            // and the block
 uint32_t contract_widened_rows(const contract *x); // of a tile that widens B itself
+
+// -- contract_matrix.c --
+// Can the products be made in matrix registers? Then tile and block are theirs.
+bool contract_choose_matrices(contract *x);
+// `acc` and the products of a tile whose first row is `i`.
+kir_tile *contract_matrix_sum(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i,
+                              kir_tile *acc);
 
 // -- contract_fetch.c --
 // Asks for what the next turns of a loop over `label` will read of the packed constants, `rows` values of it a turn.

@@ -62,8 +62,8 @@ static void fetch_load(void *user, const sx *e) {
   if (contract_label_in(e, a->x->row) && contract_label_in(e, a->x->col)) splice_prefetch(&a->s, e);
 }
 
-// Lanes: a tile is done before memory answers.
-bool contract_fetches_epilogue(const contract *x) { return x->row && x->col && x->rows > 1 && !x->lanes; }
+// Lanes, and matrix registers: a tile is done before memory answers.
+bool contract_fetches_epilogue(const contract *x) { return x->row && x->col && x->rows > 1 && !x->lanes && !x->staged; }
 
 // What the epilogue reads and writes lies in short pieces, a row apart from each other, which no hardware foresees:
 // memory brings them while the tile is computed.

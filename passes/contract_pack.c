@@ -65,13 +65,18 @@ const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const i
   for (uint32_t i = 0; i < x->n_k; i++)
     if (contract_label_in(leaf, x->k[i].s))
       at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(s->g, x->k[i].extent)), contract_label_at(s, x->k[i].s));
-  return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
+  if (!x->staged) return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
+  // In pairs. All but the reduced label is a multiple of its extent, which is even.
+  const idx *k = contract_label_at(s, x->k[0].s), *panels = idx_scale(kc, idx_sub(kc, at, k), x->cols);
+  const idx *pair = idx_scale(kc, idx_floordiv(kc, k, idx_int(kc, 2)), 2 * (int64_t)x->cols);
+  return idx_add(kc, idx_add(kc, panels, pair), idx_add(kc, idx_scale(kc, c_at, 2), idx_mod(kc, k, idx_int(kc, 2))));
 }
 
 // Is the packed form of a leaf all of its constant, column by column?
 static bool is_in_panels(const contract *x, const sx *leaf, lower_panels *p) {
   idx_ctx *c = x->g->m->ix;
   const idx *inner = idx_int(c, 1), *at = idx_int(c, 0);
+  if (x->staged) return false; // pairs
   for (uint32_t i = 0; i < x->n_k; i++) {
     if (!contract_label_in(leaf, x->k[i].s)) continue;
     at = idx_add(c, idx_mul(c, at, x->k[i].extent), idx_of(c, x->k[i].s));
@@ -264,6 +269,7 @@ void contract_choose_operand(contract *x) {
     k = extent_max(g, x->k[i].extent) < INT64_MAX / 4096 / k ? k * extent_max(g, x->k[i].extent) : INT64_MAX / 4096;
   bool fits = k <= KC || chunk_of(x) > 0;
   if (contract_prepack(x)) {
+    if (x->staged) return;
     bool widened = b->kind != SX_load, many_rows = extent_max(g, x->m) > (int64_t)x->rows;
     if (widened && many_rows && fits) make_panel(x, k, k > KC);
     else if (!widened && extent_max(g, x->m) > FEW_TILES * (int64_t)x->rows) read_in_chunks(x);

@@ -13,7 +13,8 @@
 //   what is read serially        by scans and updates
 //   operands of products         where neither is a weight, and the rows that weights are multiplied with: register
 //                                tiles read them once for each panel of columns, and widening costs more each time than
-//                                the f32 in the cache (MiniLM, 128 tokens, AVX2: 60 ms instead of 36)
+//                                the f32 in the cache (MiniLM, 128 tokens, AVX2: 60 ms instead of 36). Not so where the
+//                                target has matrix registers, which take bf16 as it lies
 //
 // Linear in nodes, but for the movement behind a group's root, which is short.
 #include "passes/fuse.h"
@@ -62,9 +63,33 @@ static void keep_operand(narrowing *x, const ir_node *group, const ir_value *v) 
   for (uint32_t i = 0; v->def && i < v->def->n_in; i++) keep_operand(x, group, v->def->in[i]);
 }
 
+// Is an operand made of weights and the like alone? `seen`: values that are, or are being asked.
+static bool is_exact_inside(const narrowing *x, const ir_node *group, const ir_value *v, map *seen) {
+  if (map_get_ptr(seen, v)) return true;
+  map_put_ptr(seen, v, seen);
+  if (v->param_of == group->regions[0]) return is_exact(x, group->in[v->index]);
+  for (uint32_t i = 0; v->def && i < v->def->n_in; i++)
+    if (!is_exact_inside(x, group, v->def->in[i], seen)) return false;
+  return v->def != NULL;
+}
+
+// Products with weights that matrix registers may take: see contract_matrix.c.
+static bool is_for_matrices(const narrowing *x, const ir_node *group, const ir_node *product) {
+  const ir_map *labels = ir_map_of(x->m, product);
+  int64_t depth = 0, reduced = 0;
+  if (!x->c->target->has_amx || !labels) return false;
+  for (uint32_t i = 0; i < labels->n_labels; i++)
+    if (!labels->labels[i].in_out && !idx_equals_int(labels->labels[i].extent, 1))
+      reduced++, idx_is_const(labels->labels[i].extent, &depth);
+  return reduced == 1 && depth > 0 && depth % 32 == 0 &&
+         (is_exact_inside(x, group, product->in[0], map_new(x->c->a)) ||
+          is_exact_inside(x, group, product->in[1], map_new(x->c->a)));
+}
+
 static void keep_operands(narrowing *x, const ir_node *group) {
   const ir_node *product = group->regions[0]->first;
   while (product && product->op != OP_contract) product = product->next;
+  if (product && is_for_matrices(x, group, product)) return;
   for (uint32_t i = 0; product && i < product->n_in; i++) keep_operand(x, group, product->in[i]);
 }
 

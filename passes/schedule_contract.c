@@ -20,6 +20,8 @@
 // Where the label that lies side by side is both operands' (a depthwise convolution), it is the columns' all the same:
 // tiles of A have columns too, and products are made lane by lane.
 //
+// Where the target has matrix registers, sums of bf16 are made there (contract_matrix.c), of 32 rows and columns.
+//
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
 #include "passes/winograd.h"
@@ -175,7 +177,7 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
   loads.rows = stores.rows = x->rows;
   loads.cols = stores.cols = x->cols;
   const idx *row = idx_add(kc, i, r), *col = idx_add(kc, blk->j, c);
-  bool whole_rows = idx_divides(g->m->ix, x->rows, x->m) == TRI_yes;
+  bool whole_rows = idx_divides(g->m->ix, x->rows, x->m) == TRI_yes || (x->staged && !x->few_rows);
   if (x->row) {
     splice_bind(&loads, x->row, whole_rows ? row : idx_min(kc, row, idx_addi(kc, blk->m, -1)));
     splice_bind(&stores, x->row, row);
@@ -201,7 +203,8 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
                    scalar_cast(scalar_i(DT_i64, 0), x->acc_dt));
   }
   products p = {x, blk, k, in_flight(x, k)};
-  acc = dot_loops(&p, &loads, b, 0, x->n.root[1], (contract_factor){0}, acc);
+  if (x->staged) acc = contract_matrix_sum(x, outer, b, blk, i, acc);
+  else acc = dot_loops(&p, &loads, b, 0, x->n.root[1], (contract_factor){0}, acc);
   if (!k->chunked) {
     contract_epilogue(x, &stores, b, acc);
     return;
@@ -213,10 +216,36 @@ static void emit_tile(contract *x, const splice *outer, kir_builder *b, const co
   kir_store(&otherwise, x->partial, at, acc, x->rows, x->cols, kir_always);
 }
 
+// Rows of a whole tile are read where they lie, fewer from scratch.
+static void emit_matrices(const contract *x, const splice *s, kir_builder *b, const contract_block *blk,
+                          const block_range *k) {
+  idx_ctx *kc = x->g->k->ix;
+  contract whole = *x, few = *x;
+  few.few_rows = true;
+  kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
+  kir_builder body = kir_for_body(b, rows);
+  const idx *i = idx_of(kc, rows->var);
+  if (idx_divides(x->g->m->ix, x->rows, x->m) == TRI_yes) {
+    emit_tile(&whole, s, &body, blk, i, k);
+  } else if (extent_max(x->g, x->m) < (int64_t)x->rows) {
+    emit_tile(&few, s, &body, blk, i, k);
+  } else {
+    kir_stmt *all = kir_if(&body, idx_addi(kc, idx_sub(kc, blk->me, i), -(int64_t)x->rows));
+    kir_builder then = kir_then(&body, all), otherwise = kir_else(&body, all);
+    emit_tile(&whole, s, &then, blk, i, k);
+    emit_tile(&few, s, &otherwise, blk, i, k);
+  }
+  kir_for_end(rows, NULL);
+}
+
 static void emit_rows(contract *x, const splice *s, kir_builder *b, const contract_block *blk, const block_range *k) {
   idx_ctx *kc = x->g->k->ix;
   if (!x->row) {
     emit_tile(x, s, b, blk, idx_int(kc, 0), k);
+    return;
+  }
+  if (x->staged) {
+    emit_matrices(x, s, b, blk, k);
     return;
   }
   contract_next next = {0};
@@ -265,7 +294,7 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
   block_range k = {.lo = idx_int(kc, 0), .hi = end, .end = end};
   if (!x->panel) {
     contract y = *x;
-    if (x->n_leaves && x->n.root[1]->kind != SX_load) y.rows = contract_widened_rows(x);
+    if (x->n_leaves && !x->staged && x->n.root[1]->kind != SX_load) y.rows = contract_widened_rows(x);
     emit_chunks(&y, s, b, blk, k);
   } else if (!x->n_leaves) {
     k.from_panel = true;
@@ -339,7 +368,7 @@ bool schedule_contract(lower_group *g) {
   if (!contract_classify(&x)) return false;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   if (schedule_contract_group(&x)) return true;
-  contract_choose_tile(&x);
+  if (!contract_choose_matrices(&x)) contract_choose_tile(&x);
   int64_t last;
   if (x.n_k > 1 && idx_is_const(x.k[x.n_k - 1].extent, &last) && last > 1 && last <= MAX_EACH) x.n_each = last;
   contract_choose_operand(&x);

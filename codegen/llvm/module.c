@@ -29,7 +29,8 @@ LLVMTargetMachineRef module_machine(const target *t, char **why) {
   const char *features = t->has_amx ? wide ? "-prefer-256-bit,+amx-tile,+amx-bf16" : "+amx-tile,+amx-bf16"
                          : wide     ? "-prefer-256-bit"
                                     : "";
-  return LLVMCreateTargetMachine(machine_class, triple, target_level_name(t->level), features, LLVMCodeGenLevelLess,
+  cpu_level level = t->level < CPU_x86_64_v4 ? t->level : CPU_x86_64_v4; // whose names are LLVM's
+  return LLVMCreateTargetMachine(machine_class, triple, target_level_name(level), features, LLVMCodeGenLevelLess,
                                  LLVMRelocPIC, LLVMCodeModelDefault);
 }
 

@@ -76,7 +76,7 @@ static void plan(arena *a, diag_list *l, void *user) {
     p->version = RT_PLAN_VERSION;
     p->size_bytes = bytes->n;
     p->scratch_bytes %= 1 << 20;
-    p->cpu_level %= 4;
+    p->cpu_level %= 5;
     p->checksum = 0;
     p->checksum = rt_checksum(p, bytes->n);
     status = rt_plan_check(p, bytes->n, &err);

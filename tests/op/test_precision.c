@@ -3,6 +3,7 @@
 // what is lost against the graph as written is what one rounding of each tensor may lose.
 #include "op/engines.h"
 #include "op/random_graph.h"
+#include "support/amx_emulate.h"
 #include <math.h>
 #include <stdlib.h>
 #include <stdarg.h>
@@ -94,15 +95,18 @@ static ir_tensor *uniform(arena *a, uint32_t rank, const int64_t *dim, double sc
   return t;
 }
 
-static ir_module *layers_with_weights(arena *a, diag_list *l) {
-  ir_module *m = graph_parse(a, l, diag_add_file(l, "layers", str_of(layers)));
-  assert_non_null(m);
-  uint64_t state = 17;
+static void give_weights(arena *a, ir_module *m, uint64_t seed) {
   for (size_t i = 0; i < m->weights.n; i++) {
     int64_t dim[IR_MAX_RANK];
     for (uint32_t d = 0; d < m->weights.at[i]->type.rank; d++) idx_is_const(m->weights.at[i]->type.dim[d], &dim[d]);
-    m->weights.at[i]->data = uniform(a, m->weights.at[i]->type.rank, dim, 0.2, &state)->data;
+    m->weights.at[i]->data = uniform(a, m->weights.at[i]->type.rank, dim, 0.2, &seed)->data;
   }
+}
+
+static ir_module *layers_with_weights(arena *a, diag_list *l) {
+  ir_module *m = graph_parse(a, l, diag_add_file(l, "layers", str_of(layers)));
+  assert_non_null(m);
+  give_weights(a, m, 17);
   return m;
 }
 
@@ -146,10 +150,115 @@ static void compiled_code_meets_the_narrow_graph(void **state) {
   }
 }
 
+// -- matrix registers --
+
+// A layer whose result is bf16 in memory, and one that multiplies it: with a bias, what is added in place, or neither;
+// in batches, by heads, with rows that are known or open.
+static const char *two_layers(arena *a, uint64_t *state) {
+  static const int depths[] = {32, 64, 96, 160}, widths[] = {2, 7, 16, 17, 31, 32, 33, 64, 97},
+                   rows[] = {5, 31, 32, 64, 77};
+  int depth = depths[random_below(state, 4)], width = widths[random_below(state, 9)];
+  const char *m = random_below(state, 2) ? "n" : str_fmt(a, "%d", rows[random_below(state, 5)]);
+  const char *b = random_below(state, 3) ? "" : "3,", *label = *b ? "b " : "";
+  bool adds = random_below(state, 2), turned = random_below(state, 2);
+  const char *w = turned ? str_fmt(a, "%d,%d", width, depth) : str_fmt(a, "%d,%d", depth, width);
+  return str_fmt(a,
+                 "dim n in 1..100\nweight v : f32[%d,40]\nweight w : f32[%s]\nweight bias : f32[%d]\n"
+                 "graph forward(%%0 x: f32[%s%s,40], %%1 old: f32[%s%s,%d]) {\n"
+                 "  %%2 = weight() {name=\"v\"} : f32[%d,40]\n  %%3 = weight() {name=\"w\"} : f32[%s]\n"
+                 "  %%4 = weight() {name=\"bias\"} : f32[%d]\n"
+                 "  %%5 = contract(%%0, %%2) {map=\"%sm k, o k -> %sm o\"} : f32[%s%s,%d]\n"
+                 "  %%6 = tanh(%%5) : f32[%s%s,%d]\n"
+                 "  %%7 = contract(%%6, %%3) {map=\"%sm k, %s -> %sm o\"} : f32[%s%s,%d]\n"
+                 "  %%8 = broadcast(%%4) {shape=[%s%s,%d]} : f32[%s%s,%d]\n"
+                 "  %%9 = add(%%7, %%8) : f32[%s%s,%d]\n  %%10 = add(%%9, %s) : f32[%s%s,%d]\n  return y: %%10\n}\n",
+                 depth, w, width, b, m, b, m, width, depth, w, width, label, label, b, m, depth, b, m, depth, label,
+                 turned ? "o k" : "k o", label, b, m, width, b, m, width, b, m, width, b, m, width, adds ? "%1" : "%7",
+                 b, m, width);
+}
+
+static ir_tensor *input(arena *a, const ir_module *m, uint32_t which, int64_t n, uint64_t *state) {
+  ir_type t = m->graphs.at[0]->body->params[which].type;
+  int64_t dim[IR_MAX_RANK];
+  for (uint32_t i = 0; i < t.rank; i++)
+    if (!idx_is_const(t.dim[i], &dim[i])) dim[i] = n;
+  return uniform(a, t.rank, dim, 1, state);
+}
+
+// By the processor, or emulated; on the level of this machine with AMX beside it.
+static void products_are_made_in_matrix_registers(void **state) {
+  (void)state;
+  const char *level = target_supported(target_find("x86-64-v4")) ? "x86-64-v4" : "x86-64-v3";
+  if (!target_supported(target_find(level))) skip();
+  bool native = amx_make_ready();
+  uint64_t seed = 77;
+  for (int i = 0; i < 20; i++) {
+    arena *a = arena_new(NULL);
+    engines e = {.job = *bf16_job(a, level)};
+    compile_job *j = &e.job;
+    target *t = arena_copy(a, j->target, sizeof *t);
+    t->has_amx = true;
+    j->target = j->context.target = t;
+    j->context.diags = &j->diags;
+    const char *text = two_layers(a, &seed);
+    j->source = j->m = graph_parse(a, &j->diags, diag_add_file(&j->diags, "layers", str_of(text)));
+    if (!j->m) fail_msg("%s\n%s", engines_messages(&e), text);
+    give_weights(a, j->m, 5 + (uint64_t)i);
+    j->llvm = nnc_llvm_backend();
+    j->weights_bound = true;
+    if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
+      fail_msg("%s\n%s", engines_messages(&e), text);
+    assert_int_equal(narrow_tensors(j->m->graphs.at[0]), 2 + 1); // both weights, and the layer between
+    for (int64_t n = 1; n < 100; n += 1 + (int64_t)random_below(&seed, 60)) {
+      const ir_tensor *const in[] = {input(a, j->m, 0, n, &seed), input(a, j->m, 1, n, &seed)};
+      ir_tensor *want, *kernels, *one, *two;
+      uint64_t before = amx_emulated();
+      assert_true(interp_run(a, j->m->graphs.at[0], in, &want, NULL) && engines_run_kernels(&e, a, in, &kernels));
+      assert_true(engines_run_jit(&e, a, in, &one, 1) && engines_run_jit(&e, a, in, &two, 2));
+      assert_memory_equal(one->data, two->data, (size_t)ir_tensor_count(one) * sizeof(float));
+      assert_true(native || amx_emulated() > before);
+      double in_kernels = largest_error(want, kernels), in_code = largest_error(want, one);
+      if (!(in_kernels < 0x1p-9 && in_code < 0x1p-9))
+        fail_msg("n = %lld: kernels %g, code %g\n%s", (long long)n, in_kernels, in_code, text);
+    }
+    arena_free(a);
+  }
+}
+
+// A whole model: attention beside it stays in vectors.
+static void a_model_runs_in_matrix_registers(void **state) {
+  (void)state;
+  if (!target_supported(target_find("x86-64-v3"))) skip();
+  bool native = amx_make_ready();
+  uint64_t seed = 6, before = amx_emulated();
+  for (int amx = 0; amx < 2; amx++) {
+    arena *a = arena_new(NULL);
+    engines e = {0};
+    compile_job *j = &e.job;
+    assert_true(compile_begin(j, a, NNC_SOURCE_DIR "/models/vision/digits.yaml", NULL, NULL, "x86-64-v3"));
+    assert_true(compile_set_dtypes(j, NULL, "bf16") && compile_frontend(j) && compile_weights(j));
+    target *t = arena_copy(a, j->target, sizeof *t);
+    t->has_amx = amx;
+    j->target = j->context.target = t;
+    j->llvm = nnc_llvm_backend();
+    const ir_tensor *const in[] = {uniform(a, 3, (const int64_t[]){3, 8, 8}, 8, &seed)};
+    outputs want, got;
+    assert_true(interp_run(a, j->m->graphs.at[0], in, want.at, NULL));
+    if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
+      fail_msg("%s", engines_messages(&e));
+    assert_true(engines_run_jit(&e, a, in, got.at, 1));
+    assert_true(largest_error(want.at[0], got.at[0]) < 0x1p-5 && largest_error(want.at[1], got.at[1]) < 0x1p-5);
+    assert_true(native || (amx_emulated() > before) == amx);
+    arena_free(a);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(any_graph_is_lowered),
       cmocka_unit_test(compiled_code_meets_the_narrow_graph),
+      cmocka_unit_test(products_are_made_in_matrix_registers),
+      cmocka_unit_test(a_model_runs_in_matrix_registers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
