@@ -66,8 +66,8 @@ const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const i
     if (contract_label_in(leaf, x->k[i].s))
       at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(s->g, x->k[i].extent)), contract_label_at(s, x->k[i].s));
   if (!x->staged) return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
-  // In pairs. All but the reduced label is a multiple of its extent, which is even.
-  const idx *k = contract_label_at(s, x->k[0].s), *panels = idx_scale(kc, idx_sub(kc, at, k), x->cols);
+  // In pairs. All but the last reduced label is a multiple of its extent, which is even.
+  const idx *k = contract_label_at(s, x->k[x->n_k - 1].s), *panels = idx_scale(kc, idx_sub(kc, at, k), x->cols);
   const idx *pair = idx_scale(kc, idx_floordiv(kc, k, idx_int(kc, 2)), 2 * (int64_t)x->cols);
   return idx_add(kc, idx_add(kc, panels, pair), idx_add(kc, idx_scale(kc, c_at, 2), idx_mod(kc, k, idx_int(kc, 2))));
 }

@@ -73,17 +73,22 @@ static bool is_exact_inside(const narrowing *x, const ir_node *group, const ir_v
   return v->def != NULL;
 }
 
-// Products with weights that matrix registers may take: see contract_matrix.c.
+// Products with weights that matrix registers may take (contract_matrix.c): a reduced label lies side by side, and is
+// long enough.
 static bool is_for_matrices(const narrowing *x, const ir_node *group, const ir_node *product) {
   const ir_map *labels = ir_map_of(x->m, product);
-  int64_t depth = 0, reduced = 0;
   if (!x->c->target->has_amx || !labels) return false;
-  for (uint32_t i = 0; i < labels->n_labels; i++)
-    if (!labels->labels[i].in_out && !idx_equals_int(labels->labels[i].extent, 1))
-      reduced++, idx_is_const(labels->labels[i].extent, &depth);
-  return reduced == 1 && depth > 0 && depth % 32 == 0 &&
-         (is_exact_inside(x, group, product->in[0], map_new(x->c->a)) ||
-          is_exact_inside(x, group, product->in[1], map_new(x->c->a)));
+  for (uint32_t o = 0; o < 2; o++) {
+    const ir_axis *last = labels->operand[o].rank ? &labels->operand[o].axes[labels->operand[o].rank - 1] : NULL;
+    if (!last || !is_exact_inside(x, group, product->in[1 - o], map_new(x->c->a))) continue;
+    for (uint32_t i = 0; i < labels->n_labels; i++) {
+      int64_t depth;
+      const ir_label *l = &labels->labels[i];
+      if (!l->in_out && idx_is_symbol(last->at) == l->symbol && idx_is_const(l->extent, &depth) && depth % 32 == 0)
+        return true;
+    }
+  }
+  return false;
 }
 
 static void keep_operands(narrowing *x, const ir_node *group) {

@@ -225,9 +225,9 @@ static void emit_matrices(const contract *x, const splice *s, kir_builder *b, co
   kir_stmt *rows = kir_for(b, "i", blk->m0, blk->me, x->rows, 1, 0, NULL);
   kir_builder body = kir_for_body(b, rows);
   const idx *i = idx_of(kc, rows->var);
-  if (idx_divides(x->g->m->ix, x->rows, x->m) == TRI_yes) {
+  if (!x->few_rows && idx_divides(x->g->m->ix, x->rows, x->m) == TRI_yes) {
     emit_tile(&whole, s, &body, blk, i, k);
-  } else if (extent_max(x->g, x->m) < (int64_t)x->rows) {
+  } else if (x->few_rows || extent_max(x->g, x->m) < (int64_t)x->rows) {
     emit_tile(&few, s, &body, blk, i, k);
   } else {
     kir_stmt *all = kir_if(&body, idx_addi(kc, idx_sub(kc, blk->me, i), -(int64_t)x->rows));

@@ -96,6 +96,8 @@ static const winograd_form *choose(const chooser *w, const axis_map *x) {
   const target *t = w->c->target;
   int64_t in, out;
   if (!idx_is_const(x->operand[0].v->type.dim[3], &in) || !idx_is_const(x->label[x->out[3]].extent, &out)) return NULL;
+  // Matrix registers multiply faster than filtering saves.
+  if (w->c->precision == PRECISION_bf16 && t->has_amx && in % 32 == 0) return NULL;
   double images = typical(w, x->label[x->out[0]].extent), height = typical(w, x->label[x->out[1]].extent),
          width = typical(w, x->label[x->out[2]].extent);
   double least = 0.8 * direct_time(t, images * height * width, (double)(in * out)); // it has to pay

@@ -164,9 +164,13 @@ rt_pool *rt_pool_new(unsigned n_threads) {
   if (n_threads == 0) n_threads = usable_cpus();
   rt_pool *p = new_pool(n_threads - 1);
   if (!p) return NULL;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before); // inherited: the host program's handlers run on its own threads
+  // Inherited: the host program's handlers run on its own threads, but for what a thread's own instructions raise,
+  // which ends a process that blocks it before its crash handler has seen it.
+  static const int own[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV};
+  sigset_t others, before;
+  sigfillset(&others);
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&others, own[i]);
+  pthread_sigmask(SIG_BLOCK, &others, &before);
   for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads++) {
     worker *w = &p->workers[p->n_threads - 1];
     *w = (worker){.pool = p, .index = p->n_threads};

@@ -6,10 +6,10 @@
 //   a   any rows of memory: place(r, c) = base + r*stride + c
 //   b   pairs of rows interleaved: place(r, c) = base + (r//2)*stride + 2*c + r%2
 //
-// The sum stays in registers 0..3 for the whole loop; each step loads a into 4, 5 and b into 6, 7 and makes up to four
-// products of 16 x 16 x 32. The intrinsics that name their registers are used: LLVM's other form, with registers that
-// it allocates, configures again and again. Behind the loop the sum goes through the stack, from where its vectors are
-// read as they are needed.
+// The sum stays in registers 0..3 for the whole loop, and for loops around it that do nothing else to it; each step
+// loads a into 4, 5 and b into 6, 7 and makes up to four products of 16 x 16 x 32. The intrinsics that name their
+// registers are used: LLVM's other form, with registers that it allocates, configures again and again. Behind the loop
+// the sum goes through the stack, from where its vectors are read as they are needed.
 //
 // Configuration belongs to a thread and is part of what its owner may use himself, so a kernel configures when it
 // begins and releases when it ends: some hundred cycles a chunk of work. The permission that the kernel of the system
@@ -40,11 +40,12 @@ static bool is_rows(cg *g, const kir_stmt *load) {
 static bool is_pairs(cg *g, const kir_stmt *load) {
   idx_ctx *ix = g->k->ix;
   const idx *base = place(g, load, 0, 0), *stride = idx_sub(ix, place(g, load, 2, 0), base);
-  for (int64_t row = 0; row < load->out->rows; row++) // the divisions are gone where the row is a number
-    for (int64_t col = 0; col < load->out->cols; col++) {
-      const idx *want = idx_addi(ix, idx_add(ix, base, idx_scale(ix, stride, row / 2)), 2 * col + row % 2);
-      if (place(g, load, row, col) != want) return false;
-    }
+  const idx *column = idx_scale(ix, idx_of(ix, g->k->c), 2);
+  for (uint32_t row = 0; row < load->out->rows; row++) { // the division is gone where the row is a number
+    const idx *at = idx_subst1(ix, kir_offset(g->k, load->acc), g->k->r, idx_int(ix, row));
+    const idx *want = idx_addi(ix, idx_add(ix, base, idx_scale(ix, stride, row / 2)), row % 2);
+    if (at != idx_add(ix, want, column)) return false;
+  }
   return true;
 }
 
@@ -75,11 +76,28 @@ static bool takes(cg *g, const kir_stmt *loop) {
          is_alone(a, &loop->body, dot) && is_alone(b, &loop->body, dot) && is_rows(g, a) && is_pairs(g, b);
 }
 
+// Around such a loop, one that carries its sum from turn to turn and computes nothing else: it stays in the registers.
+static bool takes_around(cg *g, const kir_stmt *loop) {
+  const kir_stmt *inner = NULL;
+  for (const kir_stmt *s = loop->body.first; s; s = s->next) {
+    bool sums = s->kind == KIR_for && s->n_carry > 0;
+    if (sums && !inner) inner = s;
+    else if (sums || (s->kind != KIR_for && s->kind != KIR_let && s->kind != KIR_prefetch)) return false;
+  }
+  return inner && loop->n_carry == 1 && inner->n_carry == 1 && cg_in_matrices(g, inner->carry[0]) &&
+         inner->init[0] == loop->carry[0] && loop->yield[0] == inner->result[0];
+}
+
 static void find_in(cg *g, const kir_block *block) {
   for (const kir_stmt *s = block->first; s; s = s->next) {
     find_in(g, &s->body);
     find_in(g, &s->other);
-    if (s->kind != KIR_for || !takes(g, s)) continue;
+    if (s->kind != KIR_for) continue;
+    if (takes_around(g, s)) {
+      map_put_ptr(g->matrices, s->carry[0], g);
+      map_put_ptr(g->matrices, s->yield[0], g);
+    }
+    if (!takes(g, s)) continue;
     for (const kir_stmt *q = s->body.first; q; q = q->next)
       for (uint32_t i = 0; q->kind == KIR_dot && i < 3; i++) map_put_ptr(g->matrices, q->in[i], g);
   }
@@ -144,6 +162,7 @@ static bool is_zero(const kir_tile *t) {
 }
 
 void cg_matrix_begin(cg *g, const kir_tile *t) {
+  if (cg_in_matrices(g, t)) return; // of the loop around
   if (is_zero(t)) {
     for (uint32_t i = 0; i < t->rows / SIDE * (t->cols / SIDE); i++)
       call(g, "llvm.x86.tilezero", 1, (LLVMValueRef[]){number(g, i)});
@@ -184,6 +203,7 @@ void cg_matrix_dot(cg *g, const kir_stmt *s) {
 }
 
 void cg_matrix_end(cg *g, const kir_tile *t) {
+  if (cg_in_matrices(g, t)) return;
   cg_tile *out = cg_tile_new(g, t->dt, t->rows, t->cols);
   out->memory = on_stack(g, t->rows * t->cols * 4);
   move_sum(g, "llvm.x86.tilestored64", t, out->memory);

@@ -186,43 +186,71 @@ static ir_tensor *input(arena *a, const ir_module *m, uint32_t which, int64_t n,
 }
 
 // By the processor, or emulated; on the level of this machine with AMX beside it.
+static void agrees_in_matrix_registers(const char *text, uint64_t *seed) {
+  bool native = amx_make_ready();
+  arena *a = arena_new(NULL);
+  engines e = {.job = *bf16_job(a, target_supported(target_find("x86-64-v4")) ? "x86-64-v4" : "x86-64-v3")};
+  compile_job *j = &e.job;
+  target *t = arena_copy(a, j->target, sizeof *t);
+  t->has_amx = true;
+  j->target = j->context.target = t;
+  j->context.diags = &j->diags;
+  j->source = j->m = graph_parse(a, &j->diags, diag_add_file(&j->diags, "layers", str_of(text)));
+  if (!j->m) fail_msg("%s\n%s", engines_messages(&e), text);
+  give_weights(a, j->m, random_below(seed, 1000));
+  j->llvm = nnc_llvm_backend();
+  j->weights_bound = true;
+  if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
+    fail_msg("%s\n%s", engines_messages(&e), text);
+  assert_true(narrow_tensors(j->m->graphs.at[0]) >= 2 + 1); // both weights, and the layer between
+  for (int64_t n = 1; n < 100; n += 20 + (int64_t)random_below(seed, 40)) {
+    const ir_tensor *const in[] = {input(a, j->m, 0, n, seed), input(a, j->m, 1, n, seed)};
+    ir_tensor *want, *kernels, *one, *two;
+    uint64_t before = amx_emulated();
+    assert_true(interp_run(a, j->m->graphs.at[0], in, &want, NULL) && engines_run_kernels(&e, a, in, &kernels));
+    assert_true(engines_run_jit(&e, a, in, &one, 1) && engines_run_jit(&e, a, in, &two, 2));
+    assert_memory_equal(one->data, two->data, (size_t)ir_tensor_count(one) * sizeof(float));
+    if (!native && amx_emulated() == before) fail_msg("no product in matrix registers\n%s", text);
+    double in_kernels = largest_error(want, kernels), in_code = largest_error(want, one);
+    if (!(in_kernels < 0x1p-9 && in_code < 0x1p-9))
+      fail_msg("n = %lld: kernels %g, code %g\n%s", (long long)n, in_kernels, in_code, text);
+  }
+  arena_free(a);
+}
+
 static void products_are_made_in_matrix_registers(void **state) {
   (void)state;
-  const char *level = target_supported(target_find("x86-64-v4")) ? "x86-64-v4" : "x86-64-v3";
-  if (!target_supported(target_find(level))) skip();
-  bool native = amx_make_ready();
+  if (!target_supported(target_find("x86-64-v3"))) skip();
   uint64_t seed = 77;
-  for (int i = 0; i < 20; i++) {
-    arena *a = arena_new(NULL);
-    engines e = {.job = *bf16_job(a, level)};
-    compile_job *j = &e.job;
-    target *t = arena_copy(a, j->target, sizeof *t);
-    t->has_amx = true;
-    j->target = j->context.target = t;
-    j->context.diags = &j->diags;
-    const char *text = two_layers(a, &seed);
-    j->source = j->m = graph_parse(a, &j->diags, diag_add_file(&j->diags, "layers", str_of(text)));
-    if (!j->m) fail_msg("%s\n%s", engines_messages(&e), text);
-    give_weights(a, j->m, 5 + (uint64_t)i);
-    j->llvm = nnc_llvm_backend();
-    j->weights_bound = true;
-    if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
-      fail_msg("%s\n%s", engines_messages(&e), text);
-    assert_int_equal(narrow_tensors(j->m->graphs.at[0]), 2 + 1); // both weights, and the layer between
-    for (int64_t n = 1; n < 100; n += 1 + (int64_t)random_below(&seed, 60)) {
-      const ir_tensor *const in[] = {input(a, j->m, 0, n, &seed), input(a, j->m, 1, n, &seed)};
-      ir_tensor *want, *kernels, *one, *two;
-      uint64_t before = amx_emulated();
-      assert_true(interp_run(a, j->m->graphs.at[0], in, &want, NULL) && engines_run_kernels(&e, a, in, &kernels));
-      assert_true(engines_run_jit(&e, a, in, &one, 1) && engines_run_jit(&e, a, in, &two, 2));
-      assert_memory_equal(one->data, two->data, (size_t)ir_tensor_count(one) * sizeof(float));
-      assert_true(native || amx_emulated() > before);
-      double in_kernels = largest_error(want, kernels), in_code = largest_error(want, one);
-      if (!(in_kernels < 0x1p-9 && in_code < 0x1p-9))
-        fail_msg("n = %lld: kernels %g, code %g\n%s", (long long)n, in_kernels, in_code, text);
-    }
-    arena_free(a);
+  arena *a = arena_new(NULL);
+  for (int i = 0; i < 12; i++) agrees_in_matrix_registers(two_layers(a, &seed), &seed);
+  arena_free(a);
+}
+
+// Windows: loops around the channels. Padding, stride, and one image or several.
+static void convolutions_are_made_in_matrix_registers(void **state) {
+  (void)state;
+  if (!target_supported(target_find("x86-64-v3"))) skip();
+  uint64_t seed = 5;
+  arena *a = arena_new(NULL);
+  for (int i = 0; i < 4; i++) {
+    int stride = 1 + i % 2, pad = i / 2 % 2, channels = i < 2 ? 32 : 64, out = 3 + 14 * i;
+    int height = (9 + 2 * pad - 3) / stride + 1, width = (11 + 2 * pad - 3) / stride + 1;
+    agrees_in_matrix_registers(
+        str_fmt(
+            a,
+            "dim n in 1..100\nweight v : f32[%d,5]\nweight w : f32[%d,%d,3,3]\n"
+            "graph forward(%%0 x: f32[2,5,9,11], %%1 old: f32[n]) {\n  %%2 = weight() {name=\"v\"} : f32[%d,5]\n"
+            "  %%3 = weight() {name=\"w\"} : f32[%d,%d,3,3]\n"
+            "  %%4 = contract(%%0, %%2) {map=\"n c y x, o c -> n o y x\"} : f32[2,%d,9,11]\n"
+            "  %%5 = tanh(%%4) : f32[2,%d,9,11]\n"
+            "  %%6 = contract(%%5, %%3) {map=\"n c (y*%d+p-%d) (x*%d+q-%d), o c p q -> n o y x; y = %d, x = %d, p = 3, "
+            "q = 3\"} : f32[2,%d,%d,%d]\n  return y: %%6\n}\n",
+            channels, out, channels, channels, out, channels, channels, channels, stride, pad, stride, pad, height,
+            width, out, height, width),
+        &seed);
   }
+  arena_free(a);
 }
 
 // A whole model: attention beside it stays in vectors.
@@ -258,6 +286,7 @@ int main(void) {
       cmocka_unit_test(any_graph_is_lowered),
       cmocka_unit_test(compiled_code_meets_the_narrow_graph),
       cmocka_unit_test(products_are_made_in_matrix_registers),
+      cmocka_unit_test(convolutions_are_made_in_matrix_registers),
       cmocka_unit_test(a_model_runs_in_matrix_registers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,14 @@ static const char product[] = "kernel product in a bf16[96,n] in b bf16[2,n//2,1
                               "%u = dot %acc, %a, %b {bf16}\nyield %u\n}\n"
                               "%e = END\nstore y[ROWS*i+r, COLS*j+c] = %e\n}\n";
 
+// The same with a loop around: two windows of b.
+static const char windows[] = "kernel windows in a bf16[32,n] in b bf16[2,n//2,64] in z f32[32,32] out y f32[32,32]\n"
+                              "fact n in 32..160 fact n % 32 == 0\n{\n%z = const 0 : f32 32x32\n"
+                              "%s = for w in 0..2 step 1 carry (%o = %z) {\n"
+                              "%t = for q in 0..n//2 step 16 carry (%acc = %o) {\n"
+                              "%a = load a[r, 2*q+c] : bf16 32x32\n%b = load b[w, q+r//2, 2*c+r%2] : bf16 32x32\n"
+                              "%u = dot %acc, %a, %b {bf16}\nyield %u\n}\nyield %t\n}\nstore y[r, c] = %s\n}\n";
+
 static const char *replaced(arena *a, const char *text, const char *what, const char *with) {
   strbuf b;
   sb_init(&b, a);
@@ -179,6 +187,25 @@ static void kernels_agree_with_the_interpreter(void **state) {
   }
 }
 
+static void a_sum_stays_in_registers_around_its_loop(void **state) {
+  llvm_run *f = *state;
+  const char *level = llvm_runnable("x86-64-v4") ? "x86-64-v4" : "x86-64-v3";
+  if (!llvm_runnable(level)) skip();
+  bool native = amx_make_ready();
+  kir_kernel *k = llvm_parse(f, windows);
+  const char *text = assembly_of(f, with_amx(f, level), k);
+  assert_int_equal(count_of(text, "\ttdpbf16ps\t"), 4);
+  assert_int_equal(count_of(text, "\ttileloadd\t"), 4);
+  assert_int_equal(count_of(text, "\ttilezero\t"), 4);
+  assert_int_equal(count_of(text, "\ttilestored\t"), 4);
+  llvm_code c = llvm_load_for(f, with_amx(f, level), k);
+  for (int64_t n = 32; n <= 160; n += 64) {
+    uint64_t before = amx_emulated();
+    llvm_agree(f, c, &n, 1e-5);
+    assert_true(native || amx_emulated() > before);
+  }
+}
+
 // A loop that computes anything else, or other places, stays with vectors, and is right there too.
 static void what_does_not_fit_is_computed_in_vectors(void **state) {
   llvm_run *f = *state;
@@ -218,6 +245,7 @@ static void a_step_is_four_products_for_four_loads(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(instructions_mean_what_the_manual_says), TEST(kernels_agree_with_the_interpreter),
-      TEST(what_does_not_fit_is_computed_in_vectors), TEST(a_step_is_four_products_for_four_loads)};
+      TEST(a_sum_stays_in_registers_around_its_loop), TEST(what_does_not_fit_is_computed_in_vectors),
+      TEST(a_step_is_four_products_for_four_loads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
