@@ -8,8 +8,9 @@
 //   what the caller sees         outputs, states, what loops and branches carry
 //   what may decide something    read by a group that gives integers or bools: two neighbours that become equal would
 //                                change the place of a maximum
-//   what must be exact           made of weights, integers and statistics alone: tables, angles (positions times
-//                                frequencies: rounded, they would be off by radians), means, variances
+//   what must be exact           made of weights, integers and statistics alone, by elementwise operators: tables,
+//   angles
+//                                (positions times frequencies: rounded, they would be off by radians), means, variances
 //   what is read serially        by scans and updates
 //   operands of products         where neither is a weight, and the rows that weights are multiplied with: register
 //                                tiles read them once for each panel of columns, and widening costs more each time than
@@ -110,7 +111,7 @@ static bool is_statistic(const narrowing *x, const ir_node *group, const ir_valu
 
 static void look_at(narrowing *x, const ir_node *n) {
   bool group = n->op == OP_group, serial = group && (has_kind(n, "scan") || has_kind(n, "update"));
-  bool products = group && (has_kind(n, "contract") || has_kind(n, "attention")), exact = group && !products;
+  bool exact = group && (serial || has_kind(n, "elem"));
   for (uint32_t i = 0; i < n->n_in; i++) {
     exact = exact && is_exact(x, n->in[i]);
     if (!group || serial || !gives_floats(n)) keep(x, n->in[i]);

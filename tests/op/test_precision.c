@@ -6,6 +6,7 @@
 #include "support/amx_emulate.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -253,7 +254,18 @@ static void convolutions_are_made_in_matrix_registers(void **state) {
   arena_free(a);
 }
 
-// A whole model: attention beside it stays in vectors.
+static uint32_t matrix_products(const compile_job *j) {
+  const program *p = j->set->entries.at[0];
+  uint32_t n = 0;
+  for (size_t i = 0; i < p->steps.n; i++) {
+    if (p->steps.at[i].kind != PROG_STEP_kernel) continue;
+    str text = kir_fingerprint(j->set->kernels.at[p->steps.at[i].what], j->a);
+    n += strstr(str_dup(j->a, text), "{bf16}") != NULL;
+  }
+  return n;
+}
+
+// A whole model: its two layers have six products each. Attention beside it stays in vectors.
 static void a_model_runs_in_matrix_registers(void **state) {
   (void)state;
   if (!target_supported(target_find("x86-64-v3"))) skip();
@@ -274,6 +286,7 @@ static void a_model_runs_in_matrix_registers(void **state) {
     assert_true(interp_run(a, j->m->graphs.at[0], in, want.at, NULL));
     if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
       fail_msg("%s", engines_messages(&e));
+    assert_int_equal(matrix_products(j), amx ? 12 : 0);
     assert_true(engines_run_jit(&e, a, in, got.at, 1));
     assert_true(largest_error(want.at[0], got.at[0]) < 0x1p-5 && largest_error(want.at[1], got.at[1]) < 0x1p-5);
     assert_true(native || (amx_emulated() > before) == amx);
