@@ -6,6 +6,9 @@
 // and lanes are combined once, after the loop: Where a reduced label is the unit-stride direction, it is the vector
 // label and `rowsum` combines the lanes; otherwise a kept label is, and each lane reduces on its own. Outputs over the
 // whole domain are written by one last loop.
+//
+// Where work-items share local memory, several workers reduce a long row: neighbours take neighbouring tiles of the
+// vector label, and `rowsum across` combines what they have.
 #include "passes/schedule.h"
 #include <math.h>
 
@@ -27,7 +30,9 @@ typedef struct row_schedule {
   uint32_t vec; // vector label
   uint32_t n_anchors;
   anchor anchors[GROUP_MAX_REDUCTIONS];
-  map *acc; // finished reductions
+  map *acc;          // finished reductions
+  const sym *worker; // of the n_workers that share a row; NULL: there is one
+  int64_t n_workers;
 } row_schedule;
 
 static bool is_arg(op_code op) { return op == OP_argmax || op == OP_argmin; }
@@ -125,6 +130,13 @@ static loop_nest reduced_loops(const row_schedule *r) {
   return l;
 }
 
+enum { OF_WORKER = 4, FEWEST_WORKERS = 8 }; // columns of a worker's tile: neighbours read what lies side by side
+
+static tile_shape tile_of(const row_schedule *r, const idx *extent) { // of the vector label
+  if (!r->worker) return pick_cols(r->g, extent);
+  return (tile_shape){OF_WORKER, idx_divides(r->g->m->ix, OF_WORKER * r->n_workers, extent) == TRI_yes};
+}
+
 typedef void (*visit_fn)(row_schedule *r, splice *s, uint32_t level, kir_tile *const *carried, kir_tile **next);
 
 // Loops over the reduced labels from depth on, carrying `n` tiles; the vector label is split into whole tiles and a
@@ -145,19 +157,20 @@ static void loop_reduced(row_schedule *r, const splice *outer, kir_builder *b, c
   const nest_label *label = &r->n.label[l->label[depth]];
   const idx *extent = lower_dim_expr(g, label->extent);
   bool is_vec = l->label[depth] == r->vec;
-  tile_shape shape = is_vec ? pick_cols(g, label->extent) : (tile_shape){1, true};
-  const idx *full =
-      shape.exact ? extent : idx_mul(c, idx_floordiv(c, extent, idx_int(c, shape.cols)), idx_int(c, shape.cols));
+  tile_shape shape = is_vec ? tile_of(r, label->extent) : (tile_shape){1, true};
+  int64_t step = shape.cols * (is_vec ? r->n_workers : 1);
+  const idx *full = shape.exact ? extent : idx_mul(c, idx_floordiv(c, extent, idx_int(c, step)), idx_int(c, step));
   for (int rest = 0; rest < (shape.exact ? 1 : 2); rest++) {
     int64_t trips;
     const idx *lo = rest ? full : idx_int(c, 0), *hi = rest ? extent : full;
     if (idx_is_const(idx_sub(c, hi, lo), &trips) && trips == 0) continue;
-    kir_stmt *loop = kir_for(b, is_vec ? "k" : "i", lo, hi, shape.cols, 1, n_carry, carry);
+    kir_stmt *loop = kir_for(b, is_vec ? "k" : "i", lo, hi, step, 1, n_carry, carry);
     kir_builder body = kir_for_body(b, loop);
     kir_tile *inner[2 * GROUP_MAX_REDUCTIONS];
     for (uint32_t i = 0; i < n_carry; i++) inner[i] = loop->carry[i];
     splice s = *outer;
     const idx *at = is_vec ? idx_add(c, idx_of(c, loop->var), idx_of(c, g->k->c)) : idx_of(c, loop->var);
+    if (is_vec && r->worker) at = idx_add(c, at, idx_scale(c, idx_of(c, r->worker), shape.cols));
     splice_bind(&s, label->s, at);
     if (is_vec) {
       s.cols = shape.cols;
@@ -178,18 +191,19 @@ static void finish(row_schedule *r, kir_builder *b, uint32_t level, kir_tile *co
     if (a->level != level) continue;
     kir_tile *t = carry[k];
     if (!is_arg(a->op)) {
-      if (across) t = kir_reduce(b, a->op, t, NULL);
+      if (across) t = kir_reduce(b, a->op, t, r->worker);
       k++;
     } else {
       kir_tile *place = carry[k + 1];
       if (across) { // the best value, then the lowest index that has it
-        kir_tile *best = kir_reduce(b, a->op == OP_argmax ? OP_amax : OP_amin, t, NULL);
+        kir_tile *best = kir_reduce(b, a->op == OP_argmax ? OP_amax : OP_amin, t, r->worker);
         kir_tile *same = kir_op2(b, OP_eq, t, best);
         if (dtype_is_float(t->dt))
           same = kir_op2(b, OP_or, same, kir_op2(b, OP_and, kir_op1(b, OP_isnan, t), kir_op1(b, OP_isnan, best)));
         place = kir_reduce(
             b, OP_amin,
-            kir_op(b, OP_where, 3, (kir_tile *[]){same, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1)}), NULL);
+            kir_op(b, OP_where, 3, (kir_tile *[]){same, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1)}),
+            r->worker);
       }
       // Nothing beat the starting value: every element equals it, and the first one wins.
       kir_tile *none = kir_op2(b, OP_eq, place, kir_const(b, scalar_i(DT_i32, INT32_MAX), 1, 1));
@@ -203,7 +217,7 @@ static void finish(row_schedule *r, kir_builder *b, uint32_t level, kir_tile *co
 static void reduce_level(row_schedule *r, const splice *s, kir_builder *b, uint32_t level) {
   kir_tile *carry[2 * GROUP_MAX_REDUCTIONS];
   uint32_t n = 0;
-  uint32_t cols = r->vec < r->n.n_labels ? pick_cols(r->g, r->n.label[r->vec].extent).cols : 1;
+  uint32_t cols = r->vec < r->n.n_labels ? tile_of(r, r->n.label[r->vec].extent).cols : 1;
   for (uint32_t i = 0; i < r->n_anchors; i++) {
     anchor *a = &r->anchors[i];
     if (a->level != level) continue;
@@ -240,7 +254,9 @@ static void emit_row(row_schedule *r, splice *s, kir_builder *b) {
     reduce_level(r, s, b, level);
   }
   s->done = NULL;
-  store_outputs(r, s, false);
+  splice once = *s; // by one of the workers
+  if (r->worker) once.cond[once.n_conds++] = idx_scale(r->g->k->ix, idx_of(r->g->k->ix, r->worker), -1);
+  store_outputs(r, &once, false);
   bool whole = false;
   for (uint32_t i = 0; i < r->n.n_roots; i++)
     for (uint32_t k = 0; r->n.store[i] && k < r->n.n_labels; k++)
@@ -324,8 +340,19 @@ static void resolve_anchors(row_schedule *r) {
   }
 }
 
+// As many workers as have two tiles each of a row, if there are some.
+static void share_row(row_schedule *r) {
+  const nest_label *label = &r->n.label[r->vec];
+  int64_t n = r->g->c->target->workers;
+  if (!n || r->vec == r->n.n_labels || !label->reduced) return;
+  while (n > 1 && 2 * OF_WORKER * n > extent_hint(r->g, label->extent)) n /= 2;
+  if (n < FEWEST_WORKERS) return;
+  r->n_workers = n;
+  r->worker = kir_worker(r->g->k, "w", n);
+}
+
 bool schedule_row(lower_group *g) {
-  row_schedule r = {.g = g, .acc = map_new(g->c->a)};
+  row_schedule r = {.g = g, .acc = map_new(g->c->a), .n_workers = 1};
   r.n.g = g;
   if (!collect(&r)) return false;
   nest_merge(&r.n);
@@ -340,7 +367,9 @@ bool schedule_row(lower_group *g) {
   splice s = {.g = g, .rows = 1, .cols = 1, .acc = r.acc};
   nest_frame frame;
   nest_enter(&r.n, &s, r.vec, &frame);
+  share_row(&r);
   emit_row(&r, &s, &frame.b);
   nest_leave(&frame);
+  kir_place_barriers(g->k);
   return true;
 }

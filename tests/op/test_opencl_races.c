@@ -55,6 +55,13 @@ static const struct {
             "  %7 = argmax(%0) {axes=[1]} : i32[3]\n"
             "  %8 = sum(%5) {axes=[0]} : f32[21]\n"
             "  return s: %6, i: %7, t: %8\n}\n"},
+    {"row of several workers", "graph forward(%0 u: f32[2,70]) {\n"
+                               "  %1 = amax(%0) {axes=[1]} : f32[2]\n"
+                               "  %2 = reshape(%1) {shape=[2,1]} : f32[2,1]\n"
+                               "  %3 = broadcast(%2) {shape=[2,70]} : f32[2,70]\n"
+                               "  %4 = sub(%0, %3) : f32[2,70]\n"
+                               "  %5 = argmax(%0) {axes=[1]} : i32[2]\n"
+                               "  return y: %4, i: %5\n}\n"},
     {"attention", "graph forward(%0 u: f32[2,9,5], %1 v: f32[2,11,5], %2 w: f32[2,11,6]) {\n"
                   "  %3 = contract(%0, %1) {map=\"h m d, h n d -> h m n\"} : f32[2,9,11]\n"
                   "  %4 = amax(%3) {axes=[2]} : f32[2,9]\n"
