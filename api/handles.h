@@ -25,13 +25,15 @@ const char *plan_expr_text(arena *a, const rt_plan *p, uint32_t expr);
 // Finds entry `e`'s program; NULL out of range.
 const rt_program *module_program(const nnc_module *m, size_t e);
 
-// Opens a library that aot_write wrote, into `m`; `weights`: where its file of weights is, NULL: beside it. false after
-// diagnostics.
-bool library_load(nnc_module *m, diag_list *l, const char *path, const char *weights);
+// Opens a library that aot_write wrote, into `m`; on the job's device; `weights`: where its file of weights is, NULL:
+// beside it. false after diagnostics.
+bool library_load(nnc_module *m, compile_job *j, const char *path, const char *weights);
 
-// Writes library and header of an image, whose block of constants goes into the library or into a third file.
+// Writes library and header of an image, for an OpenCL device if its kernels are of one; its block of constants goes
+// into the library or into a third file.
 typedef enum aot_weights { AOT_weights_embed, AOT_weights_file } aot_weights;
 #define AOT_MOST_EMBEDDED (UINT64_C(1) << 30)
-bool aot_write(arena *a, diag_list *l, const image *m, const void *block, aot_weights where, const char *library_path);
+bool aot_write(arena *a, diag_list *l, const image *m, bool on_device, const void *block, aot_weights where,
+               const char *library_path);
 
 #endif

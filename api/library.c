@@ -3,6 +3,7 @@
 // or not. System V ABI, chapters 4 and 5.
 #define _GNU_SOURCE // dladdr
 #include "api/handles.h"
+#include "api/opencl.h"
 #include "base/file.h"
 #include "runtime/aot.h"
 #include "runtime/weights.h"
@@ -104,7 +105,28 @@ static const void *find_block(nnc_module *m, diag_list *l, const char *path, con
   return w->block;
 }
 
-bool library_load(nnc_module *m, diag_list *l, const char *path, const char *weights) {
+// The device that the caller has named is the one that the library has kernels for; one that nnc has chosen gives way.
+static bool load_device(nnc_module *m, compile_job *j, const char *path, const library *lib,
+                        const rt_aot_model *model) {
+  rt_opencl_source *s = ARENA_NEW(m->a, rt_opencl_source);
+  const rt_plan *plan = model->plan;
+  if (!model->device) {
+    if (!j->device || j->device_auto) return true;
+    diag_at(&j->diags, NO_SPAN, device_library, path, j->device);
+    return false;
+  }
+  if (!j->device) {
+    diag_at(&j->diags, NO_SPAN, library_needs_device, path);
+    return false;
+  }
+  if (!rt_opencl_unpack(model->device, room_at(lib, model->device), s) || s->n_kernels != plan->kernels.count)
+    return refuse(&j->diags, path, "it is damaged: kernels of the device are missing");
+  m->rt.device = opencl_build(j, plan, s);
+  return m->rt.device != NULL;
+}
+
+bool library_load(nnc_module *m, compile_job *j, const char *path, const char *weights) {
+  diag_list *l = &j->diags;
   const char *name = strchr(path, '/') ? path : str_fmt(m->a, "./%s", path);
   library lib = {.file = STR("")};
   Elf64_Ehdr header;
@@ -130,12 +152,13 @@ bool library_load(nnc_module *m, diag_list *l, const char *path, const char *wei
   if (!has_parts(&lib, model)) return refuse(l, path, "it is damaged: kernels or constants are missing");
   const char *block = find_block(m, l, path, model, weights);
   if (!block) return false;
+  if (!load_device(m, j, path, &lib, model)) return false;
   const rt_program *prepare = (const rt_program *)(const void *)((const char *)plan + plan->programs.offset);
   const rt_buffer *b = (const rt_buffer *)(const void *)((const char *)plan + plan->buffers.offset);
   const void **constants = ARENA_ARRAY(m->a, const void *, prepare->n_outputs + 1u);
   for (uint64_t i = 0; i < plan->buffers.count; i++)
     if (b[i].cls == RT_BUF_constant) constants[b[i].index] = block + b[i].offset;
-  m->rt = (rt_module){.plan = plan, .kernels = model->kernels, .constants = constants};
+  m->rt.plan = plan, m->rt.kernels = model->kernels, m->rt.constants = constants;
   m->stats = (nnc_module_stats){.kernels = plan->kernels.count, .constant_bytes = plan->constants_bytes};
   return true;
 }

@@ -26,6 +26,8 @@ static nnc_status status_of(const diag_list *l) {
     case DIAG_ID_device_unknown:
     case DIAG_ID_device_with_cpu:
     case DIAG_ID_device_library:
+    case DIAG_ID_library_needs_device:
+    case DIAG_ID_library_device_weights:
     case DIAG_ID_cpu_unknown: return NNC_E_ARGUMENT;
     case DIAG_ID_internal: return NNC_E_INTERNAL;
     default: return NNC_E_MODEL;
@@ -71,12 +73,6 @@ static bool is_library(const char *path) {
   return n > 3 && !strcmp(path + n - 3, ".so");
 }
 
-static bool open_library(nnc_module *m, compile_job *j, const char *path, const char *weights) {
-  if (!j->device || j->device_auto) return library_load(m, &j->diags, path, weights);
-  diag_at(&j->diags, NO_SPAN, device_library, path, j->device);
-  return false;
-}
-
 typedef struct device_trial { // of a device that nnc has chosen
   bool failed;
   char why[256];
@@ -107,7 +103,7 @@ static nnc_status open_in(arena *a, nnc_module **out, const char *path, const st
                                : compile_set_device(j, o->device));
   diagnostics_bridge(a, &j->diags, o->sink, o->sink_user);
   if (trial->failed) j->why_cpu = trial->why;
-  if (ok && !text && is_library(path)) ok = open_library(m, j, path, o->n_weights ? o->weights[0] : NULL);
+  if (ok && !text && is_library(path)) ok = library_load(m, j, path, o->n_weights ? o->weights[0] : NULL);
   else if (ok) ok = compile_model(m, j, !o->no_cache);
   if (ok) module_describe(m);
   if (!ok && give_up_device(j, trial)) {
@@ -180,16 +176,11 @@ static nnc_status save_in(arena *a, const nnc_module *m, const char *library_pat
                           nnc_diagnostics **diagnostics) {
   diag_list *l = ARENA_NEW(a, diag_list);
   diag_init(l, a);
-  if (m->job->device) {
-    diag_at(l, NO_SPAN, device_library, library_path, m->job->device);
-    if (diagnostics) *diagnostics = diagnostics_detach(l);
-    return NNC_E_ARGUMENT;
-  }
   const image *im = &m->job->image;
   char *gathered = m->job->block ? NULL : arena_alloc(a, (size_t)m->rt.plan->constants_bytes);
   for (size_t i = 0; gathered && i < im->n_constants; i++)
     if (im->constants[i].used) memcpy(gathered + im->constants[i].offset, m->rt.constants[i], im->constants[i].bytes);
-  bool ok = aot_write(a, l, im, gathered ? gathered : m->job->block,
+  bool ok = aot_write(a, l, im, m->job->device != NULL, gathered ? gathered : m->job->block,
                       mode == NNC_WEIGHTS_FILE ? AOT_weights_file : AOT_weights_embed, library_path);
   if (diagnostics) *diagnostics = diagnostics_detach(l);
   return ok ? NNC_OK : status_of(l);

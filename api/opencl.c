@@ -56,15 +56,15 @@ bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   return true;
 }
 
-static bool read_object(compile_job *j, rt_opencl_source *out, str *code) {
-  unpacker u = unpack_begin(j->image.object);
+static bool read_object(arena *a, const image *m, rt_opencl_source *out, str *code) {
+  unpacker u = unpack_begin(m->object);
   bool ours = unpack_u64(&u) == SOURCE_MAGIC;
   out->options = unpack_z(&u);
   str text = unpack_str(&u);
   out->text = text.p, out->text_bytes = text.n;
   *code = unpack_str(&u);
   out->n_kernels = unpack_count(&u, 4 * sizeof(uint64_t));
-  rt_opencl_kernel *rows = ARENA_ARRAY(j->a, rt_opencl_kernel, out->n_kernels + 1);
+  rt_opencl_kernel *rows = ARENA_ARRAY(a, rt_opencl_kernel, out->n_kernels + 1);
   for (size_t i = 0; i < out->n_kernels; i++) {
     rows[i].lanes = (uint32_t)unpack_u64(&u);
     rows[i].flags = (uint32_t)unpack_u64(&u);
@@ -75,13 +75,35 @@ static bool read_object(compile_job *j, rt_opencl_source *out, str *code) {
   return ours && unpack_end(&u);
 }
 
+static const bool *host_kernels(arena *a, const rt_opencl_source *s) {
+  bool *on_host = ARENA_ARRAY(a, bool, s->n_kernels + 1);
+  for (size_t i = 0; i < s->n_kernels; i++) on_host[i] = s->kernels[i].lanes == 0;
+  return on_host;
+}
+
 const bool *opencl_host_kernels(compile_job *j) {
   rt_opencl_source s;
   str code;
-  if (!read_object(j, &s, &code)) return NULL;
-  bool *on_host = ARENA_ARRAY(j->a, bool, s.n_kernels + 1);
-  for (size_t i = 0; i < s.n_kernels; i++) on_host[i] = s.kernels[i].lanes == 0;
-  return on_host;
+  return read_object(j->a, &j->image, &s, &code) ? host_kernels(j->a, &s) : NULL;
+}
+
+opencl_parts opencl_split(arena *a, const image *m) {
+  rt_opencl_source s;
+  opencl_parts parts = {.on_host = NULL};
+  if (!read_object(a, m, &s, &parts.code)) return parts; // never: the module has been built from it
+  size_t rows = s.n_kernels * sizeof *s.kernels, options = strlen(s.options);
+  rt_opencl_packed head = {.n_kernels = s.n_kernels, .rows = sizeof head, .text_bytes = s.text_bytes};
+  head.options = head.rows + rows;
+  head.text = head.options + options + 1;
+  head.bytes = head.text + s.text_bytes + 1;
+  char *bytes = arena_alloc(a, (size_t)head.bytes); // zeros
+  memcpy(bytes, &head, sizeof head);
+  memcpy(bytes + head.rows, s.kernels, rows);
+  memcpy(bytes + head.options, s.options, options);
+  memcpy(bytes + head.text, s.text, s.text_bytes);
+  parts.packed = (str){bytes, (size_t)head.bytes};
+  parts.on_host = host_kernels(a, &s);
+  return parts;
 }
 
 // -- built programs in the cache --
@@ -118,9 +140,8 @@ static void note_log(compile_job *j, diag *d, const char *log) {
   }
 }
 
-static bool build(compile_job *j, const rt_opencl_source *s, rt_opencl_program **p) {
+static bool build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s, rt_opencl_program **p) {
   sha256_digest key = key_of(j, s);
-  const rt_plan *plan = image_plan(&j->image);
   char *log = arena_alloc(j->a, RT_OPENCL_LOG);
   rt_error err;
   str binary;
@@ -137,6 +158,13 @@ static bool build(compile_job *j, const rt_opencl_source *s, rt_opencl_program *
   if (!status) return true;
   note_log(j, diag_at(&j->diags, NO_SPAN, device_failed, j->device, err.text), log);
   return false;
+}
+
+const rt_device *opencl_build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s) {
+  rt_opencl_program *p;
+  if (!build(j, plan, s, &p)) return NULL;
+  arena_defer(j->a, free_program, p);
+  return rt_opencl_program_device(p);
 }
 
 // What falls to the CPU is told, the first steps by name.
@@ -156,16 +184,13 @@ static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
 
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
-  rt_opencl_program *p;
   str code;
-  if (!read_object(j, s, &code) || s->n_kernels != image_plan(&j->image)->kernels.count ||
+  if (!read_object(j->a, &j->image, s, &code) || s->n_kernels != image_plan(&j->image)->kernels.count ||
       !compile_functions(j, code, opencl_host_kernels(j), kernels)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its kernels are not those of the plan");
     return false;
   }
-  if (!build(j, s, &p)) return false;
-  arena_defer(j->a, free_program, p);
-  note_host_steps(j, s);
-  *device = rt_opencl_program_device(p);
-  return true;
+  *device = opencl_build(j, image_plan(&j->image), s);
+  if (*device) note_host_steps(j, s);
+  return *device != NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "api/compile.h"
 #include "runtime/device.h"
+#include "runtime/opencl/opencl.h"
 
 // The kernels of j->set as OpenCL C, and as machine code where the device lacks what they need, packed with a row for
 // each kernel of the plan: j->object. false after diagnostics.
@@ -14,8 +15,19 @@ bool opencl_object(compile_job *j, size_t *scratch_bytes);
 // that the host runs; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device);
 
+// The device's part of a module of that plan; `s` must live as long as the arena. NULL after a diagnostic.
+const rt_device *opencl_build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s);
+
 // Which kernels of j->object the host runs: [kernels of the plan], false for the device's.
 const bool *opencl_host_kernels(compile_job *j);
+
+// What a library of such an image is made of.
+typedef struct opencl_parts {
+  str packed;          // an rt_opencl_packed
+  str code;            // of the host's kernels; empty: there is none
+  const bool *on_host; // [kernels of the plan]
+} opencl_parts;
+opencl_parts opencl_split(arena *a, const image *m);
 
 bool opencl_program_file_is_whole(arena *a, int fd); // of a file in the cache: reads all of it
 

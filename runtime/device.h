@@ -1,5 +1,6 @@
 // A device that runs kernels beside the host: what the executor asks of one. The runtime itself knows no device; who
-// opens a module for one (runtime/opencl) hangs it into rt_module, and AOT libraries have none.
+// opens a module for one (runtime/opencl) hangs it into rt_module; AOT libraries have one when they hold kernels for
+// it.
 //
 // The executor stays the same: it binds dims, places buffers, walks steps, branches and loops, takes back and commits.
 // A device mirrors the buffers of a program in memory of its own and knows of each where its value is: on the host, on

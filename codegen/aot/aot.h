@@ -12,8 +12,8 @@ const char *aot_prefix(arena *a, const char *model_name);
 // inputs and its outputs.
 void aot_header_entries(strbuf *b, const ir_module *m, const char *prefix);
 // The whole header: an opaque session, how to open and close it, and the entries. With weights in a file there is a
-// second way to open it.
-void aot_header(strbuf *b, const char *model, const char *prefix, str entries, bool weights_in_file);
+// second way to open it; with kernels of a device, one that names the device.
+void aot_header(strbuf *b, const char *model, const char *prefix, str entries, bool weights_in_file, bool on_device);
 
 typedef struct aot_library {
   const char *prefix;
@@ -21,11 +21,12 @@ typedef struct aot_library {
   size_t n_objects;
   const str *objects;
   bool weights_in_file; // else a page of .nnc.weights is among the objects, when there are weights at all
+  bool on_device;       // it has kernels of an OpenCL device
 } aot_library;
 
 // Links objects and the runtime into a shared library that exports PREFIX_open, PREFIX_close, PREFIX_call,
-// PREFIX_error, with weights in a file PREFIX_open_file, and nnc_aot_model. *linked can be changed. false after
-// diagnostics.
+// PREFIX_error, with weights in a file PREFIX_open_file, with kernels of a device PREFIX_open_device, and
+// nnc_aot_model. *linked can be changed. false after diagnostics.
 bool aot_link(arena *a, diag_list *l, const aot_library *lib, str *linked);
 
 // The header of a file of weights (runtime/weights.h) around `block`; `extra` is kept behind it.

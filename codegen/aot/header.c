@@ -83,7 +83,7 @@ void aot_header_entries(strbuf *b, const ir_module *m, const char *prefix) {
   for (size_t i = 0; i < m->graphs.n; i++) entry(b, m, m->graphs.at[i], i, prefix);
 }
 
-void aot_header(strbuf *b, const char *model, const char *prefix, str entries, bool weights_in_file) {
+void aot_header(strbuf *b, const char *model, const char *prefix, str entries, bool weights_in_file, bool on_device) {
   sb_fmt(b,
          "/* Model `%s`, compiled by nnc. Link with the library of the same name; it needs libc, libm and libpthread "
          "only.\n"
@@ -102,6 +102,13 @@ void aot_header(strbuf *b, const char *model, const char *prefix, str entries, b
          prefix, prefix);
   if (weights_in_file)
     sb_fmt(b, "int %s_open_file(%s_session **out, unsigned threads, const char *weights); /* at another place */\n",
+           prefix, prefix);
+  if (on_device)
+    sb_fmt(b,
+           "/* The kernels run on an OpenCL device; libOpenCL.so.1 is looked for when a session is opened. _open takes "
+           "the first\n * GPU, else the first device; here: \"opencl\", the same; \"opencl:N\", as `nnc devices` "
+           "counts. */\n"
+           "int %s_open_device(%s_session **out, unsigned threads, const char *device);\n",
            prefix, prefix);
   sb_fmt(b,
          "void %s_close(%s_session *session); /* NULL is fine */\n"

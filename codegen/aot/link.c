@@ -70,16 +70,21 @@ static bool run_linker(arena *a, diag_list *l, char *const *argv, const char *lo
 }
 
 // The functions that a library offers under the model's name, and what they are called in the runtime.
+typedef enum library_kind { PLAIN, WITH_FILE, ON_DEVICE, N_KINDS } library_kind;
 static const struct {
-  const char *name, *with_file, *without_file; // NULL: not offered
-} functions[] = {{"open", "nnc_aot_open_beside", "nnc_aot_open"},  {"open_file", "nnc_aot_open_file", NULL},
-                 {"close", "nnc_aot_close", "nnc_aot_close"},      {"call", "nnc_aot_call", "nnc_aot_call"},
-                 {"error", "nnc_aot_error", "nnc_aot_error"},      {"reset", "nnc_aot_reset", "nnc_aot_reset"},
-                 {"set_dim", "nnc_aot_set_dim", "nnc_aot_set_dim"}};
+  const char *name, *called[N_KINDS]; // NULL: not offered
+} functions[] = {{"open", {"nnc_aot_open", "nnc_aot_open_beside", "nnc_aot_open_opencl"}},
+                 {"open_file", {NULL, "nnc_aot_open_file", NULL}},
+                 {"open_device", {NULL, NULL, "nnc_aot_open_device"}},
+                 {"close", {"nnc_aot_close", "nnc_aot_close", "nnc_aot_close"}},
+                 {"call", {"nnc_aot_call", "nnc_aot_call", "nnc_aot_call"}},
+                 {"error", {"nnc_aot_error", "nnc_aot_error", "nnc_aot_error"}},
+                 {"reset", {"nnc_aot_reset", "nnc_aot_reset", "nnc_aot_reset"}},
+                 {"set_dim", {"nnc_aot_set_dim", "nnc_aot_set_dim", "nnc_aot_set_dim"}}};
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
 static const char *runtime_name(const aot_library *lib, size_t i) {
-  return lib->weights_in_file ? functions[i].with_file : functions[i].without_file;
+  return functions[i].called[lib->on_device ? ON_DEVICE : lib->weights_in_file ? WITH_FILE : PLAIN];
 }
 
 static str exports(arena *a, const aot_library *lib) {

@@ -21,10 +21,11 @@ void *code_find(const loaded_code *code, diag_list *l, const char *symbol); // N
 typedef struct model_parts {
   uint64_t magic, abi;
   size_t n_kernels;
-  const char *const *kernels; // symbols of other objects of the same library
+  const char *const *kernels; // symbols of other objects of the same library; NULL: a device has that kernel
   str plan;
   const uint64_t *layout; // [2]: what a file of weights must be of, see runtime/weights.h
   bool has_weights;       // the library holds them: room for elf_append_weights
+  str device;             // an rt_opencl_packed (runtime/opencl); empty: no device has a part in it
 } model_parts;
 
 // The object that makes kernels and plan one library: the exported `nnc_aot_model` of runtime/aot.h and what it points

@@ -1,11 +1,10 @@
 // The object that makes kernels and plan one library: an ELF relocatable written directly, so that no LLVM is needed.
 //
-//   .rodata           the plan
-//   .data.rel.ro      nnc_aot_model {magic, abi, plan, kernels, constants, layout}, then the table of kernels;
-//   relocated,
-//                     then read-only
+//   .rodata           the plan, then the kernels of a device
+//   .data.rel.ro      nnc_aot_model {magic, abi, plan, kernels, constants, layout, device}, then the table of kernels;
+//                     relocated, then read-only
 //   .nnc.weights      one page that stands for the weights: they are appended when everything is linked (append.c)
-//   .rela.data.rel.ro the addresses in it: of .rodata, of the table, of the weights, of each kernel
+//   .rela.data.rel.ro the addresses in it: of .rodata, of the table, of the weights, of each kernel of the CPU
 #include "codegen/elf/elf.h"
 
 #include <elf.h>
@@ -26,8 +25,9 @@ enum {
   FIELD_kernels = 24,
   FIELD_constants = 32,
   FIELD_layout = 40,
-  MODEL_BYTES = 56,
-  FIXED_RELOCATIONS = 3
+  FIELD_device = 56,
+  MODEL_BYTES = 64,
+  FIXED_RELOCATIONS = 2
 };
 
 static const char model_name[] = "nnc_aot_model";
@@ -36,18 +36,24 @@ static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * t
 
 typedef struct layout {
   uint64_t offset[N_SECTIONS], bytes[N_SECTIONS]; // in the file
+  uint64_t device;                                // behind the plan
+  size_t n_symbols;                               // of kernels
   uint64_t headers, total;
 } layout;
 
 static layout lay_out(const model_parts *m) {
   layout w = {0};
-  w.bytes[S_rodata] = m->plan.n;
+  w.device = round_up(m->plan.n, 8);
+  w.bytes[S_rodata] = m->device.n ? w.device + m->device.n : m->plan.n;
+  for (size_t i = 0; i < m->n_kernels; i++) w.n_symbols += (size_t)(m->kernels[i] != NULL);
   w.bytes[S_weights] = m->has_weights ? PAGE : 0;
   w.bytes[S_data] = MODEL_BYTES + 8 * m->n_kernels;
-  w.bytes[S_rela] = (FIXED_RELOCATIONS - (size_t)!m->has_weights + m->n_kernels) * sizeof(Elf64_Rela);
-  w.bytes[S_symbols] = (SYM_kernels + m->n_kernels) * sizeof(Elf64_Sym);
+  w.bytes[S_rela] = ((size_t)FIXED_RELOCATIONS + (size_t)m->has_weights + (size_t)(m->device.n > 0) + w.n_symbols) *
+                    sizeof(Elf64_Rela);
+  w.bytes[S_symbols] = (SYM_kernels + w.n_symbols) * sizeof(Elf64_Sym);
   w.bytes[S_strings] = 1 + sizeof model_name;
-  for (size_t i = 0; i < m->n_kernels; i++) w.bytes[S_strings] += strlen(m->kernels[i]) + 1;
+  for (size_t i = 0; i < m->n_kernels; i++)
+    if (m->kernels[i]) w.bytes[S_strings] += strlen(m->kernels[i]) + 1;
   w.bytes[S_names] = sizeof section_names;
   uint64_t at = sizeof(Elf64_Ehdr);
   for (int s = S_rodata; s < N_SECTIONS; s++) {
@@ -114,6 +120,7 @@ static uint32_t write_name(unsigned char *file, const layout *w, const char *nam
 static void write_symbols(unsigned char *file, const layout *w, size_t n_kernels, const char *const *kernels) {
   unsigned char section = ELF64_ST_INFO(STB_LOCAL, STT_SECTION);
   uint64_t at = 1;
+  size_t n = SYM_kernels;
   write_symbol(file, w, SYM_rodata, (Elf64_Sym){.st_info = section, .st_shndx = S_rodata});
   write_symbol(file, w, SYM_weights, (Elf64_Sym){.st_info = section, .st_shndx = S_weights});
   write_symbol(file, w, SYM_data, (Elf64_Sym){.st_info = section, .st_shndx = S_data});
@@ -124,11 +131,12 @@ static void write_symbols(unsigned char *file, const layout *w, size_t n_kernels
                      .st_size = MODEL_BYTES};
   write_symbol(file, w, SYM_model, model);
   for (size_t i = 0; i < n_kernels; i++) { // defined elsewhere in the same library
+    if (!kernels[i]) continue;
     Elf64_Sym kernel = {.st_name = write_name(file, w, kernels[i], &at),
                         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_NOTYPE),
                         .st_other = STV_HIDDEN,
                         .st_shndx = SHN_UNDEF};
-    write_symbol(file, w, SYM_kernels + i, kernel);
+    write_symbol(file, w, n++, kernel);
   }
 }
 
@@ -143,6 +151,7 @@ str model_object(arena *a, const model_parts *m) {
   unsigned char *file = arena_alloc(a, w.total), *model = file + w.offset[S_data];
   write_headers(file, &w);
   if (m->plan.n > 0) memcpy(file + w.offset[S_rodata], m->plan.p, m->plan.n);
+  if (m->device.n > 0) memcpy(file + w.offset[S_rodata] + w.device, m->device.p, m->device.n);
   memcpy(model, &m->magic, sizeof m->magic);
   memcpy(model + 8, &m->abi, sizeof m->abi);
   memcpy(model + FIELD_layout, m->layout, 2 * sizeof *m->layout);
@@ -151,6 +160,8 @@ str model_object(arena *a, const model_parts *m) {
   relocate(file, &w, n++, FIELD_plan, SYM_rodata, 0);
   relocate(file, &w, n++, FIELD_kernels, SYM_data, MODEL_BYTES);
   if (m->has_weights) relocate(file, &w, n++, FIELD_constants, SYM_weights, 0);
-  for (size_t i = 0; i < m->n_kernels; i++) relocate(file, &w, n++, MODEL_BYTES + 8 * i, SYM_kernels + i, 0);
+  if (m->device.n > 0) relocate(file, &w, n++, FIELD_device, SYM_rodata, w.device);
+  for (size_t i = 0, symbol = SYM_kernels; i < m->n_kernels; i++)
+    if (m->kernels[i]) relocate(file, &w, n++, MODEL_BYTES + 8 * i, symbol++, 0);
   return (str){(const char *)file, w.total};
 }

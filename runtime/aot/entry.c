@@ -25,7 +25,8 @@ int rt_aot_start(rt_aot_session *s, unsigned threads, const void *block) {
   if (!s->constants || !s->tensors) return (int)rt_fail(&s->error, RT_E_MEMORY, "out of memory");
   s->pool = threads == 1 ? NULL : rt_pool_new(threads);
   locate_constants(p, block, s->constants);
-  s->module = (rt_module){.plan = p, .kernels = nnc_aot_model.kernels, .constants = s->constants};
+  s->module =
+      (rt_module){.plan = p, .kernels = nnc_aot_model.kernels, .constants = s->constants, .device = s->module.device};
   return (int)rt_session_new(&s->session, &s->module, s->pool, 0, &s->error);
 }
 
@@ -40,6 +41,7 @@ void nnc_aot_close(rt_aot_session *s) {
   if (!s) return;
   rt_session_free(s->session);
   rt_pool_free(s->pool);
+  if (s->device) s->close_device(s->device);
   rt_weights_close(&s->weights);
   free(s->tensors);
   free(s->constants);

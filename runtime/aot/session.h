@@ -13,6 +13,8 @@ struct rt_aot_session {
   rt_tensor *tensors;  // [most inputs + outputs of any program]
   const void **constants;
   rt_weights weights; // mapped, when they are in a file
+  void *device;       // what runs its kernels beside the CPU, and how to close that; NULL: nothing
+  void (*close_device)(void *device);
   rt_error error;
 };
 

@@ -1,5 +1,5 @@
 // OpenCL devices for the runtime: what there is, programs built for one of them, and a module's device
-// (runtime/device.h) made of such a program. Part of libnnc, not of AOT libraries.
+// (runtime/device.h) made of such a program. Part of libnnc, and of AOT libraries that have kernels for a device.
 //
 //   rt_opencl (the library, its devices)  ->  rt_opencl_program (context, built kernels; one a module)  ->  rt_device
 //
@@ -67,6 +67,15 @@ typedef struct rt_opencl_source {
   const rt_opencl_kernel *kernels; // [n_kernels]: of the plan, in its order
   size_t n_kernels;
 } rt_opencl_source;
+
+// The same as bytes that may lie anywhere: this head, then at these distances from its begin the rows and the texts,
+// each with a 0 behind it.
+typedef struct rt_opencl_packed {
+  uint64_t bytes; // of all
+  uint64_t n_kernels, rows, options, text, text_bytes;
+} rt_opencl_packed;
+// Borrows the bytes. false: not all of it lies in the first `room` bytes.
+bool rt_opencl_unpack(const rt_opencl_packed *p, uint64_t room, rt_opencl_source *out);
 
 typedef struct rt_opencl_program rt_opencl_program;
 enum { RT_OPENCL_LOG = 4096 };

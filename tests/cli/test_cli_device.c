@@ -70,11 +70,15 @@ static void what_the_command_line_refuses(void **state) {
   expect_error(w, 2, "known: cpu, auto, opencl, opencl:N", "verify %s --device opencl:x", TINY);
   expect_error(w, 2, "exclude each other", "run %s --device opencl --cpu x86-64", TINY);
   expect_error(w, 2, "they do not go with --device", "bench %s --device opencl --roofline", TINY);
-  expect_error(w, 2, "`nnc compile` has no option `--device`", "compile %s --device opencl", TINY);
+  expect_error(w, 2, "--device is for --emit so and cl", "compile %s --emit obj --device opencl", TINY);
   needs_device(w);
   expect_error(w, 3, "there is no OpenCL device 999", "run %s --device opencl:999", TINY);
   expect_status(w, 0, "compile %s -o d.so", DIGITS);
-  expect_error(w, 2, "d.so: a library holds code for a CPU", "run d.so --device opencl");
+  expect_error(w, 2, "d.so: this library holds code for a CPU", "run d.so --device opencl"); // device_library
+  expect_status(w, 0, "compile %s -o d.so --device opencl", DIGITS);
+  expect_error(w, 2, "d.so: this library holds kernels of an OpenCL device", "run d.so"); // library_needs_device
+  // library_device_weights
+  expect_error(w, 2, "holds its weights itself", "compile %s -o e.so --device opencl --weights-mode file", DIGITS);
 }
 
 static void models_run_there(void **state) {

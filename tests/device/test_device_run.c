@@ -80,10 +80,6 @@ static void sizes_sessions_and_threads(void **state) {
   nnc_session_free(a);
   nnc_session_free(b);
   nnc_module_free(cpu);
-  nnc_diagnostics *d;
-  assert_int_equal(nnc_module_save(device, "never.so", &d), NNC_E_ARGUMENT);
-  assert_string_equal(nnc_diagnostics_get(d, 0)->id, "device_library");
-  nnc_diagnostics_free(d);
   nnc_module_free(device);
 }
 

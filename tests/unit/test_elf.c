@@ -179,8 +179,8 @@ static const char *link_model(llvm_run *f, scratch *w, bool has_weights) {
   str code;
   assert_true(f->llvm->compile(f->a, &f->l, target_find("x86-64"), NULL, 2, kernels, &objects));
   assert_true(elf_merge(f->a, objects.n_objects, objects.object, &code));
-  str model = model_object(
-      f->a, &(model_parts){RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"), (const uint64_t[]){7, 8}, has_weights});
+  str model = model_object(f->a, &(model_parts){RT_AOT_MAGIC, RT_AOT_ABI, 3, names, STR("the plan"),
+                                                (const uint64_t[]){7, 8}, has_weights, STR("")});
   const char *library = scratch_path(w, "m.so"), *a = write_file(w, "code.o", code),
              *b = write_file(w, "model.o", model),
              *script = write_file(w, "weights.ld", str_of(has_weights ? elf_weights_script : ""));
@@ -209,6 +209,7 @@ static const rt_aot_model *open_model(const char *library, void **so) {
   assert_int_equal((uintptr_t)m->plan % 8, 0);
   assert_memory_equal(m->plan, "the plan", 8);
   assert_true(m->layout[0] == 7 && m->layout[1] == 8);
+  assert_null(m->device);
   assert_true(m->kernels[0] == m->kernels[1] && m->kernels[1] != m->kernels[2]);
   add_one_runs(m->kernels[2]);
   return m;

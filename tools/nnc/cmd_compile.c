@@ -35,7 +35,8 @@ static bool emit_library(const cli *c, compile_job *j, const char *path) {
   const void *block;
   bool in_file = c->opt.weights_mode && strcmp(c->opt.weights_mode, "file") == 0;
   return compile_image(j, true) && compile_module(j, &m, &block) &&
-         aot_write(j->a, &j->diags, &j->image, block, in_file ? AOT_weights_file : AOT_weights_embed, path);
+         aot_write(j->a, &j->diags, &j->image, j->device != NULL, block, in_file ? AOT_weights_file : AOT_weights_embed,
+                   path);
 }
 
 static bool emit_text(compile_job *j, emit_kind kind, strbuf *text) {
@@ -129,7 +130,11 @@ exit_status cmd_compile(cli *c) {
     diag_at(&c->diags, NO_SPAN, cli_combination, "--weights-mode is for --emit so: only a library has weights");
     return fail(c);
   }
-  if (kind == EMIT_cl && !c->opt.cpu) c->opt.cpu = "opencl"; // the kernels that a device runs
+  if (c->opt.device && kind != EMIT_so && kind != EMIT_cl) {
+    diag_at(&c->diags, NO_SPAN, cli_combination, "--device is for --emit so and cl: other forms are of code for a CPU");
+    return fail(c);
+  }
+  if (kind == EMIT_cl && !c->opt.cpu && !c->opt.device) c->opt.cpu = "opencl"; // the kernels that a device runs
   exit_status status;
   compile_job *j = job_begin(c, &status);
   if (!j) return status;

@@ -93,7 +93,7 @@ static const option_row rows[] = {
      "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL,
      "native (default), x86-64, x86-64-v3, x86-64-v4, x86-64-v4-amx"},
-    {"device", 0, KIND_text, FIELD(device), ON_SESSION | ON_show, "DEVICE", NULL,
+    {"device", 0, KIND_text, FIELD(device), ON_SESSION | ON_show | ON_compile, "DEVICE", NULL,
      "cpu (default), auto: a GPU where there is one that can, opencl: the first GPU, else the first device of OpenCL; "
      "opencl:N as `nnc devices` counts"},
     {"threads", 0, KIND_count, FIELD(threads), ON_SESSION, "N", NULL, "threads to use; default: one a core"},

@@ -36,6 +36,8 @@ static exit_status status_of(diag_id id) {
   case DIAG_ID_device_unknown:
   case DIAG_ID_device_with_cpu:
   case DIAG_ID_device_library:
+  case DIAG_ID_library_needs_device:
+  case DIAG_ID_library_device_weights:
   case DIAG_ID_cpu_unknown:
   case DIAG_ID_pass_unknown:
   case DIAG_ID_cli_command_unknown:
