@@ -54,6 +54,21 @@ static void loads_with_the_same_bits(void **state) {
   nnc_module_free(aot);
 }
 
+// A step that the CPU keeps is linked into the library.
+static void runs_what_the_host_keeps(void **state) {
+  (void)state;
+  static const char text[] = "nnc: 1\nname: best\ndims:\n  n: 8..64\ninputs:\n  x: f32[n]\nsteps:\n"
+                             "- v, i: topk(x * 2, 8)\noutputs:\n  v: v\n  i: i\n";
+  needs_device();
+  nnc_module *device = open_on("opencl", NULL, text, NULL), *cpu = open_on(NULL, NULL, text, NULL);
+  save(device, FOLDER "/best.so");
+  nnc_module *aot = open_on("opencl", FOLDER "/best.so", NULL, NULL);
+  compare_with_cpu(aot, cpu, nnc_module_entry_name(aot, 0), "n=20", 2, 0);
+  nnc_module_free(aot);
+  nnc_module_free(device);
+  nnc_module_free(cpu);
+}
+
 static const char program[] = "#include \"digits.h\"\n#include <stdio.h>\nint main(int n, char **v) {\n"
                               "  static float image[128], logits[20], p[20];\n  digits_session *s;\n"
                               "  for (int i = 0; i < 128; i++) image[i] = (float)(i % 17) / 16;\n"
@@ -111,7 +126,8 @@ static void needs_the_c_library_only(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(loads_with_the_same_bits), cmocka_unit_test(serves_a_c_program),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(loads_with_the_same_bits),
+                                     cmocka_unit_test(runs_what_the_host_keeps), cmocka_unit_test(serves_a_c_program),
                                      cmocka_unit_test(needs_the_c_library_only)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
