@@ -144,7 +144,7 @@ static void too_large_to_embed(void **state) {
   scratch *s = *state;
   rt_plan plan = {.constants_bytes = (UINT64_C(1) << 30) + 4096};
   image im = {.name = "m", .prefix = "m", .plan = {(const char *)&plan, sizeof plan}};
-  assert_false(aot_write(s->a, &s->l, &im, NULL, AOT_weights_embed, scratch_path(s, "big.so")));
+  assert_false(aot_write(s->a, &s->l, &im, false, NULL, AOT_weights_embed, scratch_path(s, "big.so")));
   assert_non_null(strstr(s->l.items.at[0]->notes.at[0], "--weights-mode file"));
   scratch_expect(s, DIAG_ID_weights_too_large, "1073745920 bytes");
 }

@@ -103,7 +103,7 @@ static void compile_all(arena *a, void *user) {
     return;
   }
   c->ok = c->ok && compile_image(j, true) && compile_module(j, &rt, &block);
-  c->ok = c->ok && (!c->library || aot_write(a, &j->diags, &j->image, block, AOT_weights_embed, c->library));
+  c->ok = c->ok && (!c->library || aot_write(a, &j->diags, &j->image, false, block, AOT_weights_embed, c->library));
   c->told = diag_failed(&j->diags);
 }
 
