@@ -90,10 +90,15 @@ static void models_run_there(void **state) {
   const float *got = read_tensor(w, "device.npy", NULL)->data, *want = read_tensor(w, "cpu.npy", NULL)->data;
   for (int i = 0; i < 20; i++)
     assert_true(fabsf(got[i] - want[i]) < 1e-4f); // logits of about 5, 5e-5 of which devices may differ by
-  assert_has(expect_status(w, 0, "verify %s %s --device opencl", DIGITS, inputs).out, "compiled for opencl:");
+  const char *judged = expect_status(w, 0, "verify %s %s --device opencl", DIGITS, inputs).out;
+  assert_has(judged, "compiled for opencl:");
+  assert_has(judged, "against code for this CPU");
   json_t *o = parse_json(w, expect_status(w, 0, "verify %s %s --device opencl --json", DIGITS, inputs).out);
   assert_true(json_is_true(json_object_get(o, "ok")));
   assert_has(json_string_value(json_object_get(o, "device")), "opencl:");
+  json_t *beside = json_object_get(json_array_get(json_object_get(o, "outputs"), 0), "against_cpu");
+  assert_true(json_real_value(json_object_get(beside, "max_rel")) < 5e-5);
+  assert_true(json_real_value(json_object_get(beside, "cosine")) > 0.9999);
   o = parse_json(w, expect_status(w, 0, "bench %s %s --device opencl --runs 3 --json", DIGITS, inputs).out);
   assert_has(json_string_value(json_object_get(o, "device")), "opencl:");
   assert_true(json_real_value(json_object_get(o, "median_ms")) > 0);

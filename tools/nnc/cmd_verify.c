@@ -3,6 +3,8 @@
 // With --weights-dtype the judge is the graph of narrow weights, which compiled code must meet as closely as any other;
 // what the narrowing itself costs is told beside it: compiled code against the graph as written.
 //
+// With --device code for this CPU runs too, and how far the device is from it is told beside the verdict.
+//
 // With --precision bf16 compiled code is judged by the graph as written itself, and the bound is another. Each of the n
 // tensors that are rounded adds an error of at most 2^-9 of its size, the weights that a product reads beside it as
 // much again. They are independent, so that their sum grows with the root of n, and the largest of many such sums is
@@ -19,6 +21,7 @@ typedef struct verdict {
   const signature *s;
   comparison *by;        // [outputs]
   comparison *narrowing; // [outputs] against the model as written; NULL: its weights are as written
+  comparison *beside;    // [outputs] of a device, against code for this CPU; NULL: there is no device
   bool ok;
   divergence where;
   const char *pass; // --bisect
@@ -56,6 +59,7 @@ static exit_status print_as_json(cli *c, const compile_job *j, const verdict *v)
     json_object_set_new(one, "name", json_string(v->s->outputs.at[i].name));
     json_object_set_new(one, "ok", json_boolean(v->by[i].ok));
     if (v->narrowing) json_object_set_new(one, "against_f32", comparison_json(&v->narrowing[i]));
+    if (v->beside) json_object_set_new(one, "against_cpu", comparison_json(&v->beside[i]));
     json_array_append_new(list, one);
   }
   json_object_set_new(out, "first_difference", v->where.found ? json_string(where_text(c, &v->where)) : json_null());
@@ -89,6 +93,10 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
     printf("\n  weights as %s, against the model as written\n", c->opt.weights_dtype);
     print_table(v, v->narrowing, false);
   }
+  if (v->beside) {
+    printf("\n  %s, against code for this CPU\n", j->device);
+    print_table(v, v->beside, false);
+  }
   printf("\n%s: every output within %g of the largest magnitude%s\n", v->ok ? "verified" : "FAILED", c->opt.bound,
          v->ok ? "" : " was expected");
   if (!v->ok && v->where.found)
@@ -121,10 +129,25 @@ static bool narrow_weights(compile_job *j) {
   return pass_run_all(&j->context, j->m, &first, NULL);
 }
 
+// The same entry compiled for this CPU, beside a device. false after diagnostics, which are printed.
+static bool prepare_beside(cli *c, const signature *s, const ir_tensor *const *in, compiled_run *r) {
+  const char *device = c->opt.device;
+  exit_status status;
+  c->opt.device = NULL;
+  compile_job *j = job_begin(c, &status);
+  c->opt.device = device;
+  rt_module *m = ARENA_NEW(c->a, rt_module);
+  if (!j) return false;
+  bool ok = compile_frontend(j) && compile_weights(j) && compile_passes(j) && compile_lower(j) && compile_object(j) &&
+            compile_module(j, m, NULL) && run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, r);
+  if (!ok) job_report(c, j);
+  return ok;
+}
+
 // Both runs, and the search where they differ. false after diagnostics of the job or the command line.
 static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *in, ir_tensor **want, verdict *v) {
   rt_module *m = ARENA_NEW(c->a, rt_module); // the session keeps it until the arena goes
-  compiled_run r;
+  compiled_run r, cpu;
   ir_graph *written = j->m->graphs.at[s->index], *plain = written;
   if (!narrow_weights(j)) return false;
   bool narrow = j->context.weights != WEIGHTS_f32 && j->context.precision == PRECISION_f32;
@@ -137,6 +160,8 @@ static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
   if (narrow) v->narrowing = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1);
+  if (j->device && !prepare_beside(c, s, in, &cpu)) return false;
+  if (j->device) v->beside = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1);
   ir_tensor **states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
   ir_tensor **written_states = ARENA_ARRAY(c->a, ir_tensor *, n_states + 1);
   ir_tensor **exact = ARENA_ARRAY(c->a, ir_tensor *, s->outputs.n + 1);
@@ -145,10 +170,12 @@ static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *
     v->history.calls = call;
     memcpy(v->history.states, states, n_states * sizeof *states);
     if (!interpret(c, s, plain, in, want, states, NULL, NULL) || !run_once(c, &r)) return false;
+    if (v->beside && !run_once(c, &cpu)) return false;
     if (narrow && !interpret(c, s, written, in, exact, written_states, NULL, NULL)) return false;
     for (size_t i = 0; i < s->outputs.n; i++) {
       v->by[i] = tensors_compare(want[i], r.results[i]->data, c->opt.bound);
       v->ok = v->ok && v->by[i].ok;
+      if (v->beside) v->beside[i] = tensors_compare(cpu.results[i], r.results[i]->data, c->opt.bound);
       if (narrow) v->narrowing[i] = tensors_compare(exact[i], r.results[i]->data, c->opt.bound);
     }
   }

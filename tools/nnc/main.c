@@ -32,7 +32,8 @@ const command commands[] = {
     {"verify", "MODEL", "compare compiled code with the interpreter",
      "MODEL is a .yaml. Every output of an entry is computed twice: by the interpreter, which is slow and obvious, and "
      "by compiled\n"
-     "code. On a difference, the first step that gives other values is named with its YAML line.",
+     "code. On a difference, the first step that gives other values is named with its YAML line.\n"
+     "With --device, code for this CPU runs as well, and how far the device is from it is printed too.",
      "nnc verify models/vision/digits.yaml --dim batch=3\n"
      "nnc verify models/vision/digits.yaml --bisect\n"
      "nnc verify models/vision/digits.yaml --weights-dtype q8",
