@@ -28,7 +28,7 @@ bool compile_begin(compile_job *j, arena *a, const char *path, const str *text, 
   j->target = cpu ? target_find(cpu) : target_native();
   if (!j->target) {
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, cpu_unknown, cpu),
-                 "known: native, x86-64, x86-64-v3, x86-64-v4, x86-64-v4-amx");
+                 "known: native, x86-64, x86-64-v3, x86-64-v4, x86-64-v4-bf16, x86-64-v4-amx");
     return false;
   }
   if (!target_supported(j->target)) {
@@ -123,6 +123,8 @@ bool compile_set_dtypes(compile_job *j, const char *weights, const char *precisi
     diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, precision_unknown, precision), "known: f32, bf16");
     return false;
   }
+  bool asked = j->cpu && strcmp(j->cpu, "native");
+  if (j->context.precision == PRECISION_f32 && !asked) j->target = j->context.target = target_plain(j->target);
   if (!weights && j->context.precision == PRECISION_bf16) weights = "bf16";
   if (!weights || weights_form_find(weights, &j->context.weights)) return true;
   diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, weights_dtype_unknown, weights), "known: f32, bf16, f16, q8, q4");

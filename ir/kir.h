@@ -69,7 +69,7 @@ typedef enum kir_kind {
   KIR_load,  // out = load acc : dt RxC [where … else imm]      never touches memory where a condition fails
   KIR_const, // out = const imm : dt RxC
   KIR_index, // out = index index : i32|i64 RxC
-  KIR_dot,   // out = dot in0, in1, in2 {variant}:  acc[R,C] += a[R,Kt] · b[Kt,C]; variant "fma": Kt = 1; "bf16": even
+  KIR_dot,   // out = dot in0, in1, in2 {variant}:  acc[R,C] += a[R,Kt] · b[Kt,C]; by variant (docs/kernel-ir.md)
   KIR_op, // out = <elementwise operator of ir/ops.def> in…   (`cast` prints as `convert … to dt`, `where` as `pick`)
   KIR_fma,      // out = fma in0, in1, in2: one rounding
   KIR_select,   // out = select in0 where … else imm
@@ -189,6 +189,7 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 
 // -- for printers and back ends --
 bool kir_dot_is(const kir_stmt *s, const char *variant);
+uint32_t kir_dot_interleaved(const kir_stmt *s); // values of a column that lie side by side in b; 0: b has rows for them
 // The row-major element offset of an access in its buffer; may mention r and c.
 const idx *kir_offset(const kir_kernel *k, kir_access acc);
 const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col); // c replaced by a constant

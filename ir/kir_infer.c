@@ -53,18 +53,44 @@ bool kir_dot_is(const kir_stmt *s, const char *variant) {
   return s->variant != NULL && str_is(str_of(s->variant), variant);
 }
 
+// Each variant fixes the depth of one step, and all but the first the dtypes of its operands.
+typedef struct dot_variant {
+  const char *name;
+  dtype acc, a, b;
+  uint32_t depth;   // 0: any even one
+  bool interleaved; // b is one row: the `depth` values of each column side by side
+} dot_variant;
+
+static const dot_variant variants[] = {
+    {"fma", DT_f32, DT_f32, DT_f32, 1, false},
+    {"bf16", DT_f32, DT_bf16, DT_bf16, 0, false},
+    {"pairs", DT_f32, DT_bf16, DT_bf16, 2, true},
+    {"quads", DT_i32, DT_u8, DT_i8, 4, true},
+};
+
+static const dot_variant *variant_of(const kir_stmt *s) {
+  for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+    if (kir_dot_is(s, variants[i].name)) return &variants[i];
+  return NULL;
+}
+
+uint32_t kir_dot_interleaved(const kir_stmt *s) {
+  const dot_variant *v = s->kind == KIR_dot ? variant_of(s) : NULL;
+  return v && v->interleaved ? v->depth : 0;
+}
+
 static diag_id infer_dot(const kir_stmt *s, kir_type *out) {
-  // Each variant fixes the depth of one step and the dtypes of its operands: `fma` is an outer product of one dtype,
-  // `bf16` takes pairs.
   const kir_tile *acc = s->in[0], *a = s->in[1], *b = s->in[2];
-  bool pairs = kir_dot_is(s, "bf16");
+  const dot_variant *v = variant_of(s);
   *out = (kir_type){acc->dt, acc->rows, acc->cols};
-  if (!pairs && !kir_dot_is(s, "fma")) return DIAG_ID_kernel_variant;
-  dtype operands = pairs ? DT_bf16 : acc->dt;
-  if (acc->dt == DT_bool || (pairs && acc->dt != DT_f32) || a->dt != operands || b->dt != operands)
+  if (!v) return DIAG_ID_kernel_variant;
+  bool any = v->depth == 1; // an outer product of one dtype
+  if (any ? acc->dt == DT_bool || a->dt != acc->dt || b->dt != acc->dt
+          : acc->dt != v->acc || a->dt != v->a || b->dt != v->b)
     return DIAG_ID_kernel_dtype;
-  bool deep = pairs ? a->cols % 2 == 0 : a->cols == 1;
-  return deep && a->rows == acc->rows && b->rows == a->cols && b->cols == acc->cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
+  bool deep = v->depth ? a->cols == v->depth : a->cols % 2 == 0;
+  uint32_t rows = v->interleaved ? 1 : a->cols, cols = v->interleaved ? v->depth * acc->cols : acc->cols;
+  return deep && a->rows == acc->rows && b->rows == rows && b->cols == cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
 }
 
 static bool dtype_fits(op_code op, dtype dt) {

@@ -121,17 +121,24 @@ static bool index_scalar(kir_interp *in, const kir_stmt *s, scalar *out) {
   return false;
 }
 
-// acc + a[r, :] · b[:, c] of bf16: products are exact in double, and the sum is rounded once.
+// acc + a[r, :] · b[:, c] of bf16 or of bytes: products are exact in double, and the sum is rounded once, or wraps.
 static scalar summed(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, uint32_t c) {
-  double sum = at(in, s->in[0], w, r, c).v.f;
-  for (uint32_t k = 0; k < s->in[1]->cols; k++) sum += at(in, s->in[1], w, r, k).v.f * at(in, s->in[2], w, k, c).v.f;
-  return scalar_f(s->out->dt, sum);
+  uint32_t side = kir_dot_interleaved(s);
+  scalar acc = at(in, s->in[0], w, r, c);
+  bool floats = dtype_is_float(acc.dt);
+  double sum = floats ? acc.v.f : (double)acc.v.i;
+  for (uint32_t k = 0; k < s->in[1]->cols; k++) {
+    scalar x = at(in, s->in[1], w, r, k);
+    scalar y = side ? at(in, s->in[2], w, 0, c * side + k) : at(in, s->in[2], w, k, c);
+    sum += floats ? x.v.f * y.v.f : (double)(x.v.i * y.v.i);
+  }
+  return floats ? scalar_f(s->out->dt, sum) : scalar_i(s->out->dt, (int64_t)sum);
 }
 
 // One element of what a statement defines; the place (w, r, c) is set.
 static bool element(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, uint32_t c, scalar *out) {
   scalar v[3];
-  if (s->kind == KIR_dot && kir_dot_is(s, "bf16")) {
+  if (s->kind == KIR_dot && !kir_dot_is(s, "fma")) {
     *out = summed(in, s, w, r, c);
     return true;
   }

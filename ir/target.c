@@ -14,7 +14,7 @@
 #include <unistd.h>
 #endif
 
-enum { KIB = 1024, LEVELS = 4, CACHE_CLASSES = 8 };
+enum { KIB = 1024, LEVELS = 5, CACHE_CLASSES = 8 };
 
 // A core does large pieces of work, which share what they read; a work-item one tile, for there are thousands of them.
 #define CORE .block_rows = 192, .block_elements = 4096
@@ -35,8 +35,11 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
           .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 50, .bytes_per_ns = 10, CORE),
     LEVEL(.name = "x86-64-v4", .level = CPU_x86_64_v4, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
           .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10, CORE),
+    LEVEL(.name = "x86-64-v4-bf16", .level = CPU_x86_64_v4_bf16, .vector_bytes = 64, .n_vector_regs = 32,
+          .has_fma = true, .has_bf16 = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10,
+          CORE),
     LEVEL(.name = "x86-64-v4-amx", .level = CPU_x86_64_v4_amx, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
-          .has_amx = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10, CORE),
+          .has_bf16 = true, .has_amx = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10, CORE),
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.
@@ -48,9 +51,10 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
 // work-items as the device allows.
 static const target opencl[] = {OPENCL("opencl", 0), OPENCL("opencl-local-64", 64), OPENCL("opencl-local", 256)};
 // When a level is asked for by name: what its oldest servers have.
-static const uint8_t default_class[LEVELS] = {0, 0, 4, 7};
+static const uint8_t default_class[LEVELS] = {0, 0, 4, 4, 7};
 
-_Static_assert(CPU_x86_64 == 0 && CPU_x86_64_v3 == 1 && CPU_x86_64_v4 == 2 && CPU_x86_64_v4_amx == 3,
+_Static_assert(CPU_x86_64 == 0 && CPU_x86_64_v3 == 1 && CPU_x86_64_v4 == 2 && CPU_x86_64_v4_bf16 == 3 &&
+                   CPU_x86_64_v4_amx == 4,
                "targets[] is indexed by level");
 
 static uint32_t cache_class(uint32_t l1_bytes, uint32_t l2_bytes) {
@@ -66,6 +70,8 @@ enum {
   V3_LEAF_7_EBX = bit_BMI | bit_AVX2 | bit_BMI2,
   V4_LEAF_7_EBX = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW,
   XCR0_SSE_AVX = 0x06, // XMM and the upper halves of YMM
+  BF16_LEAF_7_ECX = bit_AVX512VNNI,
+  BF16_LEAF_7_1_EAX = bit_AVX512BF16,
   AMX_LEAF_7_EDX = bit_AMX_TILE | bit_AMX_BF16 | bit_AMX_INT8,
   XCR0_AVX512 = 0xe0, // mask registers, upper halves of ZMM0-15, ZMM16-31
   XCR0_AMX = 0x60000, // tile configuration, tile data
@@ -92,9 +98,13 @@ static cpu_level measured_level(void) {
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !has_all(ebx, V3_LEAF_7_EBX)) return CPU_x86_64;
   bool v4 = has_all(ebx, V4_LEAF_7_EBX) && has_all(ebx, V4_LEAF_7_EBX_VL) && has_all(saved, XCR0_AVX512);
   if (!v4) return CPU_x86_64_v3;
+  uint32_t eax1, ebx1, ecx1, edx1;
+  bool bf16 = has_all(ecx, BF16_LEAF_7_ECX) && __get_cpuid_count(7, 1, &eax1, &ebx1, &ecx1, &edx1) &&
+              has_all(eax1, BF16_LEAF_7_1_EAX);
+  if (!bf16) return CPU_x86_64_v4;
   bool amx = has_all(edx, AMX_LEAF_7_EDX) && has_all(saved, XCR0_AMX) &&
              syscall(SYS_arch_prctl, (long)REQUEST_STATE, (long)TILE_DATA) == 0;
-  return amx ? CPU_x86_64_v4_amx : CPU_x86_64_v4;
+  return amx ? CPU_x86_64_v4_amx : CPU_x86_64_v4_bf16;
 }
 
 // Deterministic cache parameters: leaf 4 (Intel) and leaf 0x8000001d (AMD) have one layout. False: the leaf is absent.
@@ -132,6 +142,10 @@ bool target_supported(const target *t) {
 }
 
 #endif
+
+const target *target_plain(const target *t) {
+  return t->level <= CPU_x86_64_v4 ? t : &targets[CPU_x86_64_v4][cache_class(t->l1_bytes, t->l2_bytes)];
+}
 
 const char *target_level_name(cpu_level level) { return targets[level][0].name; }
 

@@ -5,8 +5,8 @@
 
 #include "base/str.h"
 
-// The last is v4 with AMX: no processor has tile registers without AVX-512.
-typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4, CPU_x86_64_v4_amx } cpu_level;
+// The last two are v4 with AVX512_BF16 and AVX512_VNNI, and that with AMX: no processor has tile registers without them.
+typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4, CPU_x86_64_v4_bf16, CPU_x86_64_v4_amx } cpu_level;
 
 typedef struct target {
   const char *name; // "x86-64-v4"
@@ -14,6 +14,7 @@ typedef struct target {
   uint32_t vector_bytes;  // 64, 32, 16
   uint32_t n_vector_regs; // 32, 16
   bool has_fma;
+  bool has_bf16;                       // products of bf16 in pairs, and of bytes in fours, in vectors
   bool has_amx;                        // tile registers, and products of bf16 in them; beside the level
   uint32_t dot_rows, dot_cols;         // register tile of the f32 contraction core
   uint32_t l1_bytes, l2_bytes;         // per core
@@ -32,6 +33,7 @@ const target *target_find(const char *name); // "native", the name of a level, "
 // `max_group`, or not.
 const target *target_opencl(bool has_local, uint64_t max_group);
 const char *target_level_name(cpu_level level); // "x86-64-v4"
+const target *target_plain(const target *t);    // without what only narrow precisions use: for more processors
 bool target_supported(const target *t);         // may this process run code built for it?
 
 #endif

@@ -1,6 +1,6 @@
 // The contraction schedule's own state, shared by its files: schedule_contract.c (loops), contract_shape.c (labels,
-// tiles), contract_pack.c (where the column operand comes from), contract_matrix.c (products
-// in matrix registers) and contract_fetch.c (what memory is asked for ahead).
+// tiles), contract_pack.c (where the column operand comes from), contract_narrow.c (products of narrow values),
+// contract_matrix.c (those in matrix registers) and contract_fetch.c (what memory is asked for ahead).
 #ifndef NNC_PASSES_CONTRACT_H
 #define NNC_PASSES_CONTRACT_H
 
@@ -33,6 +33,8 @@ typedef struct contract {
   int64_t chunk; // values of the first reduced label that the panel holds, or that a packed B is read at a time
   bool chunked;  // a chunk of them at a time: partial sums go through scratch
   dtype acc_dt;
+  uint32_t side;      // > 1: so many narrow values of the last reduced label are multiplied at once, and lie side by
+                      // side for each column of the packed B
   kir_buffer *staged; // rows of A for matrix registers; NULL: products are made in vectors
   bool few_rows;      // and it is from there that they are read
 } contract;
@@ -77,7 +79,8 @@ bool schedule_contract_group(contract *x);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // The product of the constant extents of the reduced labels from `first` on.
 int64_t contract_extent(const contract *x, uint32_t first);
-// The place of an element in a leaf's packed form, whose labels are bound in `s`: column `c_at` of a panel.
+// The place of an element in a leaf's packed form, whose labels are bound in `s`: column `c_at` of a panel. Where values
+// lie side by side the last reduced label is bound to a multiple of x->side, and `c_at` runs over them too.
 const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at);
 // Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
 void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);
@@ -94,6 +97,18 @@ void contract_join_rows(contract *x);
 bool contract_classify(contract *x);
 void contract_choose_tile(contract *x);            // and the block
 uint32_t contract_widened_rows(const contract *x); // of a tile that widens B itself
+
+// -- contract_narrow.c --
+// Can products of narrow values be made side by side in vectors? Then x->side says how many; tile and block are as ever.
+void contract_choose_sides(contract *x);
+// Are the operands `a` and `b` in memory, widened and nothing else: A side by side along the last reduced label, whose
+// extent is a multiple of `step`, B to be packed?
+bool contract_is_narrow(const contract *x, dtype a, dtype b, int64_t step);
+const sx *contract_narrow_load(const contract *x, uint32_t operand); // the load behind a widening
+// The place of an element of a packed B whose values lie side by side, for any value of the last reduced label.
+const idx *contract_packed_side(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at);
+// acc + the products of x->side values, from the place to which `s` binds the last reduced label.
+kir_tile *contract_multiply_sides(contract *x, splice *s, kir_builder *b, const idx *panel, kir_tile *acc);
 
 // -- contract_matrix.c --
 // Can the products be made in matrix registers? Then tile and block are theirs.

@@ -1,32 +1,17 @@
 // Contractions in matrix registers (target: has_amx): tiles of 32 x 32 sums, of which a step multiplies 32 x 32 bf16 of
 // A with 32 x 32 of B.
 //
-// Taken are bf16 that lie side by side in memory along the last reduced label, whose extent is a multiple of the step,
-// and a packed constant of bf16, both widened to f32 and nothing else: `--precision bf16` makes such operands. Other
-// reduced labels (the windows of convolutions) are loops around that one. B's panels are packed in pairs, as the
-// registers want them: element (k, column) of a panel at (k//2) * 2C + 2*column + k%2. The last rows of a block are
-// copied, clamped, to scratch, because registers are filled by a pointer and a stride; products of 32 rows for one cost
-// little more than reading B. So are rows that lie at no one distance from each other.
+// Taken are the operands of contract_narrow.c where the last reduced label's extent is a multiple of the step; other
+// reduced labels (the windows of convolutions) are loops around that one. The last rows of a block are copied, clamped,
+// to scratch, because registers are filled by a pointer and a stride; products of 32 rows for one cost little more than
+// reading B. So are rows that lie at no one distance from each other.
 #include "passes/contract.h"
 
 enum { SIDE = 32, STEP = 32 };
 
-// The load behind a widening of bf16; NULL: it is something else.
-static const sx *widened_load(const sx *e) {
-  bool widens = e->kind == SX_op && e->op == OP_cast && e->dt == DT_f32;
-  return widens && e->in[0]->kind == SX_load && e->in[0]->dt == DT_bf16 ? e->in[0] : NULL;
-}
-
 static const nest_label *last_of(const contract *x) { return &x->k[x->n_k - 1]; }
 
-// Does the operand lie side by side along the last reduced label?
-static bool has_runs(const contract *x, const sx *load) {
-  const idx *coef, *rest;
-  return !idx_mentions_read(load->at) && idx_linear(x->g->m->ix, load->at, last_of(x)->s, &coef, &rest) &&
-         idx_equals_int(coef, 1);
-}
-
-// Are its rows at one distance from each other?
+// Are A's rows at one distance from each other?
 static bool has_rows(const contract *x, const sx *load) {
   const idx *coef, *rest;
   if (!idx_linear(x->g->m->ix, load->at, x->row, &coef, &rest)) return false;
@@ -35,34 +20,23 @@ static bool has_rows(const contract *x, const sx *load) {
   return true;
 }
 
-static bool is_packable(const contract *x, const sx *root) {
-  bool ok = widened_load(root) && contract_is_constant(x, root) && contract_label_in(root, x->col) &&
-            !contract_label_in(root, x->row) && idx_is_const(x->nn, NULL);
-  for (uint32_t i = 0; i < x->n_k; i++)
-    ok = ok && contract_label_in(root, x->k[i].s) && idx_is_const(x->k[i].extent, NULL);
-  for (uint32_t i = 0; i < x->n_batch; i++)
-    ok = ok && (!contract_label_in(root, x->batch[i].s) || idx_is_const(x->batch[i].extent, NULL));
-  return ok;
-}
-
 bool contract_choose_matrices(contract *x) {
-  int64_t depth, columns = extent_max(x->g, x->nn), rows = x->g->c->target->block_rows;
-  if (!x->g->c->target->has_amx || !x->row || !x->col || x->lanes || !x->n_k || x->acc_dt != DT_f32) return false;
-  if (!idx_is_const(last_of(x)->extent, &depth) || depth <= 0 || depth % STEP != 0) return false;
-  const sx *a = widened_load(x->n.root[0]);
-  if (!a || !has_runs(x, a) || !is_packable(x, x->n.root[1])) return false;
+  int64_t columns = extent_max(x->g, x->nn), rows = x->g->c->target->block_rows;
+  if (!x->g->c->target->has_amx || !x->row || x->acc_dt != DT_f32) return false;
+  if (!contract_is_narrow(x, DT_bf16, DT_bf16, STEP)) return false;
+  x->side = 2;
   x->rows = SIDE;
   x->cols = columns <= SIDE / 2 ? SIDE / 2 : SIDE;
   x->mc = (uint32_t)(rows / SIDE * SIDE);
-  x->staged = kir_group(x->g->k, "rows", DT_bf16, 2, (int64_t[]){SIDE, depth});
-  x->few_rows = !has_rows(x, a);
+  x->staged = kir_group(x->g->k, "rows", DT_bf16, 2, (int64_t[]){SIDE, contract_extent(x, x->n_k - 1)});
+  x->few_rows = !has_rows(x, contract_narrow_load(x, 0));
   return true;
 }
 
 // Rows i.. of A, in scratch.
 static void stage_rows(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i) {
   idx_ctx *kc = x->g->k->ix;
-  const sx *a = widened_load(x->n.root[0]);
+  const sx *a = contract_narrow_load(x, 0);
   kir_stmt *rows = kir_for(b, "r", idx_int(kc, 0), idx_int(kc, SIDE), 1, 1, 0, NULL);
   kir_builder in_rows = kir_for_body(b, rows);
   kir_stmt *depth = kir_for(&in_rows, "k", idx_int(kc, 0), lower_dim_expr(x->g, last_of(x)->extent), STEP, 1, 0, NULL);
@@ -82,7 +56,7 @@ static kir_tile *sum_run(contract *x, const splice *outer, kir_builder *b, const
                          kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  const sx *a = widened_load(x->n.root[0]);
+  const sx *a = contract_narrow_load(x, 0);
   scalar none = scalar_f(DT_bf16, 0);
   if (x->few_rows) stage_rows(x, outer, b, blk, i);
   const idx *pairs = idx_int(kc, contract_extent(x, x->n_k - 1) / 2);
@@ -96,7 +70,7 @@ static kir_tile *sum_run(contract *x, const splice *outer, kir_builder *b, const
   kir_tile *left = x->few_rows ? kir_load(&body, x->staged, in_scratch, SIDE, STEP, kir_always, none)
                                : kir_load(&body, lower_in(x->g, a->value), in_memory, SIDE, STEP, kir_always, none);
   splice_bind(&s, last_of(x)->s, idx_add(kc, k, r));
-  const idx *packed[] = {contract_packed_index(x, &s, x->leaf[0].load, blk->panel, c)};
+  const idx *packed[] = {contract_packed_side(x, &s, x->leaf[0].load, blk->panel, c)};
   kir_tile *right = kir_load(&body, x->leaf[0].buf, packed, STEP, x->cols, kir_always, none);
   kir_tile *sum = kir_dot(&body, loop->carry[0], left, right, "bf16");
   kir_for_end(loop, &sum);

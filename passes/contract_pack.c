@@ -65,18 +65,14 @@ const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const i
   for (uint32_t i = 0; i < x->n_k; i++)
     if (contract_label_in(leaf, x->k[i].s))
       at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(s->g, x->k[i].extent)), contract_label_at(s, x->k[i].s));
-  if (!x->staged) return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
-  // In pairs. All but the last reduced label is a multiple of its extent, which is even.
-  const idx *k = contract_label_at(s, x->k[x->n_k - 1].s), *panels = idx_scale(kc, idx_sub(kc, at, k), x->cols);
-  const idx *pair = idx_scale(kc, idx_floordiv(kc, k, idx_int(kc, 2)), 2 * (int64_t)x->cols);
-  return idx_add(kc, idx_add(kc, panels, pair), idx_add(kc, idx_scale(kc, c_at, 2), idx_mod(kc, k, idx_int(kc, 2))));
+  return idx_add(kc, idx_scale(kc, at, x->cols), c_at);
 }
 
 // Is the packed form of a leaf all of its constant, column by column?
 static bool is_in_panels(const contract *x, const sx *leaf, lower_panels *p) {
   idx_ctx *c = x->g->m->ix;
   const idx *inner = idx_int(c, 1), *at = idx_int(c, 0);
-  if (x->staged) return false; // pairs
+  if (x->side > 1) return false;
   for (uint32_t i = 0; i < x->n_k; i++) {
     if (!contract_label_in(leaf, x->k[i].s)) continue;
     at = idx_add(c, idx_mul(c, at, x->k[i].extent), idx_of(c, x->k[i].s));
@@ -128,7 +124,9 @@ static void prepack(contract *x, contract_leaf *leaf) {
   const idx *column = idx_add(kc, idx_scale(kc, idx_of(kc, panel), x->cols), idx_of(kc, p.k->c));
   splice_bind(&s, x->col, column);
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, lower_dim_expr(&p, x->nn), column), -1)};
-  const idx *to_at[] = {contract_packed_index(&y, &s, load, idx_of(kc, panel), idx_of(kc, p.k->c))},
+  const idx *p_at = idx_of(kc, panel), *c_at = idx_of(kc, p.k->c);
+  const idx *to_at[] = {x->side > 1 ? contract_packed_side(&y, &s, load, p_at, c_at)
+                                    : contract_packed_index(&y, &s, load, p_at, c_at)},
             *from_at[] = {splice_index(&s, load->at)};
   kir_copy(&b, to, to_at, from, from_at, 1, x->cols, kir_conds(p.k, 1, inside),
            scalar_cast(scalar_i(DT_i64, 0), load->dt));
@@ -249,7 +247,7 @@ static void make_panel(contract *x, int64_t k, bool chunked) {
 static void read_in_chunks(contract *x) {
   enum { LEAST_PRODUCTS = 96 };
   const target *t = x->g->c->target;
-  int64_t n, inner = contract_extent(x, 1), value = inner * x->cols * (int64_t)dtype_size(x->n.root[1]->dt);
+  int64_t n, inner = contract_extent(x, 1), value = inner * x->cols * (int64_t)dtype_size(x->leaf[0].load->dt);
   if (!x->n_k || !idx_is_const(x->k[0].extent, &n)) return;
   int64_t most = (int64_t)t->l1_bytes * 3 / 8 / value, far = (int64_t)t->l2_bytes / 4 / value;
   if (most * inner < LEAST_PRODUCTS) most = far;
@@ -258,6 +256,7 @@ static void read_in_chunks(contract *x) {
   if (parts < 2) return;
   x->chunked = true;
   x->chunk = (n + parts - 1) / parts;
+  if (x->n_k == 1) x->chunk += (x->side - x->chunk % x->side) % x->side;
   x->partial = kir_group(x->g->k, "partial", x->acc_dt, 2, (int64_t[]){x->mc, x->cols});
 }
 
@@ -270,7 +269,7 @@ void contract_choose_operand(contract *x) {
   bool fits = k <= KC || chunk_of(x) > 0;
   if (contract_prepack(x)) {
     if (x->staged) return;
-    bool widened = b->kind != SX_load, many_rows = extent_max(g, x->m) > (int64_t)x->rows;
+    bool widened = b->kind != SX_load && x->side == 1, many_rows = extent_max(g, x->m) > (int64_t)x->rows;
     if (widened && many_rows && fits) make_panel(x, k, k > KC);
     else if (!widened && extent_max(g, x->m) > FEW_TILES * (int64_t)x->rows) read_in_chunks(x);
     return;

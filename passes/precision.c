@@ -15,7 +15,7 @@
 //   operands of products         where neither is a weight, and the rows that weights are multiplied with: register
 //                                tiles read them once for each panel of columns, and widening costs more each time than
 //                                the f32 in the cache (MiniLM, 128 tokens, AVX2: 60 ms instead of 36). Not so where the
-//                                target has matrix registers, which take bf16 as it lies
+//                                target takes bf16 as it lies
 //
 // Linear in nodes, but for the movement behind a group's root, which is short.
 #include "passes/fuse.h"
@@ -74,18 +74,20 @@ static bool is_exact_inside(const narrowing *x, const ir_node *group, const ir_v
   return v->def != NULL;
 }
 
-// Products with weights that matrix registers may take (contract_matrix.c): a reduced label lies side by side, and is
-// long enough.
-static bool is_for_matrices(const narrowing *x, const ir_node *group, const ir_node *product) {
+// Products with weights that take bf16 as it lies (contract_narrow.c, contract_matrix.c): a reduced label lies side by
+// side, and is long enough.
+static bool takes_narrow(const narrowing *x, const ir_node *group, const ir_node *product) {
   const ir_map *labels = ir_map_of(x->m, product);
-  if (!x->c->target->has_amx || !labels) return false;
+  const target *t = x->c->target;
+  int64_t step = t->has_bf16 ? 2 : 32;
+  if ((!t->has_bf16 && !t->has_amx) || !labels) return false;
   for (uint32_t o = 0; o < 2; o++) {
     const ir_axis *last = labels->operand[o].rank ? &labels->operand[o].axes[labels->operand[o].rank - 1] : NULL;
     if (!last || !is_exact_inside(x, group, product->in[1 - o], map_new(x->c->a))) continue;
     for (uint32_t i = 0; i < labels->n_labels; i++) {
       int64_t depth;
       const ir_label *l = &labels->labels[i];
-      if (!l->in_out && idx_is_symbol(last->at) == l->symbol && idx_is_const(l->extent, &depth) && depth % 32 == 0)
+      if (!l->in_out && idx_is_symbol(last->at) == l->symbol && idx_is_const(l->extent, &depth) && depth > 8 && depth % step == 0)
         return true;
     }
   }
@@ -95,7 +97,7 @@ static bool is_for_matrices(const narrowing *x, const ir_node *group, const ir_n
 static void keep_operands(narrowing *x, const ir_node *group) {
   const ir_node *product = group->regions[0]->first;
   while (product && product->op != OP_contract) product = product->next;
-  if (product && is_for_matrices(x, group, product)) return;
+  if (product && takes_narrow(x, group, product)) return;
   for (uint32_t i = 0; product && i < product->n_in; i++) keep_operand(x, group, product->in[i]);
 }
 

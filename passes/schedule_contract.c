@@ -20,7 +20,9 @@
 // Where the label that lies side by side is both operands' (a depthwise convolution), it is the columns' all the same:
 // tiles of A have columns too, and products are made lane by lane.
 //
-// Where the target has matrix registers, sums of bf16 are made there (contract_matrix.c), of 32 rows and columns.
+// Where the target multiplies several narrow values at once (contract_narrow.c), a step takes so many, and what is said
+// of B's widening does not apply. Where it has matrix registers, sums of bf16 are made there (contract_matrix.c), of 32
+// rows and columns.
 //
 // Rows past the end are clamped (the address, not the result); stores are masked. Source: Goto & van de Geijn 2008, for
 // the blocking.
@@ -51,7 +53,7 @@ static int64_t in_flight(const contract *x, const block_range *k) {
     if (n * vectors > SUMS) continue;
     if (x->n_each % n == 0) break;
     bool whole = n % x->n_each == 0 && depth;
-    if (whole && idx_divides(x->g->m->ix, n / x->n_each, x->k[depth - 1].extent) == TRI_yes) break;
+    if (whole && idx_divides(x->g->m->ix, n / x->n_each * x->side, x->k[depth - 1].extent) == TRI_yes) break;
   }
   return n;
 }
@@ -66,6 +68,11 @@ static void multiply(const products *p, const splice *outer, kir_builder *b, con
   contract *x = p->x;
   splice s = *outer;
   s.b = b;
+  if (x->side > 1) {
+    kir_tile **to = &acc[first % p->in_flight];
+    *to = contract_multiply_sides(x, &s, b, p->blk->panel, *to);
+    return;
+  }
   s.done = map_new(x->g->c->a);
   if (f->tile) map_put_ptr(s.done, f->of, f->tile);
   for (int64_t e = 0; e < x->n_each; e++) {
@@ -96,7 +103,7 @@ static kir_tile *sum_products(const products *p, const splice *outer, kir_builde
     multiply(p, outer, b, b_root, f, sum, 0);
   } else {
     const nest_label *k = &x->k[depth - 1];
-    int64_t step = p->in_flight > x->n_each ? p->in_flight / x->n_each : 1;
+    int64_t turns_of = p->in_flight > x->n_each ? p->in_flight / x->n_each : 1, step = turns_of * x->side;
     const idx *from = depth == 1 ? p->k->lo : idx_int(kc, 0),
               *to = depth == 1 ? p->k->hi : lower_dim_expr(x->g, k->extent);
     int64_t turns;
@@ -113,9 +120,9 @@ static kir_tile *sum_products(const products *p, const splice *outer, kir_builde
       splice_bind(&s, k->s, idx_of(kc, loop->var));
       contract_prefetch(x, &s, p->blk->panel, k->s, step);
     }
-    for (int64_t i = 0; i < step; i++) {
+    for (int64_t i = 0; i < turns_of; i++) {
       splice s = *outer;
-      splice_bind(&s, k->s, idx_addi(kc, idx_of(kc, loop->var), i));
+      splice_bind(&s, k->s, idx_addi(kc, idx_of(kc, loop->var), i * x->side));
       multiply(p, &s, &body, b_root, f, inner, i * x->n_each);
     }
     kir_for_end(loop, inner);
@@ -294,7 +301,7 @@ static void emit_column(contract *x, const splice *s, kir_builder *b, const cont
   block_range k = {.lo = idx_int(kc, 0), .hi = end, .end = end};
   if (!x->panel) {
     contract y = *x;
-    if (x->n_leaves && !x->staged && x->n.root[1]->kind != SX_load) y.rows = contract_widened_rows(x);
+    if (x->n_leaves && x->side == 1 && x->n.root[1]->kind != SX_load) y.rows = contract_widened_rows(x);
     emit_chunks(&y, s, b, blk, k);
   } else if (!x->n_leaves) {
     k.from_panel = true;
@@ -353,7 +360,7 @@ static bool collect(contract *x, const ir_node *dot) {
 }
 
 bool schedule_contract(lower_group *g) {
-  contract x = {.g = g, .n_each = 1};
+  contract x = {.g = g, .n_each = 1, .side = 1};
   const ir_node *dot = g->region->first;
   while (dot && dot->op != OP_contract) dot = dot->next;
   if (!dot) return false;
@@ -368,7 +375,10 @@ bool schedule_contract(lower_group *g) {
   if (!contract_classify(&x)) return false;
   x.n_grid_batch = nest_order_batch(x.n_batch, x.batch);
   if (schedule_contract_group(&x)) return true;
-  if (!contract_choose_matrices(&x)) contract_choose_tile(&x);
+  if (!contract_choose_matrices(&x)) {
+    contract_choose_sides(&x);
+    contract_choose_tile(&x);
+  }
   int64_t last;
   if (x.n_k > 1 && idx_is_const(x.k[x.n_k - 1].extent, &last) && last > 1 && last <= MAX_EACH) x.n_each = last;
   contract_choose_operand(&x);
@@ -402,7 +412,7 @@ bool schedule_contract(lower_group *g) {
   for (uint32_t i = 0; i < x.n_k; i++) k *= (double)extent_hint(g, x.k[i].extent);
   int64_t m = extent_hint(g, x.m), nn = extent_hint(g, x.nn);
   double rows = (double)(m < x.mc ? m : x.mc), cols = (double)(nn < x.cols ? nn : x.cols);
-  double work = rows * cols * (k / g->c->target->fma_per_ns + nest_cost_per_element(&x.n) / 4);
+  double work = rows * cols * (k / (g->c->target->fma_per_ns * x.side) + nest_cost_per_element(&x.n) / 4);
   double memory = contract_panel_bytes(&x) / g->c->target->bytes_per_ns;
   g->k->cost_ns = outer * (work > memory ? work : memory);
   return true;

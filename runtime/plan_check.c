@@ -265,8 +265,9 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   for (uint64_t i = 0; !s && i < p->faults.count; i++)
     if (!string_fits(&c, f[i].text)) s = refuse(err, "plan: fault %u is broken", (unsigned)i);
   if (!s && p->cpu_level > rt_cpu_level()) {
-    static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx"};
-    refuse(err, "built for %s, and this CPU is %s", p->cpu_level < 4 ? levels[p->cpu_level] : "a newer CPU",
+    static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16",
+                                         "x86-64-v4-amx"};
+    refuse(err, "built for %s, and this CPU is %s", p->cpu_level < 5 ? levels[p->cpu_level] : "a newer CPU",
            levels[rt_cpu_level()]);
     return RT_E_UNSUPPORTED;
   }
@@ -284,10 +285,14 @@ unsigned rt_cpu_level(void) {
             (b >> 8 & 1);                                                       // YMM state; FMA AVX2 BMI1 BMI2
   const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; // F DQ CD BW VL
   bool v4 = v3 && (lo & 0xe6) == 0xe6 && (b & avx512) == avx512;
+  const unsigned vnni = 1u << 11, bf16_bit = 1u << 5; // AVX512_VNNI; of subleaf 1 AVX512_BF16
+  unsigned sub_a, sub_b, sub_c, sub_d;
+  bool bf16 =
+      v4 && (c & vnni) && __get_cpuid_count(7, 1, &sub_a, &sub_b, &sub_c, &sub_d) && (sub_a & bf16_bit) == bf16_bit;
   // Tile registers: BF16 TILE INT8, their state in XCR0, and the system's permission, which a process asks for once.
   const unsigned tiles = 1u << 22 | 1u << 24 | 1u << 25;
-  bool amx = v4 && (lo & 0x60000) == 0x60000 && (d & tiles) == tiles && !syscall(SYS_arch_prctl, 0x1023L, 18L);
-  return amx ? 3 : v4 ? 2 : v3 ? 1 : 0;
+  bool amx = bf16 && (lo & 0x60000) == 0x60000 && (d & tiles) == tiles && !syscall(SYS_arch_prctl, 0x1023L, 18L);
+  return amx ? 4 : bf16 ? 3 : v4 ? 2 : v3 ? 1 : 0;
 #else
   return 0;
 #endif

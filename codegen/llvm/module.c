@@ -26,9 +26,9 @@ LLVMTargetMachineRef module_machine(const target *t, char **why) {
   if (LLVMGetTargetFromTriple(triple, &machine_class, why)) return NULL;
   // 512-bit vectors are what the schedules count on
   bool wide = t->vector_bytes == 64;
-  const char *features = t->has_amx ? wide ? "-prefer-256-bit,+amx-tile,+amx-bf16" : "+amx-tile,+amx-bf16"
-                         : wide     ? "-prefer-256-bit"
-                                    : "";
+  char features[96];
+  snprintf(features, sizeof features, "%s%s%s", wide ? "-prefer-256-bit" : "",
+           t->has_bf16 ? ",+avx512bf16,+avx512vnni" : "", t->has_amx ? ",+amx-tile,+amx-bf16" : "");
   cpu_level level = t->level < CPU_x86_64_v4 ? t->level : CPU_x86_64_v4; // whose names are LLVM's
   return LLVMCreateTargetMachine(machine_class, triple, target_level_name(level), features, LLVMCodeGenLevelLess,
                                  LLVMRelocPIC, LLVMCodeModelDefault);

@@ -1,55 +1,8 @@
-// dot and row reductions.
+// Row reductions.
 //
 // Reductions combine in a fixed order, whatever the values: the row's whole vectors pairwise, the halves of the vector
 // that is left, and last the shorter tail. Sums and products of f16 and bf16 are kept in f32 and rounded once.
 #include "codegen/llvm/cg.h"
-
-// -- dot --
-
-// acc[r, c] + Σ a[r, k]*b[k, c] of bf16, widened to f32: fused steps in the order of k. Not by `vdpbf16ps`, which is
-// half as fast as f32 on the processors that have it.
-static void sum_pairs(cg *g, const kir_stmt *s) {
-  const cg_tile *acc = cg_get(g, s->in[0]), *a = cg_get(g, s->in[1]), *b = cg_get(g, s->in[2]);
-  cg_tile *out = cg_tile_new(g, acc->dt, acc->rows, acc->cols);
-  for (size_t i = 0; i < (size_t)out->rows * out->n_chunks; i++) out->v[i] = cg_chunk(g, acc, i);
-  for (uint32_t k = 0; k < a->cols; k++)
-    for (uint32_t r = 0; r < out->rows; r++) {
-      LLVMValueRef row = cg_chunk(g, a, (size_t)r * a->n_chunks + k / g->vl);
-      LLVMValueRef x = cg_widen(g, DT_bf16, cg_extract(g, row, k % g->vl));
-      for (uint32_t j = 0; j < out->n_chunks; j++) {
-        LLVMValueRef y = cg_widen(g, DT_bf16, cg_chunk(g, b, (size_t)k * b->n_chunks + j));
-        size_t at = (size_t)r * out->n_chunks + j;
-        out->v[at] = cg_multiply_add(g, DT_f32, cg_splat(g, x, cg_lanes(y)), y, out->v[at]);
-      }
-    }
-  cg_set(g, s->out, out);
-}
-
-// acc[r, c] + a[r]*b[c], one fused step. On a target without fused multiply-add the product is rounded first.
-void cg_dot(cg *g, const kir_stmt *s) {
-  if (cg_in_matrices(g, s->in[0])) {
-    cg_matrix_dot(g, s);
-    return;
-  }
-  if (kir_dot_is(s, "bf16")) {
-    sum_pairs(g, s);
-    return;
-  }
-  const cg_tile *acc = cg_get(g, s->in[0]), *a = cg_get(g, s->in[1]), *b = cg_get(g, s->in[2]);
-  cg_tile *out = cg_tile_new(g, acc->dt, acc->rows, acc->cols);
-  for (uint32_t r = 0; r < out->rows; r++) {
-    LLVMValueRef x = NULL;
-    for (uint32_t j = 0; j < out->n_chunks; j++) {
-      LLVMValueRef y = cg_chunk(g, b, j);
-      if (x == NULL || cg_lanes(x) != cg_lanes(y)) x = cg_splat(g, cg_chunk(g, a, r), cg_lanes(y));
-      size_t at = (size_t)r * out->n_chunks + j;
-      out->v[at] = cg_multiply_add(g, acc->dt, x, y, cg_chunk(g, acc, at));
-    }
-  }
-  cg_set(g, s->out, out);
-}
-
-// -- reductions --
 
 typedef struct reduction {
   op_code op; // of two values

@@ -98,7 +98,7 @@ typedef struct nnc_compile_options {
   size_t n_dims;
   const char *const *weights; /* safetensors files, or "random[:SEED]"; none: the model's own `weights:` section */
   size_t n_weights;           /* for a .so: its file of weights, when it has one and that is not beside it */
-  const char *cpu;            /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx" */
+  const char *cpu;            /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "x86-64-v4-amx" */
   unsigned threads;           /* compile threads; 0 = one per core, at most 8 */
   void (*sink)(void *user, const nnc_diagnostic *d); /* called for each message as it is known; optional */
   void *sink_user;

@@ -14,7 +14,7 @@ _nnc() {
   --stage) mapfile -t COMPREPLY < <(compgen -W "graph fused kernel plan memory" -- "$word") && return ;;
   --format) mapfile -t COMPREPLY < <(compgen -W "text dot" -- "$word") && return ;;
   --device) mapfile -t COMPREPLY < <(compgen -W "cpu auto opencl" -- "$word") && return ;;
-  --cpu) mapfile -t COMPREPLY < <(compgen -W "native x86-64 x86-64-v3 x86-64-v4 x86-64-v4-amx" -- "$word") && return ;;
+  --cpu) mapfile -t COMPREPLY < <(compgen -W "native x86-64 x86-64-v3 x86-64-v4 x86-64-v4-bf16 x86-64-v4-amx" -- "$word") && return ;;
   esac
   if [[ $word == -* ]]; then
     local options

@@ -87,11 +87,7 @@ static double gflops(const bench_result *b) { return b->flops / b->time.median_m
 static double percent(const bench_result *b) { return 100 * gflops(b) / b->peak_gflops; }
 
 static const char *level_name(uint32_t level) {
-  static const char *const names[] = {[CPU_x86_64] = "x86-64",
-                                      [CPU_x86_64_v3] = "x86-64-v3",
-                                      [CPU_x86_64_v4] = "x86-64-v4",
-                                      [CPU_x86_64_v4_amx] = "x86-64-v4-amx"};
-  return level <= CPU_x86_64_v4_amx ? names[level] : "unknown";
+  return level <= CPU_x86_64_v4_amx ? target_level_name((cpu_level)level) : "unknown";
 }
 
 static const char *device_of(const bench_result *b) { return b->job ? b->job->device : NULL; }

@@ -92,7 +92,7 @@ static const option_row rows[] = {
     {"precision", 0, KIND_choice, FIELD(precision), ON_MODEL, "DTYPE", "f32|bf16",
      "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL,
-     "native (default), x86-64, x86-64-v3, x86-64-v4, x86-64-v4-amx"},
+     "native (default), x86-64, x86-64-v3, x86-64-v4, x86-64-v4-bf16, x86-64-v4-amx"},
     {"device", 0, KIND_text, FIELD(device), ON_SESSION | ON_show | ON_compile, "DEVICE", NULL,
      "cpu (default), auto: a GPU where there is one that can, opencl: the first GPU, else the first device of OpenCL; "
      "opencl:N as `nnc devices` counts"},
