@@ -189,7 +189,8 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 
 // -- for printers and back ends --
 bool kir_dot_is(const kir_stmt *s, const char *variant);
-uint32_t kir_dot_interleaved(const kir_stmt *s); // values of a column that lie side by side in b; 0: b has rows for them
+uint32_t kir_dot_interleaved(
+    const kir_stmt *s); // values of a column that lie side by side in b; 0: b has rows for them
 // The row-major element offset of an access in its buffer; may mention r and c.
 const idx *kir_offset(const kir_kernel *k, kir_access acc);
 const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col); // c replaced by a constant

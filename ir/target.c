@@ -39,7 +39,8 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
           .has_fma = true, .has_bf16 = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10,
           CORE),
     LEVEL(.name = "x86-64-v4-amx", .level = CPU_x86_64_v4_amx, .vector_bytes = 64, .n_vector_regs = 32, .has_fma = true,
-          .has_bf16 = true, .has_amx = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10, CORE),
+          .has_bf16 = true, .has_amx = true, .dot_rows = 6, .dot_cols = 64, .fma_per_ns = 100, .bytes_per_ns = 10,
+          CORE),
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.

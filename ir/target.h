@@ -5,7 +5,8 @@
 
 #include "base/str.h"
 
-// The last two are v4 with AVX512_BF16 and AVX512_VNNI, and that with AMX: no processor has tile registers without them.
+// The last two are v4 with AVX512_BF16 and AVX512_VNNI, and that with AMX: no processor has tile registers without
+// them.
 typedef enum cpu_level { CPU_x86_64, CPU_x86_64_v3, CPU_x86_64_v4, CPU_x86_64_v4_bf16, CPU_x86_64_v4_amx } cpu_level;
 
 typedef struct target {

@@ -245,7 +245,7 @@ static void make_panel(contract *x, int64_t k, bool chunked) {
 // of A and the sums, where that leaves enough products between taking a sum and putting it back; else in a quarter of
 // the second one. (AVX2, 4x24 tiles, 60 and 126 rows: parts of 12 KB are 16 and 7% faster than panels of 73.)
 static void read_in_chunks(contract *x) {
-  enum { LEAST_PRODUCTS = 96 };
+  enum { LEAST_PRODUCTS = 48 };
   const target *t = x->g->c->target;
   int64_t n, inner = contract_extent(x, 1), value = inner * x->cols * (int64_t)dtype_size(x->leaf[0].load->dt);
   if (!x->n_k || !idx_is_const(x->k[0].extent, &n)) return;

@@ -87,7 +87,8 @@ static bool takes_narrow(const narrowing *x, const ir_node *group, const ir_node
     for (uint32_t i = 0; i < labels->n_labels; i++) {
       int64_t depth;
       const ir_label *l = &labels->labels[i];
-      if (!l->in_out && idx_is_symbol(last->at) == l->symbol && idx_is_const(l->extent, &depth) && depth > 8 && depth % step == 0)
+      if (!l->in_out && idx_is_symbol(last->at) == l->symbol && idx_is_const(l->extent, &depth) && depth > 8 &&
+          depth % step == 0)
         return true;
     }
   }

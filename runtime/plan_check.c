@@ -265,8 +265,7 @@ rt_status rt_plan_check(const void *blob, size_t size, rt_error *err) {
   for (uint64_t i = 0; !s && i < p->faults.count; i++)
     if (!string_fits(&c, f[i].text)) s = refuse(err, "plan: fault %u is broken", (unsigned)i);
   if (!s && p->cpu_level > rt_cpu_level()) {
-    static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16",
-                                         "x86-64-v4-amx"};
+    static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "x86-64-v4-amx"};
     refuse(err, "built for %s, and this CPU is %s", p->cpu_level < 5 ? levels[p->cpu_level] : "a newer CPU",
            levels[rt_cpu_level()]);
     return RT_E_UNSUPPORTED;

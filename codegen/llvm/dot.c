@@ -115,4 +115,3 @@ void cg_dot(cg *g, const kir_stmt *s) {
   }
   cg_set(g, s->out, out);
 }
-
