@@ -91,6 +91,7 @@ const ir_value *lower_pack(void *user, lower_group *g, const ir_value *param, ki
   lower_user *u = user;
   lowering *l = u->l;
   uint32_t from;
+  dtype dt = pack->params.at[1]->dt; // what it writes, after what it reads
   lower_constant(l, lower_outer(u, param, KIR_in), &from);
   uint32_t kernel = lower_add_kernel(l, pack, "pack");
   char recipe[64];
@@ -98,7 +99,7 @@ const ir_value *lower_pack(void *user, lower_group *g, const ir_value *param, ki
   const void *known = map_get(l->constant_by_name, str_of(recipe));
   if (!known) {
     prog_constant k = {.name = str_fmt(l->c->a, "packed %s", l->out->constants.at[from].name),
-                       .dt = param->type.dt,
+                       .dt = dt,
                        .count = count,
                        .computed = true};
     known = lower_pointer(add_constant(l, k));
@@ -126,7 +127,7 @@ const ir_value *lower_pack(void *user, lower_group *g, const ir_value *param, ki
     const panels p = {constant, count, form->inner, form->columns};
     map_put_ptr(l->panels_of, lower_pointer(from), arena_copy(l->c->a, &p, sizeof p));
   }
-  return stand_in(u, param->type.dt, count, constant);
+  return stand_in(u, dt, count, constant);
 }
 
 bool lower_find_panels(void *user, const ir_value *param, lower_panels *out) {

@@ -46,6 +46,13 @@ static kir_tile *combine(kir_builder *b, uint32_t n, const float *coef, kir_tile
 
 // -- the weights, once --
 
+// The weights where they lie, f32 or widened to it; NULL: they are something else.
+static const sx *weights_load(const contract *x) {
+  const sx *e = x->n.root[1];
+  if (e->kind == SX_op && e->op == OP_cast) e = e->in[0];
+  return e->kind == SX_load ? e : NULL;
+}
+
 static int64_t points_of(const filtering *w) { return w->f->p * w->f->p; }
 static int64_t groups_of(const filtering *w) { return (w->out + w->group - 1) / w->group; }
 
@@ -85,13 +92,13 @@ static void transform_weights(const filtering *w, splice *s, kir_builder *b, kir
 static void pack(filtering *w) {
   lower_group *g = w->x->g, p = contract_pack_group(g, "winograd");
   idx_ctx *kc = p.k->ix;
-  const sx *load = w->x->n.root[1];
+  const sx *load = weights_load(w->x);
   int64_t columns = groups_of(w) * w->group, total = points_of(w) * w->in * columns;
   const sym *panel = kir_grid(p.k, "panel", idx_int(kc, columns / w->x->cols));
   splice s = {.g = &p, .rows = 1, .cols = w->x->cols};
   lower_in(&p, load->value);
   const idx *count[] = {idx_int(kc, total)};
-  kir_buffer *to = kir_param(p.k, "packed", KIR_out, load->dt, 1, count);
+  kir_buffer *to = kir_param(p.k, "packed", KIR_out, DT_f32, 1, count);
   kir_builder b = kir_begin(p.k);
   kir_stmt *loop = kir_for(&b, "k", idx_int(kc, 0), idx_int(kc, w->in), 1, 1, 0, NULL);
   kir_builder body = kir_for_body(&b, loop);
@@ -335,9 +342,8 @@ static bool find_labels(filtering *w, const ir_node *dot) {
                               {w->ky, idx_addi(c, idx_of(c, w->ky), -1)},
                               {w->ox, idx_addi(c, idx_of(c, w->ox), 1)},
                               {w->kx, idx_addi(c, idx_of(c, w->kx), -1)}};
-  const sx *weights = x->n.root[1];
-  return form_subst(g->form, x->n.root[0], 4, turn) == x->n.root[0] && weights->kind == SX_load &&
-         contract_is_constant(x, weights);
+  return form_subst(g->form, x->n.root[0], 4, turn) == x->n.root[0] && weights_load(x) &&
+         contract_is_constant(x, x->n.root[1]);
 }
 
 static const idx *tiles_along(const filtering *w, const idx *extent, bool *whole) {

@@ -81,8 +81,8 @@ static double typical(const chooser *w, const idx *extent) {
 static double larger(double a, double b) { return a > b ? a : b; }
 
 // Nanoseconds.
-static double direct_time(const target *t, double positions, double weights) {
-  return larger(positions * WINOGRAD_TAPS * WINOGRAD_TAPS * weights / t->fma_per_ns,
+static double direct_time(const target *t, double positions, double weights, int side) {
+  return larger(positions * WINOGRAD_TAPS * WINOGRAD_TAPS * weights / (t->fma_per_ns * side),
                 WINOGRAD_TAPS * WINOGRAD_TAPS * weights * 4 / t->bytes_per_ns);
 }
 
@@ -96,11 +96,12 @@ static const winograd_form *choose(const chooser *w, const axis_map *x) {
   const target *t = w->c->target;
   int64_t in, out;
   if (!idx_is_const(x->operand[0].v->type.dim[3], &in) || !idx_is_const(x->label[x->out[3]].extent, &out)) return NULL;
-  // Matrix registers multiply faster than filtering saves.
-  if (w->c->precision == PRECISION_bf16 && t->has_amx && in % 32 == 0) return NULL;
+  bool narrow = w->c->precision == PRECISION_bf16;
+  if (narrow && t->has_amx && in % 32 == 0) return NULL; // matrix registers multiply faster than filtering saves
   double images = typical(w, x->label[x->out[0]].extent), height = typical(w, x->label[x->out[1]].extent),
          width = typical(w, x->label[x->out[2]].extent);
-  double least = 0.8 * direct_time(t, images * height * width, (double)(in * out)); // it has to pay
+  double least = 0.8 * direct_time(t, images * height * width, (double)(in * out),
+                                   narrow && t->has_bf16 && in % 2 == 0 ? 2 : 1); // it has to pay
   const winograd_form *best = NULL;
   for (uint32_t i = 0; i < N_FORMS; i++) {
     const winograd_form *f = &forms[i];
