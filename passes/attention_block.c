@@ -80,12 +80,12 @@ void flash_clear(flash *x, kir_builder *b) {
     stat_store(x, &body, STAT_sum, at, kir_const(&body, flash_f32(0), 1, x->cols));
     kir_for_end(columns, NULL);
   }
-  kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", x->len, x->out_rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   kir_stmt *out = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder in_out = kir_for_body(&in_tiles, out);
   const idx *to[] = {idx_add(kc, idx_of(kc, tiles->var), r), idx_add(kc, idx_of(kc, out->var), c)};
-  kir_store(&in_out, x->acc, to, kir_const(&in_out, flash_f32(0), 1, 1), x->rows, x->out_cols, kir_always);
+  kir_store(&in_out, x->acc, to, kir_const(&in_out, flash_f32(0), 1, 1), x->out_rows, x->out_cols, kir_always);
   kir_for_end(out, NULL);
   kir_for_end(tiles, NULL);
 }
@@ -232,23 +232,23 @@ void flash_multiply(const flash_product *p, kir_builder *b) {
   flash *x = p->x;
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *tiles = flash_loop(b, "i", p->rows, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", p->rows, x->out_rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *i = idx_of(kc, tiles->var), *e = idx_add(kc, idx_of(kc, columns->var), c);
   const idx *row = idx_min(kc, idx_add(kc, i, r), idx_addi(kc, p->rows, -1)), *to[] = {idx_add(kc, i, r), e};
-  kir_tile *acc = p->fresh ? kir_const(&body, flash_f32(0), x->rows, x->out_cols)
-                           : kir_load(&body, p->to, to, x->rows, x->out_cols, kir_always, flash_f32(0));
+  kir_tile *acc = p->fresh ? kir_const(&body, flash_f32(0), x->out_rows, x->out_cols)
+                           : kir_load(&body, p->to, to, x->out_rows, x->out_cols, kir_always, flash_f32(0));
   if (p->scale)
-    acc = kir_op2(&body, OP_mul, acc, kir_load(&body, p->scale, &row, x->rows, 1, kir_always, flash_f32(0)));
+    acc = kir_op2(&body, OP_mul, acc, kir_load(&body, p->scale, &row, x->out_rows, 1, kir_always, flash_f32(0)));
   kir_stmt *sum = kir_for(&body, "n", p->lo, p->hi, 1, 2, 1, &acc);
   kir_builder in_sum = kir_for_body(&body, sum);
   const idx *n = idx_of(kc, sum->var);
   kir_tile *left = p->left(p, &in_sum, n, row), *right = p->right(p, &in_sum, n, e);
   kir_tile *next = kir_dot(&in_sum, sum->carry[0], left, right, "fma");
   kir_for_end(sum, &next);
-  kir_store(&body, p->to, to, sum->result[0], x->rows, x->out_cols, kir_always);
+  kir_store(&body, p->to, to, sum->result[0], x->out_rows, x->out_cols, kir_always);
   kir_for_end(columns, NULL);
   kir_for_end(tiles, NULL);
 }
@@ -270,7 +270,7 @@ kir_tile *flash_value(const flash_product *p, kir_builder *b, const idx *key, co
 
 static kir_tile *weight(const flash_product *p, kir_builder *b, const idx *key, const idx *query) {
   const idx *at[] = {idx_sub(p->x->g->k->ix, key, p->x->kb), query};
-  return kir_load(b, p->x->st, at, p->x->rows, 1, kir_always, flash_f32(0));
+  return kir_load(b, p->x->st, at, p->x->out_rows, 1, kir_always, flash_f32(0));
 }
 
 static void weigh(flash *x, const splice *s, kir_builder *b) {
@@ -310,22 +310,22 @@ void flash_finish(flash *x, const splice *outer, kir_builder *b) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
   const idx *r = idx_of(kc, g->k->r), *c = idx_of(kc, g->k->c);
-  kir_stmt *tiles = flash_loop(b, "i", x->len, x->rows);
+  kir_stmt *tiles = flash_loop(b, "i", x->len, x->out_rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *i = idx_add(kc, idx_of(kc, tiles->var), r), *e = idx_add(kc, idx_of(kc, columns->var), c), *at[] = {i, e};
   splice s = *outer;
   s.b = &body;
-  s.rows = x->rows;
+  s.rows = x->out_rows;
   s.cols = x->out_cols;
   splice_bind(&s, x->row->s, idx_add(kc, x->m0, i));
   splice_bind(&s, x->col->s, e);
   s.row_tail = idx_addi(kc, idx_sub(kc, x->len, i), -1);
   s.col_tail = x->width % x->out_cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->width), e), -1) : NULL;
-  kir_tile *t = kir_load(&body, x->acc, at, x->rows, x->out_cols, kir_always, flash_f32(0));
+  kir_tile *t = kir_load(&body, x->acc, at, x->out_rows, x->out_cols, kir_always, flash_f32(0));
   kir_tile *sum = NULL;
-  if (x->stat[STAT_sum]) sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->rows, 1);
+  if (x->stat[STAT_sum]) sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->out_rows, 1);
   s.acc = map_new(g->c->a);
   if (x->a.sum) {
     if (x->n.root[ROOT_sum_factor]) sum = kir_op2(&body, OP_mul, sum, flash_tile(&s, x->n.root[ROOT_sum_factor]));

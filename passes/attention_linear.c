@@ -51,16 +51,16 @@ bool flash_state_follows(const flash *x) {
 static void clear_state(flash *x, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  kir_stmt *tiles = flash_loop(b, "d", idx_int(kc, x->depth), x->rows);
+  kir_stmt *tiles = flash_loop(b, "d", idx_int(kc, x->depth), x->out_rows);
   kir_builder in_tiles = kir_for_body(b, tiles);
   const idx *d = idx_add(kc, idx_of(kc, tiles->var), r);
   kir_tile *nothing = kir_const(&in_tiles, flash_f32(0), 1, 1);
   kir_stmt *columns = flash_loop(&in_tiles, "e", idx_int(kc, x->width), x->out_cols);
   kir_builder body = kir_for_body(&in_tiles, columns);
   const idx *to[] = {d, idx_add(kc, idx_of(kc, columns->var), c)};
-  kir_store(&body, x->state, to, nothing, x->rows, x->out_cols, kir_always);
+  kir_store(&body, x->state, to, nothing, x->out_rows, x->out_cols, kir_always);
   kir_for_end(columns, NULL);
-  if (x->total) kir_store(&in_tiles, x->total, &d, nothing, x->rows, 1, kir_always);
+  if (x->total) kir_store(&in_tiles, x->total, &d, nothing, x->out_rows, 1, kir_always);
   kir_for_end(tiles, NULL);
 }
 
@@ -127,7 +127,7 @@ static void add_keys(flash *x, const splice *outer, kir_builder *b, const idx *f
 
 static kir_tile *query_at(const flash_product *p, kir_builder *b, const idx *depth, const idx *query) {
   const idx *at[] = {depth, query};
-  return kir_load(b, p->x->qt, at, p->x->rows, 1, kir_always, flash_f32(0));
+  return kir_load(b, p->x->qt, at, p->x->out_rows, 1, kir_always, flash_f32(0));
 }
 
 static kir_tile *state_at(const flash_product *p, kir_builder *b, const idx *depth, const idx *e) {

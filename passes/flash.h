@@ -33,7 +33,8 @@ typedef struct flash {
   nest_label single;           // row, where there is but one query
   uint32_t n_batch, n_grid_batch;
   nest_label batch[FLASH_MAX_OUTER];
-  uint32_t rows, cols, out_cols;                     // register tiles: keys or queries, queries, columns of v
+  uint32_t rows, cols;                               // register tiles of scores: keys, queries
+  uint32_t out_rows, out_cols;                       // and of results: queries, columns of v
   int64_t depth, width;                              // constants
   bool k_lies, v_lies;                               // in memory as f32, side by side
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie

@@ -179,7 +179,12 @@ static void make_scratch(flash *x, bool few, bool many) {
   uint32_t lanes = t->vector_bytes / 4;
   x->rows = t->n_vector_regs >= 32 ? 12 : 6;
   x->cols = 2 * lanes;
+  x->out_rows = x->rows;
   x->out_cols = x->width <= lanes ? lanes : 2 * lanes;
+  if (x->a.kind != ATTENTION_linear && x->width > x->out_cols && x->width <= 3 * (int64_t)lanes) {
+    x->out_cols = 3 * lanes; // in whole tiles it would be four
+    x->out_rows = t->n_vector_regs >= 32 ? 8 : 4;
+  }
   int64_t padded = (x->width + x->out_cols - 1) / x->out_cols * x->out_cols;
   int64_t deep = (x->depth + x->cols - 1) / x->cols * x->cols;
   int64_t most = many ? MB : x->cols;
