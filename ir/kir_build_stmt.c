@@ -161,6 +161,10 @@ kir_tile *kir_fma(kir_builder *b, kir_tile *x, kir_tile *y, kir_tile *z) {
   return defined(b, with_operands(b, KIR_fma, 3, (kir_tile *[]){x, y, z}), x->dt);
 }
 
+kir_tile *kir_zip(kir_builder *b, kir_tile *x, kir_tile *y) {
+  return defined(b, with_operands(b, KIR_zip, 2, (kir_tile *[]){x, y}), x->dt);
+}
+
 kir_tile *kir_select(kir_builder *b, kir_tile *x, kir_where w, scalar otherwise) {
   kir_where left = where_of(b->k, w, x->rows, x->cols);
   if (left.n == 0) return x;

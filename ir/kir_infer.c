@@ -93,6 +93,13 @@ static diag_id infer_dot(const kir_stmt *s, kir_type *out) {
   return deep && a->rows == acc->rows && b->rows == rows && b->cols == cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
 }
 
+static diag_id infer_zip(const kir_stmt *s, kir_type *out) {
+  const kir_tile *x = s->in[0], *y = s->in[1];
+  *out = (kir_type){x->dt, x->rows, 2 * x->cols};
+  if (x->dt != y->dt) return DIAG_ID_kernel_dtype;
+  return x->rows == y->rows && x->cols == y->cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
+}
+
 static bool dtype_fits(op_code op, dtype dt) {
   if (op_has(op, OPF_FLT)) return dtype_is_float(dt);
   if (op_has(op, OPF_NUM)) return dt != DT_bool;
@@ -129,6 +136,7 @@ diag_id kir_infer(const kir_stmt *s, dtype to, kir_type *out) {
   case KIR_dot: return infer_dot(s, out);
   case KIR_op: return infer_op(s, to, out);
   case KIR_fma: return infer_elementwise(s, to, out);
+  case KIR_zip: return infer_zip(s, out);
   case KIR_select: *out = (kir_type){s->in[0]->dt, s->in[0]->rows, s->in[0]->cols}; return DIAG_COUNT;
   case KIR_reduce:
     *out = (kir_type){s->in[0]->dt, s->in[0]->rows, 1};

@@ -142,6 +142,10 @@ static bool element(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, u
     *out = summed(in, s, w, r, c);
     return true;
   }
+  if (s->kind == KIR_zip) {
+    *out = at(in, s->in[c % 2], w, r, c / 2);
+    return true;
+  }
   for (uint32_t i = 0; i < s->n_in; i++) v[i] = at(in, s->in[i], w, r, c);
   bool holds = true;
   switch ((int)s->kind) {
@@ -309,6 +313,7 @@ static bool run_stmt(kir_interp *in, const kir_stmt *s) {
   case KIR_dot:
   case KIR_op:
   case KIR_fma:
+  case KIR_zip:
   case KIR_select: return run_elements(in, s);
   case KIR_reduce: run_reduce(in, s); return true;
   case KIR_store: return run_store(in, s);

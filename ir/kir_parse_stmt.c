@@ -206,6 +206,9 @@ static bool parse_operation(parser *p, kir_stmt *s, str word, kir_type *t) {
   } else if (str_is(word, "fma")) {
     s->kind = KIR_fma;
     parse_operands(p, s, 3);
+  } else if (str_is(word, "zip")) {
+    s->kind = KIR_zip;
+    parse_operands(p, s, 2);
   } else if (str_is(word, "select")) {
     s->kind = KIR_select;
     parse_operands(p, s, 1);

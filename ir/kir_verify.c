@@ -151,7 +151,10 @@ static bool fits_shape(const kir_tile *t, uint32_t rows, uint32_t cols) {
 }
 
 static void check_operation(verifier *v, const kir_stmt *s) {
-  uint32_t wanted = s->kind == KIR_dot || s->kind == KIR_fma ? 3 : s->kind == KIR_op ? s->n_in : 1;
+  uint32_t wanted = s->kind == KIR_dot || s->kind == KIR_fma ? 3
+                    : s->kind == KIR_zip                     ? 2
+                    : s->kind == KIR_op                      ? s->n_in
+                                                             : 1;
   bool usable = s->n_in == wanted && wanted >= 1 && wanted <= 3;
   if (!usable) REPORT(v, kernel_operator, text(v));
   for (uint32_t i = 0; usable && i < s->n_in; i++) usable = use_tile(v, s->in[i]);
@@ -276,6 +279,7 @@ static void check_stmt(verifier *v, const kir_stmt *s) {
   case KIR_dot:
   case KIR_op:
   case KIR_fma:
+  case KIR_zip:
   case KIR_select:
   case KIR_reduce: check_operation(v, s); break;
   case KIR_store: check_store(v, s); break;

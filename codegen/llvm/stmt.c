@@ -70,6 +70,28 @@ static void emit_select(cg *g, const kir_stmt *s) {
   cg_set(g, s->out, out);
 }
 
+// Half of two chunks, lane by lane in turn, from `first` on.
+static LLVMValueRef zipped(cg *g, LLVMValueRef x, LLVMValueRef y, uint32_t first, uint32_t n) {
+  LLVMValueRef *at = ARENA_ARRAY(g->a, LLVMValueRef, n);
+  uint32_t lanes = cg_lanes(x);
+  for (uint32_t i = 0; i < n; i++) at[i] = LLVMConstInt(g->i32, first + i / 2 + (i % 2 ? lanes : 0), false);
+  if (lanes > 1) return LLVMBuildShuffleVector(g->b, x, y, LLVMConstVector(at, n), "");
+  LLVMValueRef both = LLVMGetPoison(LLVMVectorType(LLVMTypeOf(x), 2));
+  return cg_insert(g, cg_insert(g, both, x, 0), y, 1);
+}
+
+static void emit_zip(cg *g, const kir_stmt *s) {
+  const cg_tile *x = cg_get(g, s->in[0]), *y = cg_get(g, s->in[1]);
+  cg_tile *out = cg_tile_new(g, s->out->dt, s->out->rows, s->out->cols);
+  for (uint32_t i = 0; i < out->rows * out->n_chunks; i++) {
+    uint32_t r = i / out->n_chunks, j = i % out->n_chunks;
+    size_t from = (size_t)r * x->n_chunks + j / 2; // each chunk makes two
+    out->v[i] =
+        zipped(g, cg_chunk(g, x, from), cg_chunk(g, y, from), j % 2 * g->vl / 2, cg_chunk_lanes(g, out->cols, j));
+  }
+  cg_set(g, s->out, out);
+}
+
 static void emit_store(cg *g, const kir_stmt *s) {
   uint32_t rows = s->rows, cols = s->cols;
   cg_shape(g, &rows, &cols);
@@ -115,6 +137,7 @@ static void emit(cg *g, const kir_stmt *s) {
   case KIR_dot: cg_dot(g, s); break;
   case KIR_op:
   case KIR_fma: cg_elementwise_stmt(g, s); break;
+  case KIR_zip: emit_zip(g, s); break;
   case KIR_select: emit_select(g, s); break;
   case KIR_reduce: cg_reduce(g, s); break;
   case KIR_store: emit_store(g, s); break;

@@ -13,15 +13,34 @@ static const char *repeated(cl *g, const cl_tile *t, uint32_t r, uint32_t k, uin
   return cl_splat(g, t->dt, cl_lane(g, t->v[(size_t)r * t->n_pieces + j], k - first, n), lanes).text;
 }
 
-// Small floats are f32 in registers: a sum of `bf16` is one of fused steps, in order.
-static void sum_pairs(cl *g, const kir_stmt *s, const cl_tile *acc, const cl_tile *a, const cl_tile *b) {
+// Every `step`th element of a tile's one row, from `first` on.
+static const char *every(cl *g, const cl_tile *t, uint32_t first, uint32_t step, uint32_t lanes) {
+  strbuf b;
+  sb_init(&b, g->a);
+  sb_fmt(&b, "(%s)(", cl_type(g, t->dt, lanes));
+  for (uint32_t i = 0; i < lanes; i++) sb_fmt(&b, "%s%s", i ? ", " : "", repeated(g, t, 0, first + i * step, 1));
+  sb_char(&b, ')');
+  return sb_cstr(&b);
+}
+
+static const char *widened(cl *g, const cl_tile *t, uint32_t lanes, const char *x) {
+  return cl_elementwise(g, OP_cast, t->dt, DT_i32, lanes, &x);
+}
+
+// Small floats are f32 in registers: a sum of `bf16` or `pairs` is one of fused steps, in order; one of `quads` is
+// exact.
+static void sum_depth(cl *g, const kir_stmt *s, const cl_tile *acc, const cl_tile *a, const cl_tile *b) {
   cl_tile *out = cl_tile_new(g, acc->dt, acc->rows, acc->cols);
+  uint32_t side = kir_dot_interleaved(s);
   for (uint32_t i = 0; i < out->rows * out->n_pieces; i++) {
     uint32_t r = i / out->n_pieces, j = i % out->n_pieces, lanes = cl_piece_lanes(g, out->cols, j);
     out->v[i] = cl_variable(g, s->out, out, r, j);
     cl_line(g, "%s %s = %s;", cl_type(g, out->dt, lanes), out->v[i].text, acc->v[i].text);
     for (uint32_t k = 0; k < a->cols; k++) {
-      const char *x = repeated(g, a, r, k, lanes), *y = b->v[(size_t)k * b->n_pieces + j].text;
+      const char *x = repeated(g, a, r, k, lanes);
+      const char *y = side ? every(g, b, cl_piece_first(g, out->cols, j) * side + k, side, lanes)
+                           : b->v[(size_t)k * b->n_pieces + j].text;
+      if (out->dt == DT_i32) x = widened(g, a, lanes, x), y = widened(g, b, lanes, y);
       cl_line(g, "%s = %s;", out->v[i].text, cl_multiply_add(g, out->dt, lanes, x, y, out->v[i].text));
     }
   }
@@ -30,8 +49,8 @@ static void sum_pairs(cl *g, const kir_stmt *s, const cl_tile *acc, const cl_til
 
 void cl_dot(cl *g, const kir_stmt *s) {
   const cl_tile *acc = cl_get(g, s->in[0]), *a = cl_get(g, s->in[1]), *b = cl_get(g, s->in[2]);
-  if (kir_dot_is(s, "bf16")) {
-    sum_pairs(g, s, acc, a, b);
+  if (!kir_dot_is(s, "fma")) {
+    sum_depth(g, s, acc, a, b);
     return;
   }
   cl_tile *out = cl_tile_new(g, acc->dt, acc->rows, acc->cols);

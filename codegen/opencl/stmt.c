@@ -83,6 +83,27 @@ static void print_select(cl *g, const kir_stmt *s) {
   cl_set(g, s->out, out);
 }
 
+static const char *element(cl *g, const cl_tile *t, uint32_t r, uint32_t c) {
+  uint32_t j = 0;
+  while (cl_piece_first(g, t->cols, j) + cl_piece_lanes(g, t->cols, j) <= c) j++;
+  return cl_lane(g, t->v[(size_t)r * t->n_pieces + j], c - cl_piece_first(g, t->cols, j),
+                 cl_piece_lanes(g, t->cols, j));
+}
+
+static void print_zip(cl *g, const kir_stmt *s) {
+  cl_tile *out = new_tile(g, s->out);
+  for (uint32_t i = 0; i < out->rows * out->n_pieces; i++) {
+    uint32_t r = i / out->n_pieces, j = i % out->n_pieces, first = cl_piece_first(g, out->cols, j);
+    uint32_t lanes = cl_piece_lanes(g, out->cols, j);
+    strbuf b;
+    sb_init(&b, g->a);
+    for (uint32_t c = first; c < first + lanes; c++)
+      sb_fmt(&b, "%s%s", c == first ? "" : ", ", element(g, cl_get(g, s->in[c % 2]), r, c / 2));
+    define(g, s->out, out, r, j, str_fmt(g->a, "(%s)(%s)", cl_type(g, out->dt, lanes), sb_cstr(&b)));
+  }
+  cl_set(g, s->out, out);
+}
+
 static void print_store(cl *g, const kir_stmt *s) {
   uint32_t rows = s->rows, cols = s->cols;
   cl_shape(g, &rows, &cols);
@@ -219,6 +240,7 @@ static void print(cl *g, const kir_stmt *s) {
   case KIR_dot: cl_dot(g, s); break;
   case KIR_op:
   case KIR_fma: print_elementwise(g, s); break;
+  case KIR_zip: print_zip(g, s); break;
   case KIR_select: print_select(g, s); break;
   case KIR_reduce: cl_reduce(g, s); break;
   case KIR_store: print_store(g, s); break;

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const char *const kernels[] = {"gemm_cpu",      "gemm_bf16", "gemm_gpu", "conv3x3", "attention_cpu",
-                                      "attention_gpu", "layernorm", "softmax",  "gather",  "argmax"};
+static const char *const kernels[] = {"gemm_cpu",  "gemm_bf16", "gemm_gpu", "conv3x3", "attention_cpu", "attention_gpu",
+                                      "layernorm", "softmax",   "gather",   "argmax",  "gemm_pairs",    "gemm_quads"};
 enum { N_KERNELS = sizeof kernels / sizeof *kernels };
 
 static void test_round_trip(void **state) {

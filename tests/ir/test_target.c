@@ -8,11 +8,12 @@
 
 #include "ir/target.h"
 
-static const char *const names[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx"};
+static const char *const names[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "x86-64-v4-amx"};
+enum { NAMES = sizeof names / sizeof *names };
 
 static void test_by_name(void **state) {
   (void)state;
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < NAMES; i++) {
     const target *t = target_find(names[i]);
     assert_non_null(t);
     assert_string_equal(t->name, names[i]);
@@ -26,7 +27,7 @@ static void test_by_name(void **state) {
 
 static void test_dot_tile_fits_the_registers(void **state) {
   (void)state;
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < NAMES; i++) {
     const target *t = target_find(names[i]);
     uint32_t lanes = t->vector_bytes / 4, vectors = t->dot_cols / lanes;
     assert_int_equal(t->dot_cols % lanes, 0);
@@ -61,7 +62,7 @@ static void test_native(void **state) {
   (void)state;
   const target *t = target_native();
   assert_true(target_supported(t));
-  for (size_t i = 0; i < 4; i++) assert_int_equal(target_supported(target_find(names[i])), i <= (size_t)t->level);
+  for (size_t i = 0; i < NAMES; i++) assert_int_equal(target_supported(target_find(names[i])), i <= (size_t)t->level);
 #if defined(__x86_64__)
   __builtin_cpu_init();
   bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
@@ -69,7 +70,7 @@ static void test_native(void **state) {
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vl");
-  cpu_level level = t->level < CPU_x86_64_v4 ? t->level : CPU_x86_64_v4; // of AMX this compiler says nothing
+  cpu_level level = t->level < CPU_x86_64_v4 ? t->level : CPU_x86_64_v4; // of what is beside it this test asks no other
   assert_int_equal(level, v4 ? CPU_x86_64_v4 : v3 ? CPU_x86_64_v3 : CPU_x86_64);
 #endif
 }
