@@ -73,7 +73,7 @@ typedef enum kir_kind {
   KIR_op, // out = <elementwise operator of ir/ops.def> in…   (`cast` prints as `convert … to dt`, `where` as `pick`)
   KIR_fma,      // out = fma in0, in1, in2: one rounding
   KIR_select,   // out = select in0 where … else imm
-  KIR_zip,      // out = zip in0, in1: RxC and RxC to Rx2C, columns of both in turn
+  KIR_zip,      // out = zip in0, in1: RxC and RxC to Rx2C, columns of both in turn; ziprows in0: 2RxC to Rx2C
   KIR_reduce,   // out = rowsum|rowmax|rowmin|rowprod in0 [across worker]: Rx1; op OP_sum OP_amax OP_amin OP_prod
   KIR_store,    // store acc = in0 [where]          in0 broadcasts to rows x cols of the statement's own shape
   KIR_copy,     // copy acc = from : RxC [where … else imm] [then %t { … yield }]   collective
@@ -166,7 +166,7 @@ kir_tile *kir_op1(kir_builder *b, op_code op, kir_tile *x);
 kir_tile *kir_op2(kir_builder *b, op_code op, kir_tile *x, kir_tile *y);
 kir_tile *kir_convert(kir_builder *b, kir_tile *x, dtype to); // x itself when it has the dtype
 kir_tile *kir_fma(kir_builder *b, kir_tile *x, kir_tile *y, kir_tile *z);
-kir_tile *kir_zip(kir_builder *b, kir_tile *x, kir_tile *y);
+kir_tile *kir_zip(kir_builder *b, kir_tile *x, kir_tile *y); // y may be NULL: rows of x in pairs
 kir_tile *kir_select(kir_builder *b, kir_tile *x, kir_where w, scalar otherwise);
 kir_tile *kir_reduce(kir_builder *b, op_code op, kir_tile *x, const sym *across);
 void kir_store(kir_builder *b, const kir_buffer *buf, const idx *const *index, kir_tile *x, uint32_t rows,

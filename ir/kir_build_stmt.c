@@ -162,7 +162,7 @@ kir_tile *kir_fma(kir_builder *b, kir_tile *x, kir_tile *y, kir_tile *z) {
 }
 
 kir_tile *kir_zip(kir_builder *b, kir_tile *x, kir_tile *y) {
-  return defined(b, with_operands(b, KIR_zip, 2, (kir_tile *[]){x, y}), x->dt);
+  return defined(b, with_operands(b, KIR_zip, y ? 2 : 1, (kir_tile *[]){x, y}), x->dt);
 }
 
 kir_tile *kir_select(kir_builder *b, kir_tile *x, kir_where w, scalar otherwise) {

@@ -94,8 +94,9 @@ static diag_id infer_dot(const kir_stmt *s, kir_type *out) {
 }
 
 static diag_id infer_zip(const kir_stmt *s, kir_type *out) {
-  const kir_tile *x = s->in[0], *y = s->in[1];
-  *out = (kir_type){x->dt, x->rows, 2 * x->cols};
+  const kir_tile *x = s->in[0], *y = s->n_in == 1 ? NULL : s->in[1];
+  *out = (kir_type){x->dt, y ? x->rows : x->rows / 2, 2 * x->cols};
+  if (!y) return x->rows % 2 ? DIAG_ID_kernel_shape : DIAG_COUNT;
   if (x->dt != y->dt) return DIAG_ID_kernel_dtype;
   return x->rows == y->rows && x->cols == y->cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
 }

@@ -143,7 +143,7 @@ static bool element(kir_interp *in, const kir_stmt *s, uint32_t w, uint32_t r, u
     return true;
   }
   if (s->kind == KIR_zip) {
-    *out = at(in, s->in[c % 2], w, r, c / 2);
+    *out = s->n_in == 1 ? at(in, s->in[0], w, 2 * r + c % 2, c / 2) : at(in, s->in[c % 2], w, r, c / 2);
     return true;
   }
   for (uint32_t i = 0; i < s->n_in; i++) v[i] = at(in, s->in[i], w, r, c);

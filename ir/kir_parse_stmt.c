@@ -206,9 +206,9 @@ static bool parse_operation(parser *p, kir_stmt *s, str word, kir_type *t) {
   } else if (str_is(word, "fma")) {
     s->kind = KIR_fma;
     parse_operands(p, s, 3);
-  } else if (str_is(word, "zip")) {
+  } else if (str_is(word, "zip") || str_is(word, "ziprows")) {
     s->kind = KIR_zip;
-    parse_operands(p, s, 2);
+    parse_operands(p, s, str_is(word, "zip") ? 2 : 1);
   } else if (str_is(word, "select")) {
     s->kind = KIR_select;
     parse_operands(p, s, 1);

@@ -114,7 +114,7 @@ static const char *word_of(const kir_stmt *s) {
   switch (s->kind) {
   case KIR_dot: return "dot";
   case KIR_fma: return "fma";
-  case KIR_zip: return "zip";
+  case KIR_zip: return s->n_in == 1 ? "ziprows" : "zip";
   case KIR_select: return "select";
   case KIR_op: return kir_op_word(s->op);
   case KIR_reduce: return kir_reduce_word(s->op) != NULL ? kir_reduce_word(s->op) : op_get(s->op)->name;

@@ -151,10 +151,8 @@ static bool fits_shape(const kir_tile *t, uint32_t rows, uint32_t cols) {
 }
 
 static void check_operation(verifier *v, const kir_stmt *s) {
-  uint32_t wanted = s->kind == KIR_dot || s->kind == KIR_fma ? 3
-                    : s->kind == KIR_zip                     ? 2
-                    : s->kind == KIR_op                      ? s->n_in
-                                                             : 1;
+  bool three = s->kind == KIR_dot || s->kind == KIR_fma, any = s->kind == KIR_op || s->kind == KIR_zip;
+  uint32_t wanted = three ? 3 : any ? s->n_in : 1;
   bool usable = s->n_in == wanted && wanted >= 1 && wanted <= 3;
   if (!usable) REPORT(v, kernel_operator, text(v));
   for (uint32_t i = 0; usable && i < s->n_in; i++) usable = use_tile(v, s->in[i]);

@@ -65,6 +65,10 @@ static void stage_keys(flash *x, const splice *outer, kir_builder *b, kir_buffer
 }
 
 void flash_stage_keys(flash *x, const splice *outer, kir_builder *b) {
+  if (x->narrow) {
+    flash_narrow_values(x, outer, b);
+    return;
+  }
   if (x->ks) stage_keys(x, outer, b, x->ks, x->n.root[ROOT_k], x->a.depth, x->depth, x->cols);
   if (x->vs) stage_keys(x, outer, b, x->vs, x->n.root[ROOT_v], x->col->s, x->width, x->out_cols);
 }
@@ -134,11 +138,14 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
   fetch_ahead(x, outer, &body, i, j);
   kir_tile *zero = kir_const(&body, flash_f32(0), x->rows, x->cols);
-  kir_stmt *dot = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), 1, x->depth > 1 ? 2 : 1, 1, &zero);
+  int64_t step = x->narrow ? 2 : 1;
+  kir_stmt *dot = kir_for(&body, "d", idx_int(kc, 0), idx_int(kc, x->depth), step, x->depth > step ? 2 : 1, 1, &zero);
   kir_builder in_dot = kir_for_body(&body, dot);
   const idx *d = idx_of(kc, dot->var), *q_at[] = {d, idx_add(kc, j, c)};
   kir_tile *k;
-  if (x->ks) {
+  if (x->narrow) {
+    k = flash_narrow_key(x, &s, &in_dot, d);
+  } else if (x->ks) {
     const idx *k_at[] = {idx_min(kc, here, idx_addi(kc, n, -1)), d};
     k = kir_load(&in_dot, x->ks, k_at, x->rows, 1, kir_always, flash_f32(0));
   } else {
@@ -147,8 +154,9 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
     splice_bind(&operand, x->a.depth, d);
     k = flash_tile(&operand, x->n.root[ROOT_k]);
   }
-  kir_tile *q = kir_load(&in_dot, x->qt, q_at, 1, x->cols, kir_always, flash_f32(0));
-  kir_tile *next = kir_dot(&in_dot, dot->carry[0], k, q, "fma");
+  kir_tile *q = x->narrow ? flash_narrow_query(x, &in_dot, d, j)
+                          : kir_load(&in_dot, x->qt, q_at, 1, x->cols, kir_always, flash_f32(0));
+  kir_tile *next = kir_dot(&in_dot, dot->carry[0], k, q, x->narrow ? "pairs" : "fma");
   kir_for_end(dot, &next);
   s.b = &body;
   s.acc = map_new(g->c->a);
@@ -171,7 +179,7 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
   const idx *column = idx_add(kc, j, idx_of(kc, x->g->k->c));
   const idx *n = idx_sub(kc, x->ke, x->kb);
   const idx *whole = idx_scale(kc, idx_ceildiv(kc, n, x->rows), x->rows); // what `scores` wrote
-  kir_tile *old = stat_load(x, b, STAT_top, column, 1, x->cols), *best[WAYS], *sum[PAIR];
+  kir_tile *old = stat_load(x, b, STAT_top, column, 1, x->cols), *best[WAYS], *sum[PAIR], *weight[PAIR];
   for (uint32_t w = 0; w < WAYS; w++) best[w] = old;
   kir_stmt *maxima = kir_for(b, "n", idx_int(kc, 0), whole, WAYS, 1, WAYS, best);
   kir_builder body = kir_for_body(b, maxima);
@@ -201,8 +209,10 @@ static void weights(flash *x, const splice *outer, kir_builder *b, const idx *j)
       s.col_tail = idx_addi(kc, idx_sub(kc, x->len, column), -1);
       t = kir_op2(&body, OP_mul, t, flash_tile(&s, x->n.root[ROOT_columns]));
     }
-    kir_store(&body, x->st, at, t, 1, x->cols, kir_always);
+    weight[w] = t;
+    if (!x->narrow) kir_store(&body, x->st, at, t, 1, x->cols, kir_always);
   }
+  if (x->narrow) flash_narrow_weights(x, &body, idx_of(kc, keys->var), j, weight);
   kir_for_end(keys, sum);
   kir_tile *total = keys->result[0];
   for (uint32_t w = 1; w < PAIR; w++) total = kir_op2(b, OP_add, total, keys->result[w]);
@@ -246,7 +256,7 @@ void flash_multiply(const flash_product *p, kir_builder *b) {
   kir_builder in_sum = kir_for_body(&body, sum);
   const idx *n = idx_of(kc, sum->var);
   kir_tile *left = p->left(p, &in_sum, n, row), *right = p->right(p, &in_sum, n, e);
-  kir_tile *next = kir_dot(&in_sum, sum->carry[0], left, right, "fma");
+  kir_tile *next = kir_dot(&in_sum, sum->carry[0], left, right, p->variant ? p->variant : "fma");
   kir_for_end(sum, &next);
   kir_store(&body, p->to, to, sum->result[0], x->out_rows, x->out_cols, kir_always);
   kir_for_end(columns, NULL);
@@ -291,16 +301,23 @@ void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weig
   x->ke = idx_min(kc, x->end, idx_addi(kc, x->kb, NB));
   flash_stage_keys(x, s, &body);
   weigh_block(x, s, &body);
-  flash_multiply(&(flash_product){.x = x,
-                                  .outer = s,
-                                  .to = x->acc,
-                                  .rows = x->len,
-                                  .lo = x->kb,
-                                  .hi = x->ke,
-                                  .scale = x->a.kind == ATTENTION_softmax ? x->stat[STAT_scale] : NULL,
-                                  .left = weight_of,
-                                  .right = flash_value},
-                 &body);
+  flash_product p = {.x = x,
+                     .outer = s,
+                     .to = x->acc,
+                     .rows = x->len,
+                     .lo = x->kb,
+                     .hi = x->ke,
+                     .scale = x->a.kind == ATTENTION_softmax ? x->stat[STAT_scale] : NULL,
+                     .left = weight_of,
+                     .right = flash_value};
+  if (x->narrow) { // by pairs of the block's keys
+    p.lo = idx_int(kc, 0);
+    p.hi = idx_ceildiv(kc, idx_sub(kc, x->ke, x->kb), 2);
+    p.left = flash_narrow_weight;
+    p.right = flash_narrow_value;
+    p.variant = "pairs";
+  }
+  flash_multiply(&p, &body);
   kir_for_end(blocks, NULL);
 }
 
@@ -345,7 +362,8 @@ void flash_finish(flash *x, const splice *outer, kir_builder *b) {
 }
 
 void flash_block(flash *x, const splice *outer, kir_builder *b) {
-  stage_queries(x, outer, b);
+  if (x->narrow) flash_narrow_queries(x, outer, b);
+  else stage_queries(x, outer, b);
   flash_clear(x, b);
   if (x->state) flash_read_state(x, b);
   if (x->start != x->end) flash_all_keys(x, outer, b, weigh, weight); // else the state holds every key

@@ -180,8 +180,9 @@ void flash_few_scratch(flash *x) {
 
 flash flash_for_few(const flash *all) {
   flash x = *all;
-  x.rows = 1;
+  x.rows = x.out_rows = 1;
   x.out_cols = widest(all);
+  x.narrow = false;
   return x;
 }
 

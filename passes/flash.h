@@ -39,6 +39,8 @@ typedef struct flash {
   bool k_lies, v_lies;                               // in memory as f32, side by side
   kir_buffer *qt, *st, *acc, *ks, *vs, *stat[STATS]; // ks, vs: NULL where k and v are read as they lie
   kir_buffer *qs, *sq;                               // few queries, beside each other in no lane
+  bool narrow;                                       // bf16 multiplied in pairs, as they lie
+  kir_buffer *q2, *wt, *v2;  // pairs of a query's depths, of a query's weights, of a column's values
   kir_buffer *state, *total; // linear: Σ_key k · v [depth, width] and Σ_key k [depth] of the keys before the block
   const idx *m0, *len;       // the block's first query, and how many it has
   const idx *start, *end;    // its keys; linear: those that the state does not hold
@@ -63,6 +65,7 @@ struct flash_product {
   bool fresh;
   kir_buffer *scale;           // or NULL
   flash_operand *left, *right; // at a column of rows i; at a row of columns e
+  const char *variant;         // of the product
 };
 
 void flash_multiply(const flash_product *p, kir_builder *b);
@@ -72,6 +75,18 @@ void flash_stage_keys(flash *x, const splice *outer, kir_builder *b); // ks and 
 // All blocks of keys: `weigh` leaves the weights of one, which `weight_of` reads; acc takes them times v.
 typedef void flash_weigh(flash *x, const splice *s, kir_builder *b);
 void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weigh, flash_operand *weight_of);
+
+// -- attention_narrow.c --
+// Products of bf16 in pairs (x->narrow), for blocks of many queries: may they be, and what scratch they take.
+bool flash_is_narrow(const flash *x);
+void flash_narrow_scratch(flash *x, int64_t padded);
+void flash_narrow_queries(flash *x, const splice *outer, kir_builder *b);
+void flash_narrow_values(flash *x, const splice *outer, kir_builder *b); // of keys kb..ke
+// Depths d, d + 1 of the keys and queries that `s` and `j` name.
+kir_tile *flash_narrow_key(flash *x, const splice *s, kir_builder *b, const idx *d);
+kir_tile *flash_narrow_query(flash *x, kir_builder *b, const idx *d, const idx *j);
+void flash_narrow_weights(flash *x, kir_builder *b, const idx *key, const idx *j, kir_tile *const *w); // of two keys
+flash_operand flash_narrow_weight, flash_narrow_value; // at pair n of the block's keys
 
 // -- attention_few.c --
 // The same for at most FEW queries, and the scratch it takes besides.

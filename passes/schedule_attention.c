@@ -189,7 +189,9 @@ static void make_scratch(flash *x, bool few, bool many) {
   int64_t deep = (x->depth + x->cols - 1) / x->cols * x->cols;
   int64_t most = many ? MB : x->cols;
   if (few) flash_few_scratch(x);
-  if (many) x->qt = kir_group(k, "qt", DT_f32, 2, (int64_t[]){x->depth, MB});
+  x->narrow = many && flash_is_narrow(x);
+  if (x->narrow) flash_narrow_scratch(x, padded);
+  else if (many) x->qt = kir_group(k, "qt", DT_f32, 2, (int64_t[]){x->depth, MB});
   if (many) x->st = kir_group(k, "st", DT_f32, 2, (int64_t[]){NB, MB});
   x->acc = kir_group(k, "acc", DT_f32, 2, (int64_t[]){many ? MB : FEW, padded});
   bool softmax = x->a.kind == ATTENTION_softmax;
@@ -200,6 +202,7 @@ static void make_scratch(flash *x, bool few, bool many) {
     x->state = kir_group(k, "state", DT_f32, 2, (int64_t[]){deep_rows, padded});
     if (x->a.sum) x->total = kir_group(k, "total", DT_f32, 1, &deep_rows);
   }
+  if (x->narrow && !few) return;
   const sx *key = x->n.root[ROOT_k];
   x->k_lies = is_unit_load(x, key, x->a.depth);
   x->v_lies = is_unit_load(x, x->n.root[ROOT_v], x->col->s);

@@ -81,13 +81,13 @@ static LLVMValueRef zipped(cg *g, LLVMValueRef x, LLVMValueRef y, uint32_t first
 }
 
 static void emit_zip(cg *g, const kir_stmt *s) {
-  const cg_tile *x = cg_get(g, s->in[0]), *y = cg_get(g, s->in[1]);
+  const cg_tile *x = cg_get(g, s->in[0]), *y = cg_get(g, s->in[s->n_in - 1]);
   cg_tile *out = cg_tile_new(g, s->out->dt, s->out->rows, s->out->cols);
   for (uint32_t i = 0; i < out->rows * out->n_chunks; i++) {
-    uint32_t r = i / out->n_chunks, j = i % out->n_chunks;
-    size_t from = (size_t)r * x->n_chunks + j / 2; // each chunk makes two
-    out->v[i] =
-        zipped(g, cg_chunk(g, x, from), cg_chunk(g, y, from), j % 2 * g->vl / 2, cg_chunk_lanes(g, out->cols, j));
+    uint32_t r = i / out->n_chunks, j = i % out->n_chunks, lanes = cg_chunk_lanes(g, out->cols, j);
+    size_t low = (size_t)r * x->n_chunks + j / 2, high = low; // each chunk makes two
+    if (s->n_in == 1) low += (size_t)r * x->n_chunks, high = low + x->n_chunks;
+    out->v[i] = zipped(g, cg_chunk(g, x, low), cg_chunk(g, y, high), j % 2 * g->vl / 2, lanes);
   }
   cg_set(g, s->out, out);
 }

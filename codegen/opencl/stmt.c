@@ -97,8 +97,11 @@ static void print_zip(cl *g, const kir_stmt *s) {
     uint32_t lanes = cl_piece_lanes(g, out->cols, j);
     strbuf b;
     sb_init(&b, g->a);
-    for (uint32_t c = first; c < first + lanes; c++)
-      sb_fmt(&b, "%s%s", c == first ? "" : ", ", element(g, cl_get(g, s->in[c % 2]), r, c / 2));
+    for (uint32_t c = first; c < first + lanes; c++) {
+      bool rows = s->n_in == 1;
+      const cl_tile *from = cl_get(g, s->in[rows ? 0 : c % 2]);
+      sb_fmt(&b, "%s%s", c == first ? "" : ", ", element(g, from, rows ? 2 * r + c % 2 : r, c / 2));
+    }
     define(g, s->out, out, r, j, str_fmt(g->a, "(%s)(%s)", cl_type(g, out->dt, lanes), sb_cstr(&b)));
   }
   cl_set(g, s->out, out);

@@ -11,7 +11,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
+static const char *const levels[] = {"x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16"};
+enum { LEVELS = sizeof levels / sizeof *levels };
 
 static compile_job *bf16_job(arena *a, const char *level) {
   compile_job *j = ARENA_NEW(a, compile_job);
@@ -35,9 +36,9 @@ static void any_graph_is_lowered(void **state) {
   const char *given = getenv("NNC_SEED");
   uint64_t seed = given ? strtoull(given, NULL, 10) : 5100;
   uint32_t narrow = 0;
-  for (uint64_t i = 0; i < 90; i++) {
+  for (uint64_t i = 0; i < 120; i++) {
     arena *a = arena_new(NULL);
-    compile_job *j = bf16_job(a, levels[i % 3]);
+    compile_job *j = bf16_job(a, levels[i % LEVELS]);
     j->m = random_graph(a, &j->diags, seed + i);
     assert_non_null(j->m);
     if (!compile_passes(j) || !compile_lower(j))
@@ -116,7 +117,7 @@ static ir_module *layers_with_weights(arena *a, diag_list *l) {
 static void compiled_code_meets_the_narrow_graph(void **state) {
   (void)state;
   static const int64_t sizes[] = {1, 2, 7, 13, 31, 80};
-  for (size_t level = 0; level < 3; level++) {
+  for (size_t level = 0; level < LEVELS; level++) {
     if (!target_supported(target_find(levels[level]))) continue;
     arena *a = arena_new(NULL);
     engines e = {.job = *bf16_job(a, levels[level])};
@@ -141,8 +142,13 @@ static void compiled_code_meets_the_narrow_graph(void **state) {
       for (int o = 0; o < 2; o++) {
         size_t bytes = (size_t)ir_tensor_count(one.at[o]) * sizeof(float);
         assert_memory_equal(one.at[o]->data, two.at[o]->data, bytes);
-        assert_true(largest_error(narrow.at[o], kernels.at[o]) < 0x1p-10);
-        assert_true(largest_error(narrow.at[o], one.at[o]) < 0x1p-10);
+        double in_kernels = largest_error(narrow.at[o], kernels.at[o]),
+               in_code = largest_error(narrow.at[o], one.at[o]);
+        // Attention that multiplies pairs rounds its weights too, which the graph does not say: by 2^-9 of each.
+        double bound = e.job.target->has_bf16 ? 0x1p-8 : 0x1p-10;
+        if (!(in_kernels < bound && in_code < bound))
+          fail_msg("%s, n = %lld, output %d: kernels %g, code %g", levels[level], (long long)sizes[s], o, in_kernels,
+                   in_code);
         double lost = largest_error(exact.at[o], one.at[o]);
         if (!(lost > 1e-6 && lost < 0x1p-6)) fail_msg("n = %lld, output %d: %g", (long long)sizes[s], o, lost);
       }
