@@ -3,9 +3,10 @@
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_uint, c_uint32, c_uint64, c_void_p
 
+import ml_dtypes
 import numpy as np
 
-DTYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 6}
+DTYPES = {np.dtype(np.float32): 0, np.dtype(ml_dtypes.bfloat16): 2, np.dtype(np.int32): 6}
 ENTRY = c_size_t(0)
 
 
@@ -25,7 +26,8 @@ class CompileOptions(ctypes.Structure):
   _fields_ = [("size", c_size_t), ("configs", POINTER(c_char_p)), ("n_configs", c_size_t), ("sets", POINTER(Setting)),
               ("n_sets", c_size_t), ("dims", POINTER(Setting)), ("n_dims", c_size_t), ("weights", POINTER(c_char_p)),
               ("n_weights", c_size_t), ("cpu", c_char_p), ("threads", c_uint), ("sink", c_void_p),
-              ("sink_user", c_void_p)]
+              ("sink_user", c_void_p), ("no_cache", c_int), ("approx", c_char_p), ("weights_dtype", c_char_p),
+              ("device", c_char_p), ("precision", c_char_p), ("opencl_context", c_void_p), ("opencl_device", c_void_p)]
 
 
 class SessionOptions(ctypes.Structure):
@@ -45,7 +47,7 @@ def tensor(array):
 class Session:
   """A model opened from a .yaml (compiled in this process) or a .so, and a session on it."""
 
-  def __init__(self, library, path, threads, config=None, weights=None, dims=()):
+  def __init__(self, library, path, threads, config=None, weights=None, dims=(), precision=None):
     self.lib = ctypes.CDLL(library)
     for name, result in (("session_error", c_char_p), ("version", c_char_p), ("module_input_count", c_size_t),
                          ("module_output_count", c_size_t)):
@@ -54,6 +56,7 @@ class Session:
     if config:
       options.configs, options.n_configs = (c_char_p * 1)(config.encode()), 1
       options.weights, options.n_weights = (c_char_p * 1)(weights.encode()), 1
+    options.precision = precision and precision.encode()
     pinned = [Setting(*(part.encode() for part in d.split("="))) for d in dims]
     options.dims, options.n_dims = (Setting * len(pinned))(*pinned), len(pinned)
     self.module, self.session = c_void_p(), c_void_p()
@@ -81,7 +84,8 @@ class Session:
     self.outs = (Tensor * len(names))()
     self.check(self.lib.nnc_shapes(self.session, ENTRY, self.ins, c_size_t(len(self.ins)), self.outs,
                                    c_size_t(len(names))), "nnc_shapes")
-    outs = {n: np.zeros(t.dim[: t.rank], np.float32) for n, t in zip(names, self.outs)}
+    numpy_of = {number: dtype for dtype, number in DTYPES.items()}
+    outs = {n: np.zeros(t.dim[: t.rank], numpy_of[t.dtype]) for n, t in zip(names, self.outs)}
     self.outs = (Tensor * len(names))(*map(tensor, outs.values()))
     return outs
 
