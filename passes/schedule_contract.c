@@ -87,7 +87,8 @@ static void multiply(const products *p, const splice *outer, kir_builder *b, con
     kir_tile **to = &acc[(first + e) % p->in_flight];
     a_tile = kir_convert(b, a_tile, x->acc_dt);
     b_tile = kir_convert(b, b_tile, x->acc_dt);
-    *to = x->lanes ? kir_fma(b, a_tile, b_tile, *to) : kir_dot(b, *to, a_tile, b_tile, "fma");
+    bool outer_product = !x->lanes && a_tile->rows == (*to)->rows && b_tile->cols == (*to)->cols; // not of one number
+    *to = outer_product ? kir_dot(b, *to, a_tile, b_tile, "fma") : kir_fma(b, a_tile, b_tile, *to);
   }
 }
 
