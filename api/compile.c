@@ -120,12 +120,12 @@ void compile_use_cache(compile_job *j) { j->cache = cache_open(j->a, &j->diags, 
 
 bool compile_set_dtypes(compile_job *j, const char *weights, const char *precision) {
   if (precision && !precision_find(precision, &j->context.precision)) {
-    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, precision_unknown, precision), "known: f32, bf16");
+    diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, precision_unknown, precision), "known: f32, bf16, int8");
     return false;
   }
   bool asked = j->cpu && strcmp(j->cpu, "native");
   if (j->context.precision == PRECISION_f32 && !asked) j->target = j->context.target = target_plain(j->target);
-  if (!weights && j->context.precision == PRECISION_bf16) weights = "bf16";
+  if (!weights && j->context.precision != PRECISION_f32) weights = "bf16";
   if (!weights || weights_form_find(weights, &j->context.weights)) return true;
   diag_note_to(&j->diags, diag_at(&j->diags, NO_SPAN, weights_dtype_unknown, weights), "known: f32, bf16, f16, q8, q4");
   return false;

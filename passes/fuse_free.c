@@ -128,6 +128,7 @@ static bool is_widened(const fuse_plan *p, const ir_value *v) {
 // Arithmetic that makes a wide weight of a narrow one: casts to a wider type, and what is made of them. It is left to
 // the readers, so that the weight lies in memory, and comes from there, in its narrow form.
 static bool is_widening(const fuse_plan *p, const ir_node *n) {
+  if (n->op == OP_cast && n->in[0]->type.dt == DT_u8 && n->out[0].type.dt == DT_i32) return true; // of --precision int8
   if (!op_is_elementwise(n->op) || !fuse_is_cheap(n->op) || !is_fixed(p, &n->out[0])) return false;
   if (n->op == OP_cast && dtype_size(n->in[0]->type.dt) < dtype_size(n->out[0].type.dt)) return true;
   for (uint32_t i = 0; i < n->n_in; i++)

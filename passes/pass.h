@@ -11,8 +11,9 @@
 typedef enum weights_form { WEIGHTS_f32, WEIGHTS_bf16, WEIGHTS_f16, WEIGHTS_q8, WEIGHTS_q4 } weights_form;
 bool weights_form_find(const char *name, weights_form *out); // by its name on the command line
 
-// How tensors between kernels lie in memory: as the model declares them, or f32 ones as bf16 (passes/precision.c).
-typedef enum precision_form { PRECISION_f32, PRECISION_bf16 } precision_form;
+// How tensors between kernels lie in memory: as the model declares them, or f32 ones as bf16 (passes/precision.c), and
+// what products with weights multiply as bytes (passes/quantize.c).
+typedef enum precision_form { PRECISION_f32, PRECISION_bf16, PRECISION_int8 } precision_form;
 bool precision_find(const char *name, precision_form *out);
 
 typedef struct pass_context {

@@ -22,7 +22,7 @@
 #include <string.h>
 
 bool precision_find(const char *name, precision_form *out) {
-  static const char *const names[] = {[PRECISION_f32] = "f32", [PRECISION_bf16] = "bf16"};
+  static const char *const names[] = {[PRECISION_f32] = "f32", [PRECISION_bf16] = "bf16", [PRECISION_int8] = "int8"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(name, names[i])) continue;
     *out = (precision_form)i;
@@ -220,7 +220,7 @@ static bool narrow_group(void *user, ir_builder *b, const ir_node *n, map *value
 }
 
 bool pass_precision(pass_context *c, ir_module *m) {
-  for (size_t g = 0; c->precision == PRECISION_bf16 && g < m->graphs.n; g++) {
+  for (size_t g = 0; c->precision != PRECISION_f32 && g < m->graphs.n; g++) {
     narrowing x = {c, m, map_new(c->a), map_new(c->a)};
     look_in(&x, m->graphs.at[g]->body);
     ir_graph_replace(m, m->graphs.at[g], ir_rebuild(m->graphs.at[g], narrow_group, &x));

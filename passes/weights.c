@@ -22,6 +22,7 @@
 //
 // A reduced axis whose extent is no multiple of 32, and one that is part of an index sum, cannot be grouped: such
 // weights become bf16. Vectors stay as they are; so do weights that are read in other ways.
+#include "passes/weights.h"
 #include "passes/pass.h"
 #include <string.h>
 
@@ -124,8 +125,7 @@ static bool is_moved(const ir_node *n) {
   return n->op == OP_transpose || n->op == OP_reshape || (n->op == OP_slice && n->n_in == 1);
 }
 
-// The weight that a value shows, moved or not; NULL: none, or a vector.
-static ir_value *weight_of(ir_value *v) {
+ir_value *weights_behind(ir_value *v) {
   while (v->def && is_moved(v->def)) v = v->def->in[0];
   return v->def && v->def->op == OP_weight && v->type.dt == DT_f32 && v->type.rank > 1 ? v : NULL;
 }
@@ -161,14 +161,13 @@ static ir_value *narrowed(ir_builder *b, weights_form form, ir_value *v, int axi
     ir_value *from = origin(v, &at);
     return moved_again(b, v, from, grouped(b, from, at, bits_of(form)));
   }
-  ir_value *w = weight_of(v);
+  ir_value *w = weights_behind(v);
   return moved_again(b, v, w, cast_and_back(b, w, form == WEIGHTS_f16 ? DT_f16 : DT_bf16));
 }
 
 // -- contractions --
 
-// The axis of an operand that a label stands on alone, where it occurs nowhere else in it; -1: none.
-static int lone_axis(const ir_map *m, uint32_t operand, uint32_t label) {
+int weights_lone_axis(const ir_map *m, uint32_t operand, uint32_t label) {
   int found = -1;
   for (uint32_t i = 0; i < m->operand[operand].rank; i++) {
     const ir_axis *x = &m->operand[operand].axes[i];
@@ -211,14 +210,14 @@ static const char *split_label(ir_module *m, const ir_map *labels, const char *t
 
 static bool contraction(ir_builder *b, weights_form form, const ir_node *n, map *values) {
   ir_value *in[] = {map_get_ptr(values, n->in[0]), map_get_ptr(values, n->in[1])};
-  bool weight[] = {weight_of(in[0]) != NULL, weight_of(in[1]) != NULL};
+  bool weight[] = {weights_behind(in[0]) != NULL, weights_behind(in[1]) != NULL};
   const ir_map *labels = ir_map_of(b->m, n);
   if (weight[0] == weight[1] || !labels) return false; // a product of weights is computed once
   uint32_t w = weight[1];
   int axis[] = {-1, -1};
   const char *name = NULL, *text = ir_attr_str(n, "map", "");
   for (uint32_t l = 0; l < labels->n_labels; l++) {
-    int at[] = {lone_axis(labels, 0, l), lone_axis(labels, 1, l)};
+    int at[] = {weights_lone_axis(labels, 0, l), weights_lone_axis(labels, 1, l)};
     if (labels->labels[l].in_out || at[0] < 0 || at[1] < 0 || at[w] < axis[w]) continue;
     if (can_group(in[0], (uint32_t)at[0]) && can_group(in[1], (uint32_t)at[1]))
       axis[0] = at[0], axis[1] = at[1], name = labels->labels[l].name;
@@ -234,7 +233,7 @@ static bool contraction(ir_builder *b, weights_form form, const ir_node *n, map 
 // Rows of a table, as embeddings are read. Its last axis is grouped, as that of a head tied to it is.
 static bool rows(ir_builder *b, weights_form form, const ir_node *n, map *values) {
   ir_value *data = map_get_ptr(values, n->in[0]);
-  if (!weight_of(data)) return false;
+  if (!weights_behind(data)) return false;
   uint32_t last = data->type.rank - 1;
   bool groups = bits_of(form) && (uint32_t)ir_attr_int(n, "axis", 0) != last && can_group(data, last);
   ir_value *in[] = {narrowed(b, form, data, groups ? (int)last : -1), map_get_ptr(values, n->in[1])};

@@ -96,7 +96,7 @@ static const winograd_form *choose(const chooser *w, const axis_map *x) {
   const target *t = w->c->target;
   int64_t in, out;
   if (!idx_is_const(x->operand[0].v->type.dim[3], &in) || !idx_is_const(x->label[x->out[3]].extent, &out)) return NULL;
-  bool narrow = w->c->precision == PRECISION_bf16;
+  bool narrow = w->c->precision != PRECISION_f32;
   if (narrow && t->has_amx && in % 32 == 0) return NULL; // matrix registers multiply faster than filtering saves
   double images = typical(w, x->label[x->out[0]].extent), height = typical(w, x->label[x->out[1]].extent),
          width = typical(w, x->label[x->out[2]].extent);

@@ -9,7 +9,7 @@ _nnc() {
   --emit) mapfile -t COMPREPLY < <(compgen -W "so obj graph kernel plan llvm asm cl" -- "$word") && return ;;
   --approx) mapfile -t COMPREPLY < <(compgen -W "linear-attention=elu1" -- "$word") && return ;;
   --weights-dtype) mapfile -t COMPREPLY < <(compgen -W "f32 bf16 f16 q8 q4" -- "$word") && return ;;
-  --precision) mapfile -t COMPREPLY < <(compgen -W "f32 bf16" -- "$word") && return ;;
+  --precision) mapfile -t COMPREPLY < <(compgen -W "f32 bf16 int8" -- "$word") && return ;;
   --weights-mode) mapfile -t COMPREPLY < <(compgen -W "embed file" -- "$word") && return ;;
   --stage) mapfile -t COMPREPLY < <(compgen -W "graph fused kernel plan memory" -- "$word") && return ;;
   --format) mapfile -t COMPREPLY < <(compgen -W "text dot" -- "$word") && return ;;

@@ -110,22 +110,22 @@ static exit_status print_as_text(cli *c, const compile_job *j, const verdict *v)
   return v->ok ? EXIT_done : EXIT_model;
 }
 
-enum { BF16_BITS = 8 }; // of precision
+enum { BF16_BITS = 8, INT8_BITS = 7 }; // of precision
 
 // The largest error allowed where nobody says: see the head. `fused`: the entry after all passes.
 static double default_bound(const compile_job *j, const ir_graph *fused) {
   double rounded = 0;
   if (j->context.precision == PRECISION_f32) return 1e-5;
   for (const ir_node *n = fused->body->first; n; n = n->next)
-    for (uint32_t i = 0; n->op == OP_group && i < n->n_out; i++) rounded += n->out[i].type.dt == DT_bf16;
-  return 1e-5 + ldexp(sqrt(rounded + 1), 1 - BF16_BITS);
+    for (uint32_t i = 0; n->op == OP_group && i < n->n_out; i++) rounded += n->out[i].type.dt == DT_bf16 || n->out[i].type.dt == DT_u8;
+  return 1e-5 + ldexp(sqrt(rounded + 1), 1 - (j->context.precision == PRECISION_bf16 ? BF16_BITS : INT8_BITS));
 }
 
-// The first pass, and no other.
+// The passes up to that which narrows weights.
 static bool narrow_weights(compile_job *j) {
   pass_options first = j->passes;
   first.dump = NULL;
-  if (first.limit != 0) first.limit = 1;
+  first.stop_after = "weights";
   return pass_run_all(&j->context, j->m, &first, NULL);
 }
 

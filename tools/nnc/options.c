@@ -89,8 +89,9 @@ static const option_row rows[] = {
      "compute something else, faster: `attention` without its softmax, linear in the number of keys; warns"},
     {"weights-dtype", 0, KIND_choice, FIELD(weights_dtype), ON_MODEL, "DTYPE", "f32|bf16|f16|q8|q4",
      "how weights lie in memory: as declared (default), narrower, or in groups of 32 with one scale"},
-    {"precision", 0, KIND_choice, FIELD(precision), ON_MODEL, "DTYPE", "f32|bf16",
-     "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision"},
+    {"precision", 0, KIND_choice, FIELD(precision), ON_MODEL, "DTYPE", "f32|bf16|int8",
+     "how tensors between kernels, and by default weights, lie in memory; `bf16` rounds them to 8 bits of precision, "
+     "`int8` products with weights to bytes besides, by rows and columns"},
     {"cpu", 0, KIND_text, FIELD(cpu), ON_MODEL, "LEVEL", NULL,
      "native (default), x86-64, x86-64-v3, x86-64-v4, x86-64-v4-bf16, x86-64-v4-amx"},
     {"device", 0, KIND_text, FIELD(device), ON_SESSION | ON_show | ON_compile, "DEVICE", NULL,
