@@ -98,8 +98,8 @@ typedef struct nnc_compile_options {
   size_t n_dims;
   const char *const *weights; /* safetensors files, or "random[:SEED]"; none: the model's own `weights:` section */
   size_t n_weights;           /* for a .so: its file of weights, when it has one and that is not beside it */
-  const char *cpu;            /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "x86-64-v4-amx" */
-  unsigned threads;           /* compile threads; 0 = one per core, at most 8 */
+  const char *cpu;  /* "native" (NULL), "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "x86-64-v4-amx" */
+  unsigned threads; /* compile threads; 0 = one per core, at most 8 */
   void (*sink)(void *user, const nnc_diagnostic *d); /* called for each message as it is known; optional */
   void *sink_user;
   int no_cache; /* 1: neither read nor write the cache of compiled models and prepared weights (docs/runtime.md) */
@@ -113,7 +113,8 @@ typedef struct nnc_compile_options {
    * NNC_E_ENVIRONMENT: there is no such device, or it cannot run the model. */
   const char *device;
   /* How tensors between kernels lie in memory: "f32" (NULL) as the model declares them, "bf16": f32 ones rounded, and
-   * weights too unless `weights_dtype` says otherwise; sums, norms and softmax stay f32 (docs/precision.md). */
+   * weights too unless `weights_dtype` says otherwise, "int8": products with weights in bytes besides; sums, norms and
+   * softmax stay f32 (docs/precision.md). */
   const char *precision;
   void *opencl_context, *opencl_device; /* the caller's own, instead of `device`: see nnc/nnc_opencl.h */
 } nnc_compile_options;

@@ -11,6 +11,9 @@
 // some four times their root mean square:
 //
 //   bound = 1e-5 + 2^-7 sqrt(n + 1)
+//
+// With int8 rows of bytes count among the n, and the bound is twice as large: they are rounded to a 254th of their
+// largest magnitude, which is three or four times their root mean square.
 #include "tools/nnc/diverge.h"
 #include "tools/nnc/source.h"
 
@@ -117,7 +120,8 @@ static double default_bound(const compile_job *j, const ir_graph *fused) {
   double rounded = 0;
   if (j->context.precision == PRECISION_f32) return 1e-5;
   for (const ir_node *n = fused->body->first; n; n = n->next)
-    for (uint32_t i = 0; n->op == OP_group && i < n->n_out; i++) rounded += n->out[i].type.dt == DT_bf16 || n->out[i].type.dt == DT_u8;
+    for (uint32_t i = 0; n->op == OP_group && i < n->n_out; i++)
+      rounded += n->out[i].type.dt == DT_bf16 || n->out[i].type.dt == DT_u8;
   return 1e-5 + ldexp(sqrt(rounded + 1), 1 - (j->context.precision == PRECISION_bf16 ? BF16_BITS : INT8_BITS));
 }
 

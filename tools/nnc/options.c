@@ -70,8 +70,8 @@ static const option_row rows[] = {
      "each kernel beside what the measured arithmetic and memory rates of this machine allow"},
     {"svg", 0, KIND_text, FIELD(svg), ON_bench, "FILE", NULL, "draw that as a chart; implies --roofline"},
     {"bound", 0, KIND_real, FIELD(bound), ON_verify, "B", NULL,
-     "largest error allowed, relative to the largest magnitude of the output; default 1e-5, with --precision bf16 what "
-     "rounding to it may give"},
+     "largest error allowed, relative to the largest magnitude of the output; default 1e-5, with --precision what "
+     "rounding may give"},
     {"calls", 0, KIND_count, FIELD(calls), ON_verify, "N", NULL,
      "calls one after another, each with the state that the last one left; default 1, of a model with state 3"},
     {"bisect", 0, KIND_flag, FIELD(bisect), ON_verify, NULL, NULL,
