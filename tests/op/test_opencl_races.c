@@ -102,7 +102,7 @@ static bool run_graph(cl_host *host, arena *a, const char *cpu, const char *text
 static const struct {
   const char *name;
   int64_t symbols[3];
-} kernels[] = {{"gemm_gpu", {5, 3, 17}}, {"attention_gpu", {1, 1, 35}}};
+} kernels[] = {{"gemm_gpu", {5, 3, 17}}, {"gemm_mma", {20, 11, 35}}, {"attention_gpu", {1, 1, 35}}};
 
 static bool run_workers(cl_host *host, arena *a, bool barriers, strbuf *why) {
   for (size_t i = 0; i < (barriers ? sizeof kernels / sizeof *kernels : 1); i++) {
