@@ -1,8 +1,8 @@
 // What the files of this room share: the state of one printing, tiles as variables, index expressions as C.
 //
 // Flow: program.c (program, signature, grid, scratch) -> stmt.c (statements) -> access.c (memory, conditions),
-// elementwise.c (operators, through the functions of helper.c), reduce.c, mma.c. What is printed reads like the kernel IR:
-// names, loops and branches are the same; only tiles are taken apart.
+// elementwise.c (operators, through the functions of helper.c), reduce.c, mma.c. What is printed reads like the kernel
+// IR: names, loops and branches are the same; only tiles are taken apart.
 //
 // Tiles. A tile of R x C is R rows of pieces, private variables of one work-item: as many vectors of W lanes as fit in
 // C columns, W the target's (4: float4), and for what is left one piece for each power of two (7 columns: 4, 2, 1).
