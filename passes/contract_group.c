@@ -15,20 +15,35 @@
 //
 // Scratch is 16 x (64 + 4 + 64) values for 256 workers: less than the 16 KB that every device has. Source: Volkov and
 // Demmel 2008, "Benchmarking GPUs to tune dense linear algebra", for tiles in registers over blocks in scratch.
+//
+// Where the target has `mma` (ir/kir.h) and both operands are bf16, widened and nothing else, a warp multiplies 32 x 32
+// (64 x 32) of the block, of which each of its workers holds 4 x 8 (8 x 8). Operands then lie in scratch as bf16, a
+// step of 32 reduced values of a row or column side by side, 8 of padding behind it, so that the eight rows which an
+// instruction reads at a time are on different banks. Constants are read where they lie.
 #include "passes/contract.h"
 
-enum { TILE = 4, DEPTH = 16, PAD = 4 }; // PAD: columns of scratch that keep transposed stores off one bank
+enum { TILE = 4, DEPTH = 16, PAD = 4, WARP_DEPTH = 32, WARP_PAD = 8, WARP_SIDE = 32 };
+
+// Who computes what of a block.
+typedef struct tiling {
+  bool warps;           // products are a warp's
+  uint32_t workers;     // of the group
+  uint32_t rows, cols;  // of a worker's tile
+  uint32_t step;        // reduced values in scratch at a time
+  const idx *row, *col; // in the block: first row and column of a worker's tile (of its warp's)
+} tiling;
 
 typedef struct staging {
   contract *x;
   uint32_t o;        // 0: A, 1: B
+  const sx *root;    // what is staged
   const sym *own;    // its row or column label
   const idx *first;  // of the block
   const idx *extent; // of the label
   uint32_t width;    // of the block
-  bool along_k;      // which of the two lies side by side
+  bool along_k;      // which of the two lies side by side in memory
   const idx *panel;  // of a packed B
-  kir_buffer *to;    // [DEPTH, width + PAD]
+  kir_buffer *to;    // [step, width + PAD]; warps: [width, step + WARP_PAD]
 } staging;
 
 typedef struct depth { // of the longest reduced label
@@ -36,7 +51,18 @@ typedef struct depth { // of the longest reduced label
   const idx *first, *end;
 } depth;
 
-static uint32_t side_of(const contract *x) { return x->g->c->target->workers >= 256 ? 16 : 8; }
+// What a bf16 is before it is widened; NULL: it is something else.
+static const sx *narrow_form(const sx *e) {
+  bool widens = e->kind == SX_op && e->op == OP_cast && e->in[0]->dt == DT_bf16;
+  return e->dt == DT_bf16 ? e : widens ? e->in[0] : NULL;
+}
+
+// A block of few rows or columns would be mostly empty.
+static bool is_for_warps(const contract *x) {
+  enum { FEW = 16 };
+  return x->g->c->target->has_mma && x->acc_dt == DT_f32 && narrow_form(x->n.root[0]) && narrow_form(x->n.root[1]) &&
+         extent_max(x->g, x->m) > FEW && extent_max(x->g, x->nn) > FEW;
+}
 
 static bool is_side_by_side(contract *x, const sx *root, const sym *s) {
   return s && contract_label_in(root, s) && contract_is_unit(x, root, s);
@@ -46,56 +72,61 @@ static const idx *clamped(idx_ctx *kc, const idx *at, const idx *extent) {
   return idx_min(kc, at, idx_addi(kc, extent, -1));
 }
 
-// Values of a block's operand to scratch: quads of neighbours, as many for each worker as it takes.
-static void stage(const staging *g, const splice *outer, kir_builder *b, const sym *worker, const depth *d) {
+// Values of a block's operand to scratch: quads of neighbours, as many for each worker as it takes, all loaded before
+// one is stored.
+static void stage(const staging *g, const tiling *t, const splice *outer, kir_builder *b, const sym *worker,
+                  const depth *d) {
   contract *x = g->x;
   kir_kernel *kernel = x->g->k;
   idx_ctx *kc = kernel->ix;
-  int64_t workers = (int64_t)side_of(x) * side_of(x), quads = (int64_t)g->width * DEPTH / TILE;
-  int64_t in_line = (g->along_k ? DEPTH : (int64_t)g->width) / TILE;
-  for (int64_t from = 0; from < quads; from += workers) {
-    const idx *q = idx_addi(kc, idx_of(kc, worker), from), *line_length = idx_int(kc, in_line);
-    const idx *line = kir_let(b, "l", idx_floordiv(kc, q, line_length));
-    const idx *at =
-        idx_add(kc, kir_let(b, "q", idx_scale(kc, idx_mod(kc, q, line_length), TILE)), idx_of(kc, kernel->c));
-    const idx *own = g->along_k ? line : at, *k = g->along_k ? at : line;
-    const idx *own_at = idx_add(kc, g->first, own), *k_at = idx_add(kc, d->first, k);
-    const idx *own_in = idx_addi(kc, idx_sub(kc, g->extent, own_at), -1),
-              *k_in = idx_addi(kc, idx_sub(kc, d->end, k_at), -1);
-    splice s = *outer;
-    s.b = b;
-    s.rows = 1;
-    s.cols = TILE;
-    s.done = map_new(x->g->c->a);
-    s.row_tail = NULL;
-    s.col_tail = g->along_k ? k_in : own_in;
-    splice_bind(&s, g->own, g->along_k ? clamped(kc, own_at, g->extent) : own_at);
-    splice_bind(&s, x->k[d->label].s, g->along_k ? k_at : clamped(kc, k_at, d->end));
-    scalar zero = scalar_i(DT_i64, 0);
-    for (uint32_t i = 0; g->o && i < x->n_leaves; i++) {
-      const contract_leaf *leaf = &x->leaf[i];
-      const idx *place[] = {contract_packed_index(x, &s, leaf->load, g->panel, own)};
-      map_put_ptr(s.done, leaf->load,
-                  kir_load(b, leaf->buf, place, 1, TILE, kir_always, scalar_cast(zero, leaf->buf->dt)));
-    }
-    kir_tile *t = kir_convert(b, splice_tile(&s, x->n.root[g->o]), x->acc_dt);
-    t = kir_select(b, t, kir_conds(kernel, 1, &k_in), scalar_cast(zero, x->acc_dt));
-    const idx *to[] = {k, own}, *has_work[] = {idx_sub(kc, idx_int(kc, quads - 1), q)};
-    kir_store(b, g->to, to, t, 1, TILE, kir_conds(kernel, 1, has_work));
+  dtype dt = g->to->dt;
+  int64_t quads = (int64_t)g->width * t->step / TILE, in_line = (int64_t)(g->along_k ? t->step : g->width) / TILE;
+  uint32_t rows = quads > t->workers ? (uint32_t)(quads / t->workers) : 1;
+  const idx *q = idx_of(kc, worker), *r = idx_scale(kc, idx_of(kc, kernel->r), t->workers / in_line);
+  const idx *line = idx_add(kc, kir_let(b, "l", idx_floordiv(kc, q, idx_int(kc, in_line))), r);
+  const idx *at = kir_let(b, "q", idx_scale(kc, idx_mod(kc, q, idx_int(kc, in_line)), TILE));
+  at = idx_add(kc, at, idx_of(kc, kernel->c));
+  const idx *own = g->along_k ? line : at, *k = g->along_k ? at : line;
+  const idx *own_at = idx_add(kc, g->first, own), *k_at = idx_add(kc, d->first, k);
+  const idx *own_in = idx_addi(kc, idx_sub(kc, g->extent, own_at), -1),
+            *k_in = idx_addi(kc, idx_sub(kc, d->end, k_at), -1);
+  splice s = *outer;
+  s.b = b;
+  s.rows = rows;
+  s.cols = TILE;
+  s.done = map_new(x->g->c->a);
+  s.row_tail = NULL;
+  s.col_tail = g->along_k ? k_in : own_in;
+  splice_bind(&s, g->own, g->along_k ? clamped(kc, own_at, g->extent) : own_at);
+  splice_bind(&s, x->k[d->label].s, g->along_k ? k_at : clamped(kc, k_at, d->end));
+  scalar zero = scalar_i(DT_i64, 0);
+  for (uint32_t i = 0; g->o && i < x->n_leaves; i++) {
+    const contract_leaf *leaf = &x->leaf[i];
+    const idx *place[] = {contract_packed_index(x, &s, leaf->load, g->panel, own)};
+    kir_tile *loaded = kir_load(b, leaf->buf, place, rows, TILE, kir_always, scalar_cast(zero, leaf->buf->dt));
+    map_put_ptr(s.done, leaf->load, loaded);
   }
+  kir_tile *made = kir_convert(b, splice_tile(&s, g->root), dt);
+  made = kir_select(b, made, kir_conds(kernel, 1, &k_in), scalar_cast(zero, dt));
+  const idx *to[] = {t->warps ? own : k, t->warps ? k : own}, *has_work[] = {idx_sub(kc, idx_int(kc, quads - 1), q)};
+  kir_store(b, g->to, to, made, rows, TILE, kir_conds(kernel, 1, has_work));
 }
 
 // Every worker's products of what is staged.
-static kir_tile *multiply(const contract *x, kir_builder *b, const staging *a, const staging *bs, const idx *row,
-                          const idx *col, uint32_t rows, kir_tile *acc) {
+static kir_tile *multiply(const contract *x, const tiling *t, kir_builder *b, const staging *a, const staging *bs,
+                          kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
+  const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
+  if (t->warps) {
+    const idx *a_at[] = {idx_add(kc, t->row, r), c}, *b_at[] = {idx_add(kc, t->col, r), c};
+    return kir_mma(b, acc, a->to, a_at, bs->to, b_at, t->step);
+  }
   scalar zero = scalar_cast(scalar_i(DT_i64, 0), x->acc_dt);
   kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), idx_int(kc, DEPTH), 1, TILE, 1, &acc);
   kir_builder body = kir_for_body(b, loop);
   const idx *k = idx_of(kc, loop->var);
-  const idx *a_at[] = {k, idx_add(kc, row, idx_of(kc, x->g->k->r))},
-            *b_at[] = {k, idx_add(kc, col, idx_of(kc, x->g->k->c))};
-  kir_tile *a_tile = kir_load(&body, a->to, a_at, rows, 1, kir_always, zero);
+  const idx *a_at[] = {k, idx_add(kc, t->row, r)}, *b_at[] = {k, idx_add(kc, t->col, c)};
+  kir_tile *a_tile = kir_load(&body, a->to, a_at, t->rows, 1, kir_always, zero);
   kir_tile *b_tile = kir_load(&body, bs->to, b_at, 1, TILE, kir_always, zero);
   kir_tile *sum = kir_dot(&body, loop->carry[0], a_tile, b_tile, "fma");
   kir_for_end(loop, &sum);
@@ -110,38 +141,83 @@ static uint32_t longest_label(const contract *x) {
 }
 
 // The loops over the other reduced labels, outermost first, around the one over the longest.
-static kir_tile *reduce(contract *x, const splice *outer, kir_builder *b, staging *a, staging *bs, const sym *worker,
-                        const idx *row, const idx *col, uint32_t rows, uint32_t label, uint32_t next, kir_tile *acc) {
+static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_builder *b, staging *a, staging *bs,
+                        const sym *worker, uint32_t label, uint32_t next, kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
   while (next < x->n_k && next == label) next++;
   uint32_t which = next < x->n_k ? next : label;
   const idx *extent = lower_dim_expr(x->g, x->k[which].extent);
-  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), extent, which == label ? DEPTH : 1, 1, 1, &acc);
+  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), extent, which == label ? t->step : 1, 1, 1, &acc);
   kir_builder body = kir_for_body(b, loop);
   splice s = *outer;
   kir_tile *sum;
   if (which != label) {
     splice_bind(&s, x->k[which].s, idx_of(kc, loop->var));
-    sum = reduce(x, &s, &body, a, bs, worker, row, col, rows, label, next + 1, loop->carry[0]);
+    sum = reduce(x, t, &s, &body, a, bs, worker, label, next + 1, loop->carry[0]);
   } else {
     depth d = {label, idx_of(kc, loop->var), extent};
-    stage(a, &s, &body, worker, &d);
-    stage(bs, &s, &body, worker, &d);
-    sum = multiply(x, &body, a, bs, row, col, rows, loop->carry[0]);
+    stage(a, t, &s, &body, worker, &d);
+    stage(bs, t, &s, &body, worker, &d);
+    sum = multiply(x, t, &body, a, bs, loop->carry[0]);
   }
   kir_for_end(loop, &sum);
   return loop->result[0];
+}
+
+// And the size of the block.
+static tiling choose_tiling(contract *x) {
+  if (is_for_warps(x)) {
+    tiling t = {
+        .warps = true, .workers = 4 * KIR_WARP, .rows = WARP_SIDE / 8, .cols = WARP_SIDE / 4, .step = WARP_DEPTH};
+    x->rows = x->cols = 2 * WARP_SIDE;
+    return t;
+  }
+  uint32_t side = x->g->c->target->workers >= 256 ? 16 : 8;
+  tiling t = {.workers = side * side, .rows = TILE, .cols = TILE, .step = DEPTH};
+  if (extent_max(x->g, x->m) <= (int64_t)side) t.rows = 1;
+  x->rows = t.rows * side;
+  x->cols = TILE * side;
+  return t;
+}
+
+static void place_tiles(const contract *x, tiling *t, kir_builder *b, const idx *worker) {
+  idx_ctx *kc = x->g->k->ix;
+  int64_t rows = t->warps ? WARP_SIDE : t->rows, cols = t->warps ? WARP_SIDE : t->cols, across = x->cols / cols;
+  const idx *tile = t->warps ? idx_floordiv(kc, worker, idx_int(kc, KIR_WARP)) : worker;
+  t->row = kir_let(b, "y", idx_scale(kc, idx_floordiv(kc, tile, idx_int(kc, across)), rows));
+  t->col = kir_let(b, "x", idx_scale(kc, idx_mod(kc, tile, idx_int(kc, across)), cols));
+}
+
+// Where element (r, c) of a worker's tile is in the block.
+static const idx *row_in_block(const contract *x, const tiling *t, const idx *worker) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *r = idx_of(kc, x->g->k->r);
+  if (!t->warps) return idx_add(kc, t->row, r);
+  const idx *lane = idx_mod(kc, worker, idx_int(kc, KIR_WARP));
+  return idx_add(kc, idx_add(kc, t->row, idx_floordiv(kc, lane, idx_int(kc, 4))), idx_scale(kc, r, 8));
+}
+
+static const idx *col_in_block(const contract *x, const tiling *t, const idx *worker) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *c = idx_of(kc, x->g->k->c), *two = idx_int(kc, 2);
+  if (!t->warps) return idx_add(kc, t->col, c);
+  const idx *of_lane = idx_scale(kc, idx_mod(kc, worker, idx_int(kc, 4)), 2);
+  const idx *step = idx_add(kc, idx_scale(kc, idx_floordiv(kc, c, two), 8), idx_mod(kc, c, two));
+  return idx_add(kc, idx_add(kc, t->col, of_lane), step);
+}
+
+static kir_buffer *scratch(const contract *x, const tiling *t, const char *name, uint32_t width) {
+  if (t->warps) return kir_group(x->g->k, name, DT_bf16, 2, (int64_t[]){width, WARP_DEPTH + WARP_PAD});
+  return kir_group(x->g->k, name, x->acc_dt, 2, (int64_t[]){DEPTH, width + PAD});
 }
 
 bool schedule_contract_group(contract *x) {
   lower_group *g = x->g;
   if (!g->c->target->workers || !x->row || !x->col || x->lanes || !x->n_k) return false;
   idx_ctx *kc = g->k->ix;
-  uint32_t side = side_of(x), rows = extent_max(g, x->m) <= (int64_t)side ? 1 : TILE;
   x->n_each = 1;
-  x->rows = rows * side;
-  x->cols = TILE * side;
-  (void)contract_prepack(x);
+  tiling t = choose_tiling(x);
+  if (!t.warps) (void)contract_prepack(x);
   for (uint32_t i = 0; i < x->n_leaves; i++) x->leaf[i].buf = lower_in(g, x->leaf[i].packed);
 
   splice s = {.g = g};
@@ -150,14 +226,16 @@ bool schedule_contract_group(contract *x) {
   const idx *m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, m, x->rows)), x->rows);
   const idx *panel = lower_grid(g, "gn", idx_ceildiv(kc, n, x->cols)), *n0 = idx_scale(kc, panel, x->cols);
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  const sym *worker = kir_worker(g->k, "w", (int64_t)side * side);
+  const sym *worker = kir_worker(g->k, "w", t.workers);
   uint32_t label = longest_label(x);
-  staging a = {.x = x, .o = 0, .own = x->row, .first = m0, .extent = m, .width = x->rows};
-  staging bs = {.x = x, .o = 1, .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
-  a.along_k = is_side_by_side(x, x->n.root[0], x->k[label].s) && !is_side_by_side(x, x->n.root[0], x->row);
-  bs.along_k = !x->n_leaves && is_side_by_side(x, x->n.root[1], x->k[label].s);
-  a.to = kir_group(g->k, "a", x->acc_dt, 2, (int64_t[]){DEPTH, a.width + PAD});
-  bs.to = kir_group(g->k, "b", x->acc_dt, 2, (int64_t[]){DEPTH, bs.width + PAD});
+  staging a = {.x = x, .o = 0, .root = x->n.root[0], .own = x->row, .first = m0, .extent = m, .width = x->rows};
+  staging bs = {
+      .x = x, .o = 1, .root = x->n.root[1], .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
+  a.along_k = is_side_by_side(x, a.root, x->k[label].s) && !is_side_by_side(x, a.root, x->row);
+  bs.along_k = !x->n_leaves && is_side_by_side(x, bs.root, x->k[label].s);
+  a.to = scratch(x, &t, "a", a.width);
+  bs.to = scratch(x, &t, "b", bs.width);
+  if (t.warps) a.root = narrow_form(a.root), bs.root = narrow_form(bs.root);
 
   kir_builder b = kir_begin(g->k);
   kir_stmt *loops[MAX_OUTER];
@@ -168,16 +246,14 @@ bool schedule_contract_group(contract *x) {
     b = kir_for_body(&b, loop);
     loops[n_loops++] = loop;
   }
-  const idx *of_worker = idx_int(kc, side);
-  const idx *row = kir_let(&b, "y", idx_scale(kc, idx_floordiv(kc, idx_of(kc, worker), of_worker), rows));
-  const idx *col = kir_let(&b, "x", idx_scale(kc, idx_mod(kc, idx_of(kc, worker), of_worker), TILE));
-  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), rows, TILE);
-  acc = reduce(x, &s, &b, &a, &bs, worker, row, col, rows, label, 0, acc);
+  place_tiles(x, &t, &b, idx_of(kc, worker));
+  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), t.rows, t.cols);
+  acc = reduce(x, &t, &s, &b, &a, &bs, worker, label, 0, acc);
   splice out = s;
-  out.rows = rows;
-  out.cols = TILE;
-  const idx *row_at = idx_add(kc, m0, idx_add(kc, row, idx_of(kc, g->k->r)));
-  const idx *col_at = idx_add(kc, n0, idx_add(kc, col, idx_of(kc, g->k->c)));
+  out.rows = t.rows;
+  out.cols = t.cols;
+  const idx *row_at = idx_add(kc, m0, row_in_block(x, &t, idx_of(kc, worker)));
+  const idx *col_at = idx_add(kc, n0, col_in_block(x, &t, idx_of(kc, worker)));
   splice_bind(&out, x->row, row_at);
   splice_bind(&out, x->col, col_at);
   out.row_tail = idx_addi(kc, idx_sub(kc, m, row_at), -1);

@@ -6,12 +6,12 @@
 #include "codegen/opencl/cl.h"
 #include "runtime/opencl/matrix_text.h"
 
-// What lane (r, c) of the tile is in the text.
-static const char *lane_of(cl *g, const cl_tile *t, uint32_t r, uint32_t c) {
+// Columns c and c + 1 of row r, which lie in one piece: columns are even, and so are the lanes of pieces.
+static const char *pair_of(cl *g, const cl_tile *t, uint32_t r, uint32_t c) {
   uint32_t j = cl_pieces(g, t->cols) - 1;
   while (cl_piece_first(g, t->cols, j) > c) j--;
-  cl_value v = t->v[(size_t)r * t->n_pieces + j];
-  return cl_lane(g, v, c - cl_piece_first(g, t->cols, j), cl_piece_lanes(g, t->cols, j));
+  uint32_t at = c - cl_piece_first(g, t->cols, j);
+  return str_fmt(g->a, "%s.s%x%x", t->v[(size_t)r * t->n_pieces + j].text, at, at + 1);
 }
 
 static const char *load(cl *g, const char *what, kir_access acc, int64_t row, int64_t depth) {
@@ -40,11 +40,10 @@ void cl_mma(cl *g, const kir_stmt *s) {
     for (uint32_t c = 0; c < out->cols; c += 2) {
       const char *cols = load(g, "cols", s->from, c / 2 * KIR_MMA_COLS, k);
       for (uint32_t r = 0; r < out->rows; r += 2) {
-        const char *sum = cl_fresh(g, "part"), *x[4];
-        for (uint32_t i = 0; i < 4; i++) x[i] = lane_of(g, out, r + i / 2, c + i % 2);
-        cl_line(g, "const float4 %s = mma_step(%s, %s, (float4)(%s, %s, %s, %s));", sum, rows[r / 2], cols, x[0], x[1],
-                x[2], x[3]);
-        for (uint32_t i = 0; i < 4; i++) cl_line(g, "%s = %s.s%u;", x[i], sum, i);
+        const char *sum = cl_fresh(g, "part"), *upper = pair_of(g, out, r, c), *lower = pair_of(g, out, r + 1, c);
+        cl_line(g, "const float4 %s = mma_step(%s, %s, (float4)(%s, %s));", sum, rows[r / 2], cols, upper, lower);
+        cl_line(g, "%s = %s.lo;", upper, sum);
+        cl_line(g, "%s = %s.hi;", lower, sum);
       }
     }
   }

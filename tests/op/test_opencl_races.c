@@ -34,6 +34,11 @@ static const struct {
                             "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : f32[7,21]\n"
                             "  %3 = exp(%2) : f32[7,21]\n"
                             "  return y: %3\n}\n"},
+    {"contraction of bf16", "weight u1 : bf16[21,34]\n"
+                            "graph forward(%0 u: bf16[19,34]) {\n"
+                            "  %1 = weight() {name=\"u1\"} : bf16[21,34]\n"
+                            "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : bf16[19,21]\n"
+                            "  return y: %2\n}\n"},
     {"contraction of two inputs", "graph forward(%0 u: f32[2,5,9], %1 v: f32[2,9,11]) {\n"
                                   "  %2 = contract(%0, %1) {map=\"b s i, b i o -> b s o\"} : f32[2,5,11]\n"
                                   "  return y: %2\n}\n"},
@@ -132,7 +137,7 @@ static int child(const char *log, bool barriers) {
   const char *no_device = "";
   cl_host *host = cl_host_open(a, true, &no_device);
   bool ok = host && run_workers(host, a, barriers, &why);
-  static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local"};
+  static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local", "opencl-mma"};
   for (size_t t = 0; barriers && t < sizeof targets / sizeof *targets; t++)
     for (size_t i = 0; ok && i < sizeof graphs / sizeof *graphs; i++) {
       ok = run_graph(host, a, targets[t], graphs[i].text, &why);
