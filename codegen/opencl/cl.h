@@ -57,6 +57,7 @@ typedef struct cl {
   kir_kernel *k;
   uint32_t lanes; // workers of a group
   bool is_local;  // scratch lies in local memory
+  bool uses_matrices;
   uint32_t depth; // of indentation
   uint32_t serial;
   map *tiles;   // kir_tile -> cl_tile *

@@ -28,6 +28,7 @@ static const char *load(cl *g, const char *what, kir_access acc, int64_t row, in
 void cl_mma(cl *g, const kir_stmt *s) {
   const cl_tile *acc = cl_get(g, s->in[0]);
   cl_tile *out = cl_tile_new(g, acc->dt, acc->rows, acc->cols);
+  g->uses_matrices = true;
   if (map_add(g->printed, STR("mma"), g)) sb_z(&g->functions, RT_OPENCL_MATRIX_TEXT);
   for (uint32_t i = 0; i < out->rows * out->n_pieces; i++) {
     uint32_t j = i % out->n_pieces;

@@ -230,6 +230,7 @@ static bool print_kernel(cl *g, kir_kernel *k, const char *comment, opencl_kerne
   if (!count_workers(g) || !place(g, &p)) return false;
   bool local = str_is(str_of(p.space), "__local"), outer_fp64 = g->needs_fp64;
   g->is_local = local;
+  g->uses_matrices = false;
   g->needs_fp64 = false;
   sb_init(&g->body, g->a);
   declare_params(g);
@@ -237,7 +238,8 @@ static bool print_kernel(cl *g, kir_kernel *k, const char *comment, opencl_kerne
   open_point(g, &p);
   cl_stmts(g, &k->body);
   close_point(g, &p);
-  *info = (opencl_kernel){k->name, g->lanes, local ? p.bytes : 0, is_global(&p) ? p.bytes : 0, g->needs_fp64};
+  *info = (opencl_kernel){k->name,       g->lanes,        local ? p.bytes : 0, is_global(&p) ? p.bytes : 0,
+                          g->needs_fp64, g->uses_matrices};
   g->needs_fp64 = g->needs_fp64 || outer_fp64;
   if (kernels->n > 0) sb_char(kernels, '\n');
   print_comment(kernels, comment);

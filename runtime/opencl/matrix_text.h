@@ -10,6 +10,7 @@
 #define NNC_RUNTIME_OPENCL_MATRIX_TEXT_H
 
 #define RT_OPENCL_MATRIX_DEFINE "MMA_PTX"
+#define RT_OPENCL_MATRIX_OPTION "-D " RT_OPENCL_MATRIX_DEFINE
 
 #define RT_OPENCL_MATRIX_TEXT                                                                                          \
   "#ifdef " RT_OPENCL_MATRIX_DEFINE " // a warp's products by one instruction\n"                                       \
