@@ -276,7 +276,7 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
     size_t bytes = bytes_of(k, symbols, k->params.at[i]);
     note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, bytes + 2 * GUARD, staged[i], 0, NULL, NULL));
     if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->c->a, "%s is written outside", k->params.at[i]->name);
-    if (bytes > 0) memcpy(buffers[i], staged[i] + GUARD, bytes);
+    if (bytes > 0 && k->params.at[i]->space != KIR_in) memcpy(buffers[i], staged[i] + GUARD, bytes);
   }
   return w->error == CL_SUCCESS ? NULL : str_fmt(w->c->a, "%s: OpenCL error %d", k->name, w->error);
 }
