@@ -43,7 +43,7 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
 #define OPENCL(NAME, WORKERS, MMA)                                                                                     \
   ROW(32, 256, .name = NAME, .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,           \
       .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64,    \
-      .workers = WORKERS, .has_mma = MMA)
+      .workers = WORKERS, .has_mma = MMA, .busy_groups = 128)
 // Where local memory is memory like any other (PoCL, Mali) nothing is gained by sharing it; else groups of as many
 // work-items as the device allows.
 static const target opencl[] = {OPENCL("opencl", 0, false), OPENCL("opencl-local-64", 64, false),

@@ -19,8 +19,9 @@ typedef struct target {
   uint32_t dot_rows, dot_cols;         // register tile of the f32 contraction core
   uint32_t l1_bytes, l2_bytes;         // per core
   uint32_t block_rows, block_elements; // of a contraction, and of an elementwise row: what one grid point does at most
-  uint32_t workers;  // of a group that shares scratch, at most: 256, 64, or 0, where a grid point is one worker's
-  double fma_per_ns; // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
+  uint32_t workers;     // of a group that shares scratch, at most: 256, 64, or 0, where a grid point is one worker's
+  uint32_t busy_groups; // of a device: as many groups fill it; larger blocks are for products that leave so many
+  double fma_per_ns;    // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
   double bytes_per_ns;
 } target;
 

@@ -16,21 +16,23 @@
 // Scratch is 16 x (64 + 4 + 64) values for 256 workers: less than the 16 KB that every device has. Source: Volkov and
 // Demmel 2008, "Benchmarking GPUs to tune dense linear algebra", for tiles in registers over blocks in scratch.
 //
-// Where the target has `mma` (ir/kir.h) and both operands are bf16, widened and nothing else, a warp multiplies 32 x 32
-// (64 x 32) of the block, of which each of its workers holds 4 x 8 (8 x 8). Operands then lie in scratch as bf16, a
-// step of 32 reduced values of a row or column side by side, 8 of padding behind it, so that the eight rows which an
-// instruction reads at a time are on different banks. Constants are read where they lie.
+// Where the target has `mma` (ir/kir.h) and both operands are bf16, widened and nothing else, four warps share a
+// block of 64 x 64, or eight one of 128 x 128 where such blocks fill the device: operands are then read half as often.
+// A warp multiplies 32 x 32 (64 x 32) of it, of which each of its workers holds 4 x 8 (8 x 8). Operands then lie in
+// scratch as bf16, a step of 32 reduced values of a row or column side by side, 8 of padding behind it, so that the
+// eight rows which an instruction reads at a time are on different banks. Constants are read where they lie.
 #include "passes/contract.h"
+#include <math.h>
 
 enum { TILE = 4, DEPTH = 16, PAD = 4, WARP_DEPTH = 32, WARP_PAD = 8, WARP_SIDE = 32 };
 
 // Who computes what of a block.
 typedef struct tiling {
-  bool warps;           // products are a warp's
-  uint32_t workers;     // of the group
-  uint32_t rows, cols;  // of a worker's tile
-  uint32_t step;        // reduced values in scratch at a time
-  const idx *row, *col; // in the block: first row and column of a worker's tile (of its warp's)
+  bool warps;                    // products are a warp's
+  uint32_t workers;              // of the group
+  uint32_t held_rows, held_cols; // of a worker's tile; of a warp's
+  uint32_t step;                 // reduced values in scratch at a time
+  const idx *row, *col;          // of the block: where that tile begins
 } tiling;
 
 typedef struct staging {
@@ -126,7 +128,7 @@ static kir_tile *multiply(const contract *x, const tiling *t, kir_builder *b, co
   kir_builder body = kir_for_body(b, loop);
   const idx *k = idx_of(kc, loop->var);
   const idx *a_at[] = {k, idx_add(kc, t->row, r)}, *b_at[] = {k, idx_add(kc, t->col, c)};
-  kir_tile *a_tile = kir_load(&body, a->to, a_at, t->rows, 1, kir_always, zero);
+  kir_tile *a_tile = kir_load(&body, a->to, a_at, t->held_rows, 1, kir_always, zero);
   kir_tile *b_tile = kir_load(&body, bs->to, b_at, 1, TILE, kir_always, zero);
   kir_tile *sum = kir_dot(&body, loop->carry[0], a_tile, b_tile, "fma");
   kir_for_end(loop, &sum);
@@ -164,29 +166,44 @@ static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_b
   return loop->result[0];
 }
 
+// Are there blocks of `side` x `side` enough to fill the device?
+static bool fills(const contract *x, uint32_t side) {
+  double blocks = ceil((double)extent_hint(x->g, x->m) / side) * ceil((double)extent_hint(x->g, x->nn) / side);
+  for (uint32_t i = 0; i < x->n_grid_batch; i++) blocks *= (double)extent_hint(x->g, x->batch[i].extent);
+  return blocks >= x->g->c->target->busy_groups;
+}
+
 // And the size of the block.
 static tiling choose_tiling(contract *x) {
-  if (is_for_warps(x)) {
-    tiling t = {
-        .warps = true, .workers = 4 * KIR_WARP, .rows = WARP_SIDE / 8, .cols = WARP_SIDE / 4, .step = WARP_DEPTH};
-    x->rows = x->cols = 2 * WARP_SIDE;
+  tiling t = {.warps = is_for_warps(x), .step = DEPTH, .held_rows = TILE, .held_cols = TILE};
+  if (t.warps) {
+    bool large = fills(x, 4 * WARP_SIDE);
+    t.workers = large ? 8 * KIR_WARP : 4 * KIR_WARP;
+    t.held_rows = large ? 2 * WARP_SIDE : WARP_SIDE;
+    t.held_cols = WARP_SIDE;
+    t.step = WARP_DEPTH;
+    x->rows = x->cols = large ? 4 * WARP_SIDE : 2 * WARP_SIDE;
     return t;
   }
   uint32_t side = x->g->c->target->workers >= 256 ? 16 : 8;
-  tiling t = {.workers = side * side, .rows = TILE, .cols = TILE, .step = DEPTH};
-  if (extent_max(x->g, x->m) <= (int64_t)side) t.rows = 1;
-  x->rows = t.rows * side;
-  x->cols = TILE * side;
+  t.workers = side * side;
+  if (extent_max(x->g, x->m) <= (int64_t)side) t.held_rows = 1;
+  x->rows = t.held_rows * side;
+  x->cols = t.held_cols * side;
   return t;
 }
 
 static void place_tiles(const contract *x, tiling *t, kir_builder *b, const idx *worker) {
   idx_ctx *kc = x->g->k->ix;
-  int64_t rows = t->warps ? WARP_SIDE : t->rows, cols = t->warps ? WARP_SIDE : t->cols, across = x->cols / cols;
-  const idx *tile = t->warps ? idx_floordiv(kc, worker, idx_int(kc, KIR_WARP)) : worker;
-  t->row = kir_let(b, "y", idx_scale(kc, idx_floordiv(kc, tile, idx_int(kc, across)), rows));
-  t->col = kir_let(b, "x", idx_scale(kc, idx_mod(kc, tile, idx_int(kc, across)), cols));
+  const idx *across = idx_int(kc, x->cols / t->held_cols);
+  const idx *holder = t->warps ? idx_floordiv(kc, worker, idx_int(kc, KIR_WARP)) : worker;
+  t->row = kir_let(b, "y", idx_scale(kc, idx_floordiv(kc, holder, across), t->held_rows));
+  t->col = kir_let(b, "x", idx_scale(kc, idx_mod(kc, holder, across), t->held_cols));
 }
+
+// Of a worker's tile.
+static uint32_t tile_rows(const tiling *t) { return t->warps ? t->held_rows / 8 : t->held_rows; }
+static uint32_t tile_cols(const tiling *t) { return t->warps ? t->held_cols / 4 : t->held_cols; }
 
 // Where element (r, c) of a worker's tile is in the block.
 static const idx *row_in_block(const contract *x, const tiling *t, const idx *worker) {
@@ -247,11 +264,11 @@ bool schedule_contract_group(contract *x) {
     loops[n_loops++] = loop;
   }
   place_tiles(x, &t, &b, idx_of(kc, worker));
-  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), t.rows, t.cols);
+  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), tile_rows(&t), tile_cols(&t));
   acc = reduce(x, &t, &s, &b, &a, &bs, worker, label, 0, acc);
   splice out = s;
-  out.rows = t.rows;
-  out.cols = t.cols;
+  out.rows = tile_rows(&t);
+  out.cols = tile_cols(&t);
   const idx *row_at = idx_add(kc, m0, row_in_block(x, &t, idx_of(kc, worker)));
   const idx *col_at = idx_add(kc, n0, col_in_block(x, &t, idx_of(kc, worker)));
   splice_bind(&out, x->row, row_at);

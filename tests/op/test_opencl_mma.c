@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "op/cl_agree.h"
+#include "op/random_graph.h"
 #include "runtime/opencl/matrix_text.h"
 #include "support/kernel_judge.h"
 #include "support/random.h"
@@ -83,6 +84,62 @@ static void a_model_is_multiplied_by_warps(void **state) {
   arena_free(a);
 }
 
+// Blocks of both sizes on ragged ends: of a target that is filled at once, and of one that never is.
+static void blocks_of_both_sizes(void **state) {
+  (void)state;
+  arena *lasting = arena_new(NULL);
+  cl_host *host = cl_host_or_skip(lasting, false);
+  static const char *const heads[] = {"graph forward(%0 u: bf16[A,C], %1 v: bf16[B,C]) {\n"
+                                      "  %2 = cast(%0) {to=f32} : f32[A,C]\n  %3 = cast(%1) {to=f32} : f32[B,C]\n",
+                                      "graph forward(%0 u: bf16[C,A], %1 v: bf16[C,B]) {\n"
+                                      "  %2 = cast(%0) {to=f32} : f32[C,A]\n  %3 = cast(%1) {to=f32} : f32[C,B]\n"};
+  static const char *const maps[] = {"s i, o i -> s o", "i s, i o -> s o"};
+  uint64_t seed = 11;
+  for (uint32_t round = 0; round < 4; round++) {
+    arena *a = arena_new(NULL);
+    diag_list l;
+    diag_init(&l, a);
+    const int64_t size[3] = {17 + (int64_t)random_below(&seed, 130), 17 + (int64_t)random_below(&seed, 130),
+                             1 + (int64_t)random_below(&seed, 70)};
+    strbuf text;
+    sb_init(&text, a);
+    for (const char *p = heads[round / 2]; *p; p++) { // of capitals, these three alone stand there
+      if (*p >= 'A' && *p <= 'C') sb_fmt(&text, "%lld", (long long)size[*p - 'A']);
+      else sb_char(&text, *p);
+    }
+    sb_fmt(&text, "  %%4 = contract(%%2, %%3) {map=\"%s\"} : f32[%lld,%lld]\n  return y: %%4\n}\n", maps[round / 2],
+           (long long)size[0], (long long)size[1]);
+    engines e = {0};
+    compile_job *j = &e.job;
+    assert_true(compile_begin(j, a, "graph", NULL, NULL, "opencl-mma"));
+    target *t = arena_copy(a, j->target, sizeof *t);
+    t->busy_groups = round % 2 ? 1 : UINT32_MAX;
+    j->target = j->context.target = t;
+    j->m = graph_parse(a, &l, diag_add_file(&l, "graph", sb_str(&text)));
+    if (!j->m) fail_msg("%s", messages_of(a, &l));
+    ir_tensor *in[2], *want, *kernels, *device;
+    for (int i = 0; i < 2; i++) {
+      ir_type type = j->m->graphs.at[0]->body->params[i].type;
+      int64_t dim[2];
+      for (int d = 0; d < 2; d++) assert_true(idx_is_const(type.dim[d], &dim[d]));
+      in[i] = ir_tensor_new(a, DT_bf16, 2, dim);
+      random_fill(in[i], "u", &seed);
+    }
+    const ir_tensor *const given[] = {in[0], in[1]};
+    assert_true(interp_run(a, j->m->graphs.at[0], given, &want, NULL));
+    bool ok = compile_passes(j) && compile_lower(j) && engines_run_kernels(&e, a, given, &kernels) &&
+              engines_run_kernels_by(&e, a, cl_host_engine, host, given, &device);
+    if (!ok) fail_msg("%s", engines_messages(&e));
+    assert_int_equal(products_of_warps(j), 1);
+    str kernel = kir_fingerprint(j->set->kernels.at[j->set->entries.at[0]->steps.at[0].what], a);
+    assert_non_null(strstr(str_dup(a, kernel), round % 2 ? "workers w: 256" : "workers w: 128"));
+    if (!(error_of(want, kernels) < 4e-6 && error_of(want, device) < 4e-6)) // sums of exact products in f32
+      fail_msg("%g, %g\n%s", error_of(want, kernels), error_of(want, device), sb_cstr(&text));
+    arena_free(a);
+  }
+  arena_free(lasting);
+}
+
 // -- machine code --
 
 static bool succeeds(const char *command) { return system(command) == 0; }
@@ -142,6 +199,7 @@ static void the_instruction_assembles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_model_is_multiplied_by_warps),
+                                     cmocka_unit_test(blocks_of_both_sizes),
                                      cmocka_unit_test(the_instruction_assembles)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
