@@ -199,6 +199,7 @@ enum { KIR_WARP = 32, KIR_MMA_ROWS = 16, KIR_MMA_COLS = 8, KIR_MMA_DEPTH = 16 };
 bool kir_mma_operand(const kir_kernel *k, kir_access acc, const idx **first, int64_t *stride);
 // The row-major element offset of an access in its buffer; may mention r and c.
 const idx *kir_offset(const kir_kernel *k, kir_access acc);
+bool kir_divides(const kir_kernel *k, int64_t d, const idx *e); // e % d == 0 is proved, from what let names stand for
 const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col); // c replaced by a constant
 
 // -- text, checking, running --

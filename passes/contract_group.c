@@ -149,7 +149,9 @@ static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_b
   while (next < x->n_k && next == label) next++;
   uint32_t which = next < x->n_k ? next : label;
   const idx *extent = lower_dim_expr(x->g, x->k[which].extent);
-  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), extent, which == label ? t->step : 1, 1, 1, &acc);
+  bool steps = t->warps && which == label; // counted, so that places are seen to be even
+  const idx *end = steps ? idx_ceildiv(kc, extent, t->step) : extent;
+  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), end, which == label && !steps ? t->step : 1, 1, 1, &acc);
   kir_builder body = kir_for_body(b, loop);
   splice s = *outer;
   kir_tile *sum;
@@ -157,7 +159,7 @@ static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_b
     splice_bind(&s, x->k[which].s, idx_of(kc, loop->var));
     sum = reduce(x, t, &s, &body, a, bs, worker, label, next + 1, loop->carry[0]);
   } else {
-    depth d = {label, idx_of(kc, loop->var), extent};
+    depth d = {label, idx_scale(kc, idx_of(kc, loop->var), steps ? t->step : 1), extent};
     stage(a, t, &s, &body, worker, &d);
     stage(bs, t, &s, &body, worker, &d);
     sum = multiply(x, t, &body, a, bs, loop->carry[0]);

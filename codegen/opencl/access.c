@@ -86,8 +86,23 @@ static const char *load_element(cl *g, const kir_buffer *buf, const idx *at) {
   }
 }
 
+// Four bf16 at a multiple of four are 8 bytes of memory that begins, in all but callers' own buffers, at a multiple of
+// 8: a device moves them at once when it knows. Kernels with workers are for devices, whose every access counts.
+static const char *load_quad(cl *g, const char *p) {
+  if (map_add(g->printed, STR("load_quad"), g))
+    sb_z(&g->functions, "float4 load_quad(__global const ushort *p) {\n"
+                        "  ushort4 x;\n"
+                        "  if (((size_t)p & 7) == 0) x = *(__global const ushort4 *)p;\n"
+                        "  else x = vload4(0, p);\n"
+                        "  return as_float4(convert_uint4(x) << 16);\n"
+                        "}\n\n");
+  return str_fmt(g->a, "load_quad(%s)", p);
+}
+
 static const char *load_vector(cl *g, const kir_buffer *buf, const idx *at, uint32_t n) {
   const char *p = str_fmt(g->a, "%s + %s", cl_name(g, buf->name), cl_index(g, at));
+  bool quad = buf->dt == DT_bf16 && n == 4 && g->lanes > 1 && buf->space != KIR_group;
+  if (quad && kir_divides(g->k, 4, at)) return load_quad(g, p);
   switch ((int)buf->dt) {
   case DT_f16: return str_fmt(g->a, "vload_half%u(0, %s)", n, p);
   case DT_bf16: return str_fmt(g->a, "as_float%u(convert_uint%u(vload%u(0, %s)) << 16)", n, n, n, p);

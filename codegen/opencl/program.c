@@ -62,8 +62,8 @@ static bool is_free(const char *name) {
     size_t n = strlen(prefixes[i]);
     if (strncmp(prefixes[i], name, n) == 0 && isdigit((unsigned char)name[n])) return false;
   }
-  return strncmp(name, "arg_", 4) != 0 && strncmp(name, "mma_", 4) != 0 && strncmp(name, "shared_", 7) != 0 &&
-         strchr(name, '$') == NULL;
+  return strncmp(name, "arg_", 4) != 0 && strncmp(name, "mma_", 4) != 0 && strncmp(name, "load_", 5) != 0 &&
+         strncmp(name, "shared_", 7) != 0 && strchr(name, '$') == NULL;
 }
 
 const char *cl_name(cl *g, const char *name) { return is_free(name) ? name : str_fmt(g->a, "%s_", name); }
