@@ -37,15 +37,17 @@ typedef struct tiling {
 
 typedef struct staging {
   contract *x;
-  uint32_t o;        // 0: A, 1: B
-  const sx *root;    // what is staged
-  const sym *own;    // its row or column label
-  const idx *first;  // of the block
-  const idx *extent; // of the label
-  uint32_t width;    // of the block
-  bool along_k;      // which of the two lies side by side in memory
-  const idx *panel;  // of a packed B
-  kir_buffer *to;    // [step, width + PAD]; warps: [width, step + WARP_PAD]
+  const sx *root;           // what is staged
+  const sym *own;           // its row or column label
+  const idx *first;         // of the block
+  const idx *extent;        // of the label
+  uint32_t width;           // of the block
+  bool along_k;             // which of the two lies side by side in memory
+  const idx *panel;         // of a packed B; NULL for A
+  kir_buffer *to;           // [step, width + PAD]; warps: [width, step + WARP_PAD]
+  uint32_t rows;            // of a worker's quads
+  const idx *own_at, *k_at; // of their values, in the block and in the step
+  const idx *has_work;      // >= 0: there are quads for this worker
 } staging;
 
 typedef struct depth { // of the longest reduced label
@@ -74,44 +76,52 @@ static const idx *clamped(idx_ctx *kc, const idx *at, const idx *extent) {
   return idx_min(kc, at, idx_addi(kc, extent, -1));
 }
 
-// Values of a block's operand to scratch: quads of neighbours, as many for each worker as it takes, all loaded before
-// one is stored.
-static void stage(const staging *g, const tiling *t, const splice *outer, kir_builder *b, const sym *worker,
-                  const depth *d) {
-  contract *x = g->x;
-  kir_kernel *kernel = x->g->k;
+// Quads of neighbours of a block's operand: which of them are a worker's, as many rows of a tile as it takes.
+static void place_quads(staging *g, const tiling *t, kir_builder *b, const sym *worker) {
+  kir_kernel *kernel = g->x->g->k;
   idx_ctx *kc = kernel->ix;
-  dtype dt = g->to->dt;
   int64_t quads = (int64_t)g->width * t->step / TILE, in_line = (int64_t)(g->along_k ? t->step : g->width) / TILE;
-  uint32_t rows = quads > t->workers ? (uint32_t)(quads / t->workers) : 1;
   const idx *q = idx_of(kc, worker), *r = idx_scale(kc, idx_of(kc, kernel->r), t->workers / in_line);
   const idx *line = idx_add(kc, kir_let(b, "l", idx_floordiv(kc, q, idx_int(kc, in_line))), r);
   const idx *at = kir_let(b, "q", idx_scale(kc, idx_mod(kc, q, idx_int(kc, in_line)), TILE));
   at = idx_add(kc, at, idx_of(kc, kernel->c));
-  const idx *own = g->along_k ? line : at, *k = g->along_k ? at : line;
-  const idx *own_at = idx_add(kc, g->first, own), *k_at = idx_add(kc, d->first, k);
-  const idx *own_in = idx_addi(kc, idx_sub(kc, g->extent, own_at), -1),
-            *k_in = idx_addi(kc, idx_sub(kc, d->end, k_at), -1);
+  g->rows = quads > t->workers ? (uint32_t)(quads / t->workers) : 1;
+  g->own_at = g->along_k ? line : at;
+  g->k_at = g->along_k ? at : line;
+  g->has_work = idx_sub(kc, idx_int(kc, quads - 1), q);
+}
+
+// A worker's values of an operand: all are loaded before one is stored.
+static kir_tile *fetch(const staging *g, const splice *outer, kir_builder *b, const depth *d) {
+  contract *x = g->x;
+  kir_kernel *kernel = x->g->k;
+  idx_ctx *kc = kernel->ix;
+  dtype dt = g->to->dt;
+  const idx *own = idx_add(kc, g->first, g->own_at), *k = idx_add(kc, d->first, g->k_at);
+  const idx *own_in = idx_addi(kc, idx_sub(kc, g->extent, own), -1), *k_in = idx_addi(kc, idx_sub(kc, d->end, k), -1);
   splice s = *outer;
   s.b = b;
-  s.rows = rows;
+  s.rows = g->rows;
   s.cols = TILE;
   s.done = map_new(x->g->c->a);
   s.row_tail = NULL;
   s.col_tail = g->along_k ? k_in : own_in;
-  splice_bind(&s, g->own, g->along_k ? clamped(kc, own_at, g->extent) : own_at);
-  splice_bind(&s, x->k[d->label].s, g->along_k ? k_at : clamped(kc, k_at, d->end));
+  splice_bind(&s, g->own, g->along_k ? clamped(kc, own, g->extent) : own);
+  splice_bind(&s, x->k[d->label].s, g->along_k ? k : clamped(kc, k, d->end));
   scalar zero = scalar_i(DT_i64, 0);
-  for (uint32_t i = 0; g->o && i < x->n_leaves; i++) {
+  for (uint32_t i = 0; g->panel && i < x->n_leaves; i++) {
     const contract_leaf *leaf = &x->leaf[i];
-    const idx *place[] = {contract_packed_index(x, &s, leaf->load, g->panel, own)};
-    kir_tile *loaded = kir_load(b, leaf->buf, place, rows, TILE, kir_always, scalar_cast(zero, leaf->buf->dt));
+    const idx *place[] = {contract_packed_index(x, &s, leaf->load, g->panel, g->own_at)};
+    kir_tile *loaded = kir_load(b, leaf->buf, place, g->rows, TILE, kir_always, scalar_cast(zero, leaf->buf->dt));
     map_put_ptr(s.done, leaf->load, loaded);
   }
   kir_tile *made = kir_convert(b, splice_tile(&s, g->root), dt);
-  made = kir_select(b, made, kir_conds(kernel, 1, &k_in), scalar_cast(zero, dt));
-  const idx *to[] = {t->warps ? own : k, t->warps ? k : own}, *has_work[] = {idx_sub(kc, idx_int(kc, quads - 1), q)};
-  kir_store(b, g->to, to, made, rows, TILE, kir_conds(kernel, 1, has_work));
+  return kir_select(b, made, kir_conds(kernel, 1, &k_in), scalar_cast(zero, dt));
+}
+
+static void put(const staging *g, const tiling *t, kir_builder *b, kir_tile *values) {
+  const idx *to[] = {t->warps ? g->own_at : g->k_at, t->warps ? g->k_at : g->own_at};
+  kir_store(b, g->to, to, values, g->rows, TILE, kir_conds(g->x->g->k, 1, &g->has_work));
 }
 
 // Every worker's products of what is staged.
@@ -142,28 +152,53 @@ static uint32_t longest_label(const contract *x) {
   return best;
 }
 
+// The steps along the longest label. Those of warps load what the next one stages before they multiply, so that memory
+// is waited for meanwhile; the last one loads its own again.
+static kir_tile *reduce_ahead(contract *x, const tiling *t, const splice *outer, kir_builder *b, staging *const *of,
+                              depth d, kir_tile *acc) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *steps = idx_ceildiv(kc, d.end, t->step), *last = idx_addi(kc, steps, -1);
+  kir_tile *carry[3] = {acc};
+  for (int o = 0; o < 2; o++) carry[1 + o] = fetch(of[o], outer, b, &d);
+  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), steps, 1, 1, 3, carry);
+  kir_builder body = kir_for_body(b, loop);
+  for (int o = 0; o < 2; o++) put(of[o], t, &body, loop->carry[1 + o]);
+  d.first = idx_scale(kc, idx_min(kc, idx_addi(kc, idx_of(kc, loop->var), 1), last), t->step);
+  for (int o = 0; o < 2; o++) carry[1 + o] = fetch(of[o], outer, &body, &d);
+  carry[0] = multiply(x, t, &body, of[0], of[1], loop->carry[0]);
+  kir_for_end(loop, carry);
+  return loop->result[0];
+}
+
+static kir_tile *reduce_steps(contract *x, const tiling *t, const splice *outer, kir_builder *b, staging *const *of,
+                              depth d, kir_tile *acc) {
+  idx_ctx *kc = x->g->k->ix;
+  bool several = extent_max(x->g, x->k[d.label].extent) > (int64_t)t->step;
+  if (t->warps && several && idx_nonneg(kc, idx_addi(kc, d.end, -1)) == TRI_yes)
+    return reduce_ahead(x, t, outer, b, of, d, acc);
+  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), d.end, t->step, 1, 1, &acc);
+  kir_builder body = kir_for_body(b, loop);
+  d.first = idx_of(kc, loop->var);
+  kir_tile *values[2];
+  for (int o = 0; o < 2; o++) values[o] = fetch(of[o], outer, &body, &d);
+  for (int o = 0; o < 2; o++) put(of[o], t, &body, values[o]);
+  kir_tile *sum = multiply(x, t, &body, of[0], of[1], loop->carry[0]);
+  kir_for_end(loop, &sum);
+  return loop->result[0];
+}
+
 // The loops over the other reduced labels, outermost first, around the one over the longest.
-static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_builder *b, staging *a, staging *bs,
-                        const sym *worker, uint32_t label, uint32_t next, kir_tile *acc) {
+static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_builder *b, staging *const *of,
+                        uint32_t label, uint32_t next, kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
   while (next < x->n_k && next == label) next++;
-  uint32_t which = next < x->n_k ? next : label;
-  const idx *extent = lower_dim_expr(x->g, x->k[which].extent);
-  bool steps = t->warps && which == label; // counted, so that places are seen to be even
-  const idx *end = steps ? idx_ceildiv(kc, extent, t->step) : extent;
-  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), end, which == label && !steps ? t->step : 1, 1, 1, &acc);
+  const idx *extent = lower_dim_expr(x->g, x->k[next < x->n_k ? next : label].extent);
+  if (next >= x->n_k) return reduce_steps(x, t, outer, b, of, (depth){label, idx_int(kc, 0), extent}, acc);
+  kir_stmt *loop = kir_for(b, "k", idx_int(kc, 0), extent, 1, 1, 1, &acc);
   kir_builder body = kir_for_body(b, loop);
   splice s = *outer;
-  kir_tile *sum;
-  if (which != label) {
-    splice_bind(&s, x->k[which].s, idx_of(kc, loop->var));
-    sum = reduce(x, t, &s, &body, a, bs, worker, label, next + 1, loop->carry[0]);
-  } else {
-    depth d = {label, idx_scale(kc, idx_of(kc, loop->var), steps ? t->step : 1), extent};
-    stage(a, t, &s, &body, worker, &d);
-    stage(bs, t, &s, &body, worker, &d);
-    sum = multiply(x, t, &body, a, bs, loop->carry[0]);
-  }
+  splice_bind(&s, x->k[next].s, idx_of(kc, loop->var));
+  kir_tile *sum = reduce(x, t, &s, &body, of, label, next + 1, loop->carry[0]);
   kir_for_end(loop, &sum);
   return loop->result[0];
 }
@@ -247,9 +282,9 @@ bool schedule_contract_group(contract *x) {
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
   const sym *worker = kir_worker(g->k, "w", t.workers);
   uint32_t label = longest_label(x);
-  staging a = {.x = x, .o = 0, .root = x->n.root[0], .own = x->row, .first = m0, .extent = m, .width = x->rows};
+  staging a = {.x = x, .root = x->n.root[0], .own = x->row, .first = m0, .extent = m, .width = x->rows};
   staging bs = {
-      .x = x, .o = 1, .root = x->n.root[1], .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
+      .x = x, .root = x->n.root[1], .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
   a.along_k = is_side_by_side(x, a.root, x->k[label].s) && !is_side_by_side(x, a.root, x->row);
   bs.along_k = !x->n_leaves && is_side_by_side(x, bs.root, x->k[label].s);
   a.to = scratch(x, &t, "a", a.width);
@@ -266,8 +301,10 @@ bool schedule_contract_group(contract *x) {
     loops[n_loops++] = loop;
   }
   place_tiles(x, &t, &b, idx_of(kc, worker));
+  place_quads(&a, &t, &b, worker);
+  place_quads(&bs, &t, &b, worker);
   kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), tile_rows(&t), tile_cols(&t));
-  acc = reduce(x, &t, &s, &b, &a, &bs, worker, label, 0, acc);
+  acc = reduce(x, &t, &s, &b, (staging *const[]){&a, &bs}, label, 0, acc);
   splice out = s;
   out.rows = tile_rows(&t);
   out.cols = tile_cols(&t);
