@@ -203,11 +203,12 @@ static kir_tile *reduce(contract *x, const tiling *t, const splice *outer, kir_b
   return loop->result[0];
 }
 
-// Are there blocks of `side` x `side` enough to fill the device?
+// Are there blocks of `side` x `side` enough to fill the device, and is the result more than half as wide and high?
 static bool fills(const contract *x, uint32_t side) {
-  double blocks = ceil((double)extent_hint(x->g, x->m) / side) * ceil((double)extent_hint(x->g, x->nn) / side);
+  double m = (double)extent_hint(x->g, x->m), n = (double)extent_hint(x->g, x->nn), blocks = 1;
   for (uint32_t i = 0; i < x->n_grid_batch; i++) blocks *= (double)extent_hint(x->g, x->batch[i].extent);
-  return blocks >= x->g->c->target->busy_groups;
+  blocks *= ceil(m / side) * ceil(n / side);
+  return 2 * m > side && 2 * n > side && blocks >= x->g->c->target->busy_groups;
 }
 
 // And the size of the block.
