@@ -65,6 +65,7 @@ static void pack_pairs(strbuf *b, size_t n, const frontend_pair *pairs) {
 }
 
 static void pack_target(strbuf *b, const target *t) {
+  pack_str(b, str_of(t->name)); // what workers do is in no number here
   const uint32_t numbers[] = {(uint32_t)t->level, t->vector_bytes, t->n_vector_regs, t->has_fma,    t->dot_rows,
                               t->dot_cols,        t->l1_bytes,     t->l2_bytes,      t->block_rows, t->block_elements};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) pack_u64(b, numbers[i]);

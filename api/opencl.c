@@ -32,6 +32,10 @@ static bool make_kernels(compile_job *j, opencl_kernel **rows, strbuf *text, str
   return compile_opencl(j, on_host, rows, text) && compile_code(j, n_host, bodies, code, scratch_bytes);
 }
 
+static uint64_t flags_of(const opencl_kernel *k) {
+  return (k->needs_fp64 ? RT_OPENCL_NEEDS_FP64 : 0u) | (k->uses_matrices ? RT_OPENCL_USES_MATRICES : 0u);
+}
+
 bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   strbuf text, object;
   opencl_kernel *rows, *row;
@@ -47,7 +51,7 @@ bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   for (size_t i = 0; i < j->set->kernels.n; i++) {
     bool own = !j->set->kernels.at[i]->routine;
     pack_u64(&object, own ? row->lanes : 0);
-    pack_u64(&object, own && row->needs_fp64 ? RT_OPENCL_NEEDS_FP64 : 0);
+    pack_u64(&object, own ? flags_of(row) : 0);
     pack_u64(&object, own ? row->local_bytes : 0);
     pack_u64(&object, own ? row->scratch_bytes : 0);
     row += own;
@@ -110,7 +114,13 @@ opencl_parts opencl_split(arena *a, const image *m) {
 
 static sha256_digest key_of(const compile_job *j, const rt_opencl_source *s) {
   const rt_opencl_device *d = rt_opencl_get(j->opencl, j->device_number);
-  const char *const words[] = {d->platform, d->platform_version, d->name, d->vendor, d->driver, s->options};
+  const char *const words[] = {d->platform,
+                               d->platform_version,
+                               d->name,
+                               d->vendor,
+                               d->driver,
+                               s->options,
+                               rt_opencl_device_options(j->opencl, j->device_number, s)};
   sha256 h;
   sha256_init(&h);
   sha256_add_str(&h, STR("nnc opencl program"));

@@ -70,6 +70,7 @@ typedef enum kir_kind {
   KIR_const, // out = const imm : dt RxC
   KIR_index, // out = index index : i32|i64 RxC
   KIR_dot,   // out = dot in0, in1, in2 {variant}:  acc[R,C] += a[R,Kt] · b[Kt,C]; by variant (docs/kernel-ir.md)
+  KIR_mma,   // out = mma in0, acc, from : cols    a warp's product of bf16 from scratch: see docs/kernel-ir.md
   KIR_op, // out = <elementwise operator of ir/ops.def> in…   (`cast` prints as `convert … to dt`, `where` as `pick`)
   KIR_fma,      // out = fma in0, in1, in2: one rounding
   KIR_select,   // out = select in0 where … else imm
@@ -91,8 +92,8 @@ struct kir_stmt {
   kir_tile *out; // result, or NULL
   kir_tile *in[3];
   uint32_t n_in;
-  kir_access acc, from; // load, store, copy (destination, source), prefetch
-  uint32_t rows, cols;  // store, copy, fault: the shape that r and c run over
+  kir_access acc, from; // load, store, copy (destination, source), prefetch; mma (A, B)
+  uint32_t rows, cols;  // store, copy, fault: the shape that r and c run over; mma: cols is the depth
   kir_where where;
   scalar imm;           // const; `else` of load, copy, select
   const char *variant;  // dot: "fma", …
@@ -160,6 +161,9 @@ kir_tile *kir_load(kir_builder *b, const kir_buffer *buf, const idx *const *inde
 kir_tile *kir_const(kir_builder *b, scalar v, uint32_t rows, uint32_t cols);
 kir_tile *kir_index(kir_builder *b, const idx *e, dtype dt, uint32_t rows, uint32_t cols);
 kir_tile *kir_dot(kir_builder *b, kir_tile *acc, kir_tile *x, kir_tile *y, const char *variant);
+// a, b: [rank] of their buffers; r counts rows of A, columns of B, c the reduced label from 0 to depth.
+kir_tile *kir_mma(kir_builder *b, kir_tile *acc, const kir_buffer *a_buf, const idx *const *a, const kir_buffer *b_buf,
+                  const idx *const *b_index, uint32_t depth);
 kir_tile *kir_op(kir_builder *b, op_code op, uint32_t n,
                  kir_tile *const *in); // shapes broadcast; comparisons give bool
 kir_tile *kir_op1(kir_builder *b, op_code op, kir_tile *x);
@@ -193,8 +197,13 @@ kir_builder kir_else(kir_builder *b, kir_stmt *s);
 bool kir_dot_is(const kir_stmt *s, const char *variant);
 uint32_t kir_dot_interleaved(
     const kir_stmt *s); // values of a column that lie side by side in b; 0: b has rows for them
+// An operand of mma: element (r, c) lies at first + r * stride + c of its buffer; first and stride are even, and first
+// is the same for all workers of a warp. false: it is none.
+enum { KIR_WARP = 32, KIR_MMA_ROWS = 16, KIR_MMA_COLS = 8, KIR_MMA_DEPTH = 16 };
+bool kir_mma_operand(const kir_kernel *k, kir_access acc, const idx **first, int64_t *stride);
 // The row-major element offset of an access in its buffer; may mention r and c.
 const idx *kir_offset(const kir_kernel *k, kir_access acc);
+bool kir_divides(const kir_kernel *k, int64_t d, const idx *e); // e % d == 0 is proved, from what let names stand for
 const idx *kir_at_col(const kir_kernel *k, const idx *e, int64_t col); // c replaced by a constant
 
 // -- text, checking, running --

@@ -32,9 +32,9 @@ static marks effects_of_block(const kir_block *b);
 
 static marks effects(const kir_stmt *s) {
   marks m = joined(effects_of_block(&s->body), effects_of_block(&s->other));
-  if (s->kind == KIR_load) m.read |= mark_of(s->acc.buf);
+  if (s->kind == KIR_load || s->kind == KIR_mma) m.read |= mark_of(s->acc.buf);
   if (s->kind == KIR_store || s->kind == KIR_copy) m.written |= mark_of(s->acc.buf);
-  if (s->kind == KIR_copy) m.read |= mark_of(s->from.buf);
+  if (s->kind == KIR_copy || s->kind == KIR_mma) m.read |= mark_of(s->from.buf);
   return m;
 }
 

@@ -86,6 +86,10 @@ const idx *kir_expand(idx_ctx *ix, const idx *e) {
   }
 }
 
+bool kir_divides(const kir_kernel *k, int64_t d, const idx *e) {
+  return idx_divides(k->ix, d, kir_expand(k->ix, e)) == TRI_yes;
+}
+
 // -- the header --
 
 kir_buffer *kir_buffer_new(kir_kernel *k, const char *name, kir_space space, dtype dt, uint32_t rank,

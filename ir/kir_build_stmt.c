@@ -137,6 +137,15 @@ kir_tile *kir_dot(kir_builder *b, kir_tile *acc, kir_tile *x, kir_tile *y, const
   return defined(b, s, acc->dt);
 }
 
+kir_tile *kir_mma(kir_builder *b, kir_tile *acc, const kir_buffer *a_buf, const idx *const *a, const kir_buffer *b_buf,
+                  const idx *const *b_index, uint32_t depth) {
+  kir_stmt *s = with_operands(b, KIR_mma, 1, &acc);
+  s->acc = access_of(b->k, a_buf, a, 2, 2);
+  s->from = access_of(b->k, b_buf, b_index, 2, 2);
+  s->cols = depth;
+  return defined(b, s, acc->dt);
+}
+
 kir_tile *kir_op(kir_builder *b, op_code op, uint32_t n, kir_tile *const *in) {
   BUG_IF(b->k->diags, n == 0 || n > 3 || op == OP_cast, "kernel %s: %s of %u tiles", b->k->name, op_get(op)->name, n);
   kir_stmt *s = with_operands(b, KIR_op, n, in);

@@ -101,6 +101,30 @@ static diag_id infer_zip(const kir_stmt *s, kir_type *out) {
   return x->rows == y->rows && x->cols == y->cols ? DIAG_COUNT : DIAG_ID_kernel_shape;
 }
 
+bool kir_mma_operand(const kir_kernel *k, kir_access acc, const idx **first, int64_t *stride) {
+  idx_ctx *ix = k->ix;
+  const idx *along_c, *along_r, *rest, *at = kir_offset(k, acc);
+  if (!idx_linear(ix, at, k->c, &along_c, &rest) || !idx_equals_int(along_c, 1)) return false;
+  if (!idx_linear(ix, rest, k->r, &along_r, first) || !idx_is_const(along_r, stride)) return false;
+  const idx *corner = kir_expand(ix, *first);
+  sym *warp = idx_symbol(ix, "warp<"), *lane = idx_symbol(ix, "lane<"); // no text can spell them
+  warp->lo = lane->lo = idx_int(ix, 0);
+  lane->hi = idx_int(ix, KIR_WARP - 1);
+  if (k->n_workers == 1) {
+    const idx *worker = idx_add(ix, idx_scale(ix, idx_of(ix, warp), KIR_WARP), idx_of(ix, lane));
+    corner = idx_subst1(ix, corner, k->workers[0], worker);
+  }
+  return !idx_mentions(corner, lane) && *stride % 2 == 0 && idx_divides(ix, 2, corner) == TRI_yes;
+}
+
+static diag_id infer_mma(const kir_stmt *s, kir_type *out) {
+  const kir_tile *acc = s->in[0];
+  const kir_buffer *a = s->acc.buf, *b = s->from.buf;
+  *out = (kir_type){acc->dt, acc->rows, acc->cols};
+  if (acc->dt != DT_f32 || a->dt != DT_bf16 || b->dt != DT_bf16) return DIAG_ID_kernel_dtype;
+  return acc->rows % 2 == 0 && acc->cols % 2 == 0 && s->cols % KIR_MMA_DEPTH == 0 ? DIAG_COUNT : DIAG_ID_kernel_shape;
+}
+
 static bool dtype_fits(op_code op, dtype dt) {
   if (op_has(op, OPF_FLT)) return dtype_is_float(dt);
   if (op_has(op, OPF_NUM)) return dt != DT_bool;
@@ -135,6 +159,7 @@ static diag_id infer_op(const kir_stmt *s, dtype to, kir_type *out) {
 diag_id kir_infer(const kir_stmt *s, dtype to, kir_type *out) {
   switch ((int)s->kind) {
   case KIR_dot: return infer_dot(s, out);
+  case KIR_mma: return infer_mma(s, out);
   case KIR_op: return infer_op(s, to, out);
   case KIR_fma: return infer_elementwise(s, to, out);
   case KIR_zip: return infer_zip(s, out);

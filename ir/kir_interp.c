@@ -174,6 +174,34 @@ static bool run_elements(kir_interp *in, const kir_stmt *s) {
   return true;
 }
 
+// -- products of a warp --
+
+static bool element_at(kir_interp *in, kir_access acc, uint32_t w, uint32_t r, uint32_t c, double *out) {
+  scalar v;
+  set_place(in, w, r, c);
+  if (!kir_memory_read(in, acc, &v)) return false;
+  *out = v.v.f;
+  return true;
+}
+
+// Lane l of a warp holds, of the warp's tile, rows 8*r + l//4 and columns 8*(c//2) + 2*(l%4) + c%2. Rounded once.
+static bool run_mma(kir_interp *in, const kir_stmt *s) {
+  for (uint32_t w = 0; w < in->active; w++) {
+    uint32_t lane = w % KIR_WARP;
+    for (uint32_t i = 0; i < s->out->rows * s->out->cols; i++) {
+      uint32_t r = i / s->out->cols, c = i % s->out->cols, row = 8 * r + lane / 4;
+      uint32_t col = 8 * (c / 2) + 2 * (lane % 4) + c % 2;
+      double sum = at(in, s->in[0], w, r, c).v.f, a, b;
+      for (uint32_t k = 0; k < s->cols; k++) {
+        if (!element_at(in, s->acc, w, row, k, &a) || !element_at(in, s->from, w, col, k, &b)) return false;
+        sum += a * b;
+      }
+      tile_of(in, s->out, w)[i] = scalar_f(DT_f32, sum);
+    }
+  }
+  return true;
+}
+
 // -- reductions --
 
 static scalar reduced(op_code op, dtype dt, scalar acc, scalar x) {
@@ -315,6 +343,7 @@ static bool run_stmt(kir_interp *in, const kir_stmt *s) {
   case KIR_fma:
   case KIR_zip:
   case KIR_select: return run_elements(in, s);
+  case KIR_mma: return run_mma(in, s);
   case KIR_reduce: run_reduce(in, s); return true;
   case KIR_store: return run_store(in, s);
   case KIR_copy: return run_copy(in, s);

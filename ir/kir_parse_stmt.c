@@ -4,7 +4,7 @@
 #include <string.h>
 
 // What may begin a tile operation, besides the operators of ir/ops.def that need no special reading.
-static const char *const tile_words[] = {"load",   "const",  "index",  "dot",     "fma",     "select",
+static const char *const tile_words[] = {"load",   "const",  "index",  "dot",     "mma",     "fma", "select",
                                          "rowsum", "rowmax", "rowmin", "rowprod", "convert", "pick"};
 enum { N_TILE_WORDS = sizeof tile_words / sizeof *tile_words };
 
@@ -203,6 +203,15 @@ static bool parse_operation(parser *p, kir_stmt *s, str word, kir_type *t) {
     s->kind = KIR_dot;
     parse_operands(p, s, 3);
     parse_variant(p, s);
+  } else if (str_is(word, "mma")) {
+    s->kind = KIR_mma;
+    parse_operands(p, s, 1);
+    parser_expect(p, ",");
+    s->acc = parse_access(p);
+    parser_expect(p, ",");
+    s->from = parse_access(p);
+    parser_expect(p, ":");
+    s->cols = (uint32_t)parser_int(p, "a depth", 1, KIR_MAX_SIDE);
   } else if (str_is(word, "fma")) {
     s->kind = KIR_fma;
     parse_operands(p, s, 3);

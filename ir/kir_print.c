@@ -113,6 +113,7 @@ static void print_where_else(strbuf *b, kir_where w, scalar otherwise) {
 static const char *word_of(const kir_stmt *s) {
   switch (s->kind) {
   case KIR_dot: return "dot";
+  case KIR_mma: return "mma";
   case KIR_fma: return "fma";
   case KIR_zip: return s->n_in == 1 ? "ziprows" : "zip";
   case KIR_select: return "select";
@@ -137,6 +138,13 @@ static void print_operation(printer *p, const kir_stmt *s) {
   sb_fmt(p->b, "%s ", word_of(s));
   print_tiles(p, s->n_in, s->in);
   if (s->kind == KIR_dot) sb_fmt(p->b, " {%s}", s->variant != NULL ? s->variant : "?");
+  if (s->kind == KIR_mma) {
+    sb_z(p->b, ", ");
+    print_access(p->b, s->acc);
+    sb_z(p->b, ", ");
+    print_access(p->b, s->from);
+    sb_fmt(p->b, " : %" PRIu32, s->cols);
+  }
   if (s->kind == KIR_op && s->op == OP_cast) sb_fmt(p->b, " to %s", dtype_name(s->out->dt));
   if (s->kind == KIR_select) print_where_else(p->b, s->where, s->imm);
   if (s->kind == KIR_reduce && s->across != NULL) sb_fmt(p->b, " across %s", s->across->name);
@@ -193,6 +201,7 @@ static void print_head(printer *p, const kir_stmt *s) {
     print_type(b, s->out);
     break;
   case KIR_dot:
+  case KIR_mma:
   case KIR_op:
   case KIR_fma:
   case KIR_zip:

@@ -172,6 +172,20 @@ static void check_operation(verifier *v, const kir_stmt *s) {
   if (s->kind == KIR_select) check_imm(v, s->imm, s->out->dt);
 }
 
+// Workers of a warp hold one tile together, so that there must be whole warps.
+static void check_mma(verifier *v, const kir_stmt *s) {
+  const kir_access operands[] = {s->acc, s->from};
+  bool good = v->k->n_workers == 1 && v->k->worker_extent[0] % KIR_WARP == 0;
+  for (int i = 0; i < 2; i++) {
+    const idx *first;
+    int64_t stride;
+    check_access(v, operands[i], true, false);
+    good = good && operands[i].buf->space == KIR_group && kir_mma_operand(v->k, operands[i], &first, &stride);
+  }
+  if (!good) REPORT(v, kernel_mma, text(v));
+  check_operation(v, s);
+}
+
 static void check_writable(verifier *v, const kir_buffer *b) {
   if (b->space == KIR_in) REPORT(v, kernel_access, kir_space_word(b->space), "written", text(v));
 }
@@ -274,6 +288,7 @@ static void check_stmt(verifier *v, const kir_stmt *s) {
     check_index(v, s->index, true, v->in_copy);
     if (s->out->dt != DT_i32 && s->out->dt != DT_i64) REPORT(v, kernel_dtype, text(v));
     break;
+  case KIR_mma: check_mma(v, s); break;
   case KIR_dot:
   case KIR_op:
   case KIR_fma:

@@ -44,13 +44,14 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.
-#define OPENCL(NAME, WORKERS)                                                                                          \
+#define OPENCL(NAME, WORKERS, MMA)                                                                                     \
   ROW(32, 256, .name = NAME, .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,           \
       .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64,    \
-      .workers = WORKERS)
+      .workers = WORKERS, .has_mma = MMA, .busy_groups = 128)
 // Where local memory is memory like any other (PoCL, Mali) nothing is gained by sharing it; else groups of as many
 // work-items as the device allows.
-static const target opencl[] = {OPENCL("opencl", 0), OPENCL("opencl-local-64", 64), OPENCL("opencl-local", 256)};
+static const target opencl[] = {OPENCL("opencl", 0, false), OPENCL("opencl-local-64", 64, false),
+                                OPENCL("opencl-local", 256, false), OPENCL("opencl-mma", 256, true)};
 // When a level is asked for by name: what its oldest servers have.
 static const uint8_t default_class[LEVELS] = {0, 0, 4, 4, 7};
 
@@ -150,10 +151,10 @@ const target *target_plain(const target *t) {
 
 const char *target_level_name(cpu_level level) { return targets[level][0].name; }
 
-const target *target_opencl(bool has_local, uint64_t max_group) {
+const target *target_opencl(bool has_local, uint64_t max_group, bool has_mma) {
   const target *best = &opencl[0];
   for (size_t i = 1; has_local && i < sizeof opencl / sizeof *opencl; i++)
-    if (opencl[i].workers <= max_group) best = &opencl[i];
+    if (opencl[i].workers <= max_group && (has_mma || !opencl[i].has_mma)) best = &opencl[i];
   return best;
 }
 

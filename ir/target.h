@@ -17,11 +17,13 @@ typedef struct target {
   bool has_fma;
   bool has_bf16;                       // products of bf16 in pairs, and of bytes in fours, in vectors
   bool has_amx;                        // tile registers, and products of bf16 in them; beside the level
+  bool has_mma;                        // warps of 32 workers multiply bf16 together (kernel IR: mma)
   uint32_t dot_rows, dot_cols;         // register tile of the f32 contraction core
   uint32_t l1_bytes, l2_bytes;         // per core
   uint32_t block_rows, block_elements; // of a contraction, and of an elementwise row: what one grid point does at most
-  uint32_t workers;  // of a group that shares scratch, at most: 256, 64, or 0, where a grid point is one worker's
-  double fma_per_ns; // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
+  uint32_t workers;     // of a group that shares scratch, at most: 256, 64, or 0, where a grid point is one worker's
+  uint32_t busy_groups; // of a device: as many groups fill it; larger blocks are for products that leave so many
+  double fma_per_ns;    // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
   double bytes_per_ns;
 } target;
 
@@ -29,10 +31,10 @@ typedef struct target {
 // static.
 const target *target_native(void);           // the best level that this CPU and operating system support
 const target *target_find(const char *name); // "native", the name of a level, "opencl", "opencl-local",
-                                             // "opencl-local-64"
+                                             // "opencl-local-64", "opencl-mma"
 // Of an OpenCL device: one whose work-items share local memory that is faster than global memory, in groups of at most
-// `max_group`, or not.
-const target *target_opencl(bool has_local, uint64_t max_group);
+// `max_group`, or not; has_mma: a probe has found that its warps multiply as `mma` says.
+const target *target_opencl(bool has_local, uint64_t max_group, bool has_mma);
 const char *target_level_name(cpu_level level); // "x86-64-v4"
 const target *target_plain(const target *t);    // without what only narrow precisions use: for more processors
 bool target_supported(const target *t);         // may this process run code built for it?

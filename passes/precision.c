@@ -15,7 +15,7 @@
 //   operands of products         where neither is a weight, and the rows that weights are multiplied with: register
 //                                tiles read them once for each panel of columns, and widening costs more each time than
 //                                the f32 in the cache (MiniLM, 128 tokens, AVX2: 60 ms instead of 36). Not so where the
-//                                target takes bf16 as it lies
+//                                target, or its warps, take bf16 as it lies
 //
 // Linear in nodes, but for the movement behind a group's root, which is short.
 #include "passes/fuse.h"
@@ -98,7 +98,7 @@ static bool takes_narrow(const narrowing *x, const ir_node *group, const ir_node
 static void keep_operands(narrowing *x, const ir_node *group) {
   const ir_node *product = group->regions[0]->first;
   while (product && product->op != OP_contract) product = product->next;
-  if (product && takes_narrow(x, group, product)) return;
+  if (product && (x->c->target->has_mma || takes_narrow(x, group, product))) return;
   for (uint32_t i = 0; product && i < product->n_in; i++) keep_operand(x, group, product->in[i]);
 }
 

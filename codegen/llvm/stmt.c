@@ -143,7 +143,8 @@ static void emit(cg *g, const kir_stmt *s) {
   case KIR_store: emit_store(g, s); break;
   case KIR_copy: cg_copy(g, s); break;
   case KIR_prefetch: emit_prefetch(g, s); break;
-  case KIR_barrier: break; // one worker
+  case KIR_mma:
+  case KIR_barrier: break; // of several workers, and here is one
   case KIR_fault: emit_fault(g, s); break;
   case KIR_for: cg_for(g, s); break;
   case KIR_if: cg_if(g, s); break;

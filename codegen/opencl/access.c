@@ -1,7 +1,7 @@
 // Loads and stores of tiles, and the conditions under which they and others happen.
 //
 // For each piece of a row the address is a polynomial in c. Its coefficient of c decides: 1 is vloadN or vstoreN, 0 one
-// element for all lanes, anything else goes element by element.
+// element for all lanes, anything else goes element by element, or by halves where these are vectors.
 //
 // Conditions are those of one row. What does not depend on c is asked once, by an `if` around the rows that ask the
 // same. The rest is asked lane by lane, but for the test that a whole vector holds, which then moves as one: a
@@ -38,12 +38,25 @@ const char *cl_at_lane(cl *g, const cl_cond *w, uint32_t c) {
   return all;
 }
 
+// What an expression grows by from lane to lane of a piece; NULL: it is not linear there. c//8 and c%8 may be, within
+// few lanes.
+static const idx *growth(cl *g, const idx *e, uint32_t first, uint32_t lanes) {
+  idx_ctx *ix = g->k->ix;
+  const idx *coef, *rest;
+  if (idx_linear(ix, e, g->k->c, &coef, &rest)) return coef;
+  sym *lane = idx_symbol(ix, str_fmt(g->a, "lane<%u", lanes));
+  lane->lo = idx_int(ix, 0);
+  lane->hi = idx_int(ix, lanes - 1);
+  e = idx_subst1(ix, e, g->k->c, idx_addi(ix, idx_of(ix, lane), first));
+  return idx_linear(ix, e, lane, &coef, &rest) ? coef : NULL;
+}
+
 const char *cl_at_lanes(cl *g, const cl_cond *w, uint32_t first, uint32_t lanes) {
   const char *all = NULL;
   for (uint32_t i = 0; i < w->n_lane; i++) {
-    const idx *coef, *rest;
+    const idx *coef = growth(g, w->lane[i], first, lanes);
     int64_t k;
-    if (!idx_linear(g->k->ix, w->lane[i], g->k->c, &coef, &rest) || !idx_is_const(coef, &k)) return NULL;
+    if (coef == NULL || !idx_is_const(coef, &k)) return NULL;
     all = cl_all(g, all, cl_holds(g, kir_at_col(g->k, w->lane[i], k < 0 ? first + lanes - 1 : first)));
   }
   return all;
@@ -73,8 +86,23 @@ static const char *load_element(cl *g, const kir_buffer *buf, const idx *at) {
   }
 }
 
+// Four bf16 at a multiple of four are 8 bytes of memory that begins, in all but callers' own buffers, at a multiple of
+// 8: a device moves them at once when it knows. Kernels with workers are for devices, whose every access counts.
+static const char *load_quad(cl *g, const char *p) {
+  if (map_add(g->printed, STR("load_quad"), g))
+    sb_z(&g->functions, "float4 load_quad(__global const ushort *p) {\n"
+                        "  ushort4 x;\n"
+                        "  if (((size_t)p & 7) == 0) x = *(__global const ushort4 *)p;\n"
+                        "  else x = vload4(0, p);\n"
+                        "  return as_float4(convert_uint4(x) << 16);\n"
+                        "}\n\n");
+  return str_fmt(g->a, "load_quad(%s)", p);
+}
+
 static const char *load_vector(cl *g, const kir_buffer *buf, const idx *at, uint32_t n) {
   const char *p = str_fmt(g->a, "%s + %s", cl_name(g, buf->name), cl_index(g, at));
+  bool quad = buf->dt == DT_bf16 && n == 4 && g->lanes > 1 && buf->space != KIR_group;
+  if (quad && kir_divides(g->k, 4, at)) return load_quad(g, p);
   switch ((int)buf->dt) {
   case DT_f16: return str_fmt(g->a, "vload_half%u(0, %s)", n, p);
   case DT_bf16: return str_fmt(g->a, "as_float%u(convert_uint%u(vload%u(0, %s)) << 16)", n, n, n, p);
@@ -108,18 +136,22 @@ static void store_vector(cl *g, const kir_buffer *buf, const idx *at, const char
 typedef enum pattern { PATTERN_vector, PATTERN_same, PATTERN_elements } pattern;
 
 static pattern pattern_of(cl *g, const idx *offset, uint32_t first, uint32_t lanes) {
-  idx_ctx *ix = g->k->ix;
-  const idx *coef, *rest;
-  if (lanes == 1) return PATTERN_elements;
-  if (!idx_linear(ix, offset, g->k->c, &coef, &rest)) { // c//8 and c%8 may still be simple within these lanes
-    sym *lane = idx_symbol(ix, str_fmt(g->a, "lane<%u", lanes));
-    lane->lo = idx_int(ix, 0);
-    lane->hi = idx_int(ix, lanes - 1);
-    const idx *e = idx_subst1(ix, offset, g->k->c, idx_addi(ix, idx_of(ix, lane), first));
-    if (!idx_linear(ix, e, lane, &coef, &rest)) return PATTERN_elements;
-  }
+  const idx *coef = lanes == 1 ? NULL : growth(g, offset, first, lanes);
+  if (coef == NULL) return PATTERN_elements;
   if (idx_equals_int(coef, 1)) return PATTERN_vector;
   return idx_equals_int(coef, 0) ? PATTERN_same : PATTERN_elements;
+}
+
+static bool is_two_vectors(cl *g, const idx *offset, uint32_t first, uint32_t lanes) {
+  uint32_t half = lanes / 2;
+  return half > 1 && pattern_of(g, offset, first, lanes) == PATTERN_elements &&
+         pattern_of(g, offset, first, half) == PATTERN_vector &&
+         pattern_of(g, offset, first + half, half) == PATTERN_vector;
+}
+
+static cl_value half_of(cl *g, dtype dt, cl_value v, bool high, uint32_t lanes) {
+  if (v.one != NULL) return cl_splat(g, dt, v.one, lanes / 2);
+  return (cl_value){str_fmt(g->a, "%s.%s", v.text, high ? "hi" : "lo"), NULL};
 }
 
 // -- rows --
@@ -139,6 +171,11 @@ static const char *load_piece(cl *g, const row *x, uint32_t first, uint32_t lane
   if (p == PATTERN_same || lanes == 1) return cl_splat(g, x->buf->dt, load_element(g, x->buf, at), lanes).text;
   strbuf b;
   sb_init(&b, g->a);
+  if (is_two_vectors(g, x->offset, first, lanes)) {
+    const char *low = load_vector(g, x->buf, at, lanes / 2);
+    at = kir_at_col(g->k, x->offset, first + lanes / 2);
+    return str_fmt(g->a, "(%s)(%s, %s)", cl_type(g, x->buf->dt, lanes), low, load_vector(g, x->buf, at, lanes / 2));
+  }
   for (uint32_t i = 0; i < lanes; i++)
     sb_fmt(&b, "%s%s", i == 0 ? "" : ", ", load_element(g, x->buf, kir_at_col(g->k, x->offset, first + i)));
   return str_fmt(g->a, "(%s)(%s)", cl_type(g, x->buf->dt, lanes), sb_cstr(&b));
@@ -148,6 +185,11 @@ static const char *load_piece(cl *g, const row *x, uint32_t first, uint32_t lane
 static void load_into(cl *g, const row *x, cl_value v, uint32_t first, uint32_t lanes) {
   if (x->where.n_lane == 0) {
     cl_line(g, "%s = %s;", v.text, load_piece(g, x, first, lanes));
+    return;
+  }
+  if (is_two_vectors(g, x->offset, first, lanes)) {
+    for (uint32_t i = 0; i < 2; i++)
+      load_into(g, x, half_of(g, x->buf->dt, v, i, lanes), first + i * (lanes / 2), lanes / 2);
     return;
   }
   const char *whole = lanes == 1 ? NULL : cl_at_lanes(g, &x->where, first, lanes);
@@ -166,6 +208,11 @@ static void load_into(cl *g, const row *x, cl_value v, uint32_t first, uint32_t 
 }
 
 static void store_piece(cl *g, const row *x, cl_value v, uint32_t first, uint32_t lanes) {
+  if (is_two_vectors(g, x->offset, first, lanes)) {
+    for (uint32_t i = 0; i < 2; i++)
+      store_piece(g, x, half_of(g, x->buf->dt, v, i, lanes), first + i * (lanes / 2), lanes / 2);
+    return;
+  }
   bool vector = pattern_of(g, x->offset, first, lanes) == PATTERN_vector;
   const char *whole = x->where.n_lane == 0 ? NULL : cl_at_lanes(g, &x->where, first, lanes);
   if (vector && x->where.n_lane > 0 && whole == NULL) vector = false;

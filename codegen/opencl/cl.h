@@ -1,8 +1,8 @@
 // What the files of this room share: the state of one printing, tiles as variables, index expressions as C.
 //
 // Flow: program.c (program, signature, grid, scratch) -> stmt.c (statements) -> access.c (memory, conditions),
-// elementwise.c (operators, through the functions of helper.c), reduce.c. What is printed reads like the kernel IR:
-// names, loops and branches are the same; only tiles are taken apart.
+// elementwise.c (operators, through the functions of helper.c), reduce.c, mma.c. What is printed reads like the kernel
+// IR: names, loops and branches are the same; only tiles are taken apart.
 //
 // Tiles. A tile of R x C is R rows of pieces, private variables of one work-item: as many vectors of W lanes as fit in
 // C columns, W the target's (4: float4), and for what is left one piece for each power of two (7 columns: 4, 2, 1).
@@ -56,6 +56,8 @@ typedef struct cl {
   // the kernel at hand
   kir_kernel *k;
   uint32_t lanes; // workers of a group
+  bool is_local;  // scratch lies in local memory
+  bool uses_matrices;
   uint32_t depth; // of indentation
   uint32_t serial;
   map *tiles;   // kir_tile -> cl_tile *
@@ -127,7 +129,8 @@ const char *cl_bool(cl *g, dtype of, uint32_t lanes, const char *comparison); //
 // A call of the function `name` of the table there for a dtype and a number of lanes; prints it before its first use.
 const char *cl_call(cl *g, const char *name, dtype dt, uint32_t lanes, const char *args);
 
-// -- reduce.c, stmt.c --
+// -- mma.c, reduce.c, stmt.c --
+void cl_mma(cl *g, const kir_stmt *s);
 void cl_dot(cl *g, const kir_stmt *s);
 void cl_reduce(cl *g, const kir_stmt *s);
 void cl_stmts(cl *g, const kir_block *b);

@@ -30,6 +30,7 @@ typedef struct opencl_kernel {
   uint64_t local_bytes;   // of local memory, declared inside the kernel
   uint64_t scratch_bytes; // of global memory, of each work-item (lanes == 1) or work-group that is launched
   bool needs_fp64;        // cl_khr_fp64
+  bool uses_matrices;     // mma: the host may define MMA_PTX (runtime/opencl/matrix_text.h)
 } opencl_kernel;
 
 // One program of n kernels (verified, with bodies, distinct names) for `t`, whose vector width says how wide vectors

@@ -62,7 +62,8 @@ static bool is_free(const char *name) {
     size_t n = strlen(prefixes[i]);
     if (strncmp(prefixes[i], name, n) == 0 && isdigit((unsigned char)name[n])) return false;
   }
-  return strncmp(name, "arg_", 4) != 0 && strncmp(name, "shared_", 7) != 0 && strchr(name, '$') == NULL;
+  return strncmp(name, "arg_", 4) != 0 && strncmp(name, "mma_", 4) != 0 && strncmp(name, "load_", 5) != 0 &&
+         strncmp(name, "shared_", 7) != 0 && strchr(name, '$') == NULL;
 }
 
 const char *cl_name(cl *g, const char *name) { return is_free(name) ? name : str_fmt(g->a, "%s_", name); }
@@ -114,7 +115,8 @@ static void declare_group(cl *g, const placement *p) {
       if (idx_is_const(b->dim[d], &extent)) n *= (uint64_t)extent;
     }
     if (b->dt != DT_f16) {
-      cl_line(g, "%s %s %s[%llu];", p->space, type, name, (unsigned long long)n);
+      const char *aligned = b->dt == DT_bf16 ? " __attribute__((aligned(64)))" : ""; // mma reads pairs
+      cl_line(g, "%s %s %s[%llu]%s;", p->space, type, name, (unsigned long long)n, aligned);
     } else { // there are no arrays of half, only pointers to it
       const char *bits = cl_fresh(g, "bits");
       cl_line(g, "%s ushort %s[%llu];", p->space, bits, (unsigned long long)n);
@@ -226,7 +228,9 @@ static bool print_kernel(cl *g, kir_kernel *k, const char *comment, opencl_kerne
   g->serial = 0;
   g->depth = 1;
   if (!count_workers(g) || !place(g, &p)) return false;
-  bool outer_fp64 = g->needs_fp64;
+  bool local = str_is(str_of(p.space), "__local"), outer_fp64 = g->needs_fp64;
+  g->is_local = local;
+  g->uses_matrices = false;
   g->needs_fp64 = false;
   sb_init(&g->body, g->a);
   declare_params(g);
@@ -234,8 +238,8 @@ static bool print_kernel(cl *g, kir_kernel *k, const char *comment, opencl_kerne
   open_point(g, &p);
   cl_stmts(g, &k->body);
   close_point(g, &p);
-  bool local = str_is(str_of(p.space), "__local");
-  *info = (opencl_kernel){k->name, g->lanes, local ? p.bytes : 0, is_global(&p) ? p.bytes : 0, g->needs_fp64};
+  *info = (opencl_kernel){k->name,       g->lanes,        local ? p.bytes : 0, is_global(&p) ? p.bytes : 0,
+                          g->needs_fp64, g->uses_matrices};
   g->needs_fp64 = g->needs_fp64 || outer_fp64;
   if (kernels->n > 0) sb_char(kernels, '\n');
   print_comment(kernels, comment);

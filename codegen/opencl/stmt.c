@@ -241,6 +241,7 @@ static void print(cl *g, const kir_stmt *s) {
   case KIR_const: print_const(g, s); break;
   case KIR_index: print_index(g, s); break;
   case KIR_dot: cl_dot(g, s); break;
+  case KIR_mma: cl_mma(g, s); break;
   case KIR_op:
   case KIR_fma: print_elementwise(g, s); break;
   case KIR_zip: print_zip(g, s); break;

@@ -48,6 +48,7 @@ static void read_extensions(const cl_api *api, cl_device_id id, rt_opencl_device
   if (list && !api->clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, MOST_EXTENSIONS - 1, list, NULL)) {
     d->fp16 = has_word(list, "cl_khr_fp16");
     d->fp64 = has_word(list, "cl_khr_fp64");
+    d->nvidia_assembly = has_word(list, "cl_nv_compiler_options") || has_word(list, "cl_nv_device_attribute_query");
     if (!has_word(list, "cl_khr_subgroups") && !has_word(list, "cl_intel_subgroups")) d->max_subgroups = 0;
   }
   free(list);

@@ -27,6 +27,10 @@ struct rt_opencl {
 // RT_E_DEVICE with "WHAT: CL_NAME (CODE): sentence"; RT_E_MEMORY where the host has no memory.
 rt_status rt_cl_fail(rt_error *err, cl_int code, const char *what);
 
+// -- matrix.c --
+// Builds the text of matrix_text.h with these options, multiplies, and compares every bit.
+bool rt_cl_try_matrices(const rt_opencl *cl, uint32_t device, const char *options);
+
 // -- devices.c --
 rt_status rt_cl_list_devices(rt_opencl *cl, rt_error *err);
 

@@ -19,7 +19,9 @@ typedef struct rt_opencl_device { // as the driver tells it; whoever checks a li
   char c_version[64]; // "OpenCL C 1.2 ..."
   rt_opencl_type type;
   bool available, has_compiler, little_endian, fp16, fp64;
-  bool exact_division; // correctly rounded f32 divisions and roots, when asked for
+  bool nvidia_assembly;          // its driver is NVIDIA's, by its extensions: inline PTX may be tried
+  bool matrices, matrices_tried; // see rt_opencl_has_matrices
+  bool exact_division;           // correctly rounded f32 divisions and roots, when asked for
   uint32_t compute_units, clock_mhz, address_bits;
   uint32_t vector_f32;    // preferred width of float vectors
   uint32_t max_subgroups; // of a work-group; 0: no sub-groups
@@ -42,6 +44,10 @@ rt_status rt_opencl_find(const rt_opencl *cl, const char *text, uint32_t *device
 bool rt_opencl_names(const char *text);                         // "opencl", "opencl:N"
 bool rt_opencl_find_gpu(const rt_opencl *cl, uint32_t *device); // the first that can be used; false: there is none
 
+// Do the device's warps multiply bf16 by one instruction? Tried at the first question, which builds and runs a small
+// program, and remembered.
+bool rt_opencl_has_matrices(rt_opencl *cl, uint32_t device);
+
 // The caller's cl_context and cl_device_id: programs built from here on are made in it. *device: which one it is.
 // RT_E_INVALID: the context has no such device. Both must be of this machine's libOpenCL.
 rt_status rt_opencl_adopt(rt_opencl *cl, void *context, void *id, uint32_t *device, rt_error *err);
@@ -53,11 +59,11 @@ const char *rt_opencl_error_sentence(int code); // what it means for the user
 // What the printer of OpenCL C says of a kernel.
 typedef struct rt_opencl_kernel {
   uint32_t lanes;         // work-items of a grid point; 0: the device has no such kernel, the host runs it
-  uint32_t flags;         // RT_OPENCL_NEEDS_*
+  uint32_t flags;         // RT_OPENCL_NEEDS_*, RT_OPENCL_USES_*
   uint64_t local_bytes;   // local memory of a group
   uint64_t scratch_bytes; // global memory of each work-item (lanes = 1) or group that is launched
 } rt_opencl_kernel;
-enum { RT_OPENCL_NEEDS_FP64 = 1 };
+enum { RT_OPENCL_NEEDS_FP64 = 1, RT_OPENCL_USES_MATRICES = 2 }; // the latter has a form for devices without
 
 // The text of all kernels of a plan, and a row for each.
 typedef struct rt_opencl_source {
@@ -76,6 +82,9 @@ typedef struct rt_opencl_packed {
 } rt_opencl_packed;
 // Borrows the bytes. false: not all of it lies in the first `room` bytes.
 bool rt_opencl_unpack(const rt_opencl_packed *p, uint64_t room, rt_opencl_source *out);
+
+// Options for a device beside the source's own: a part of what its build depends on.
+const char *rt_opencl_device_options(rt_opencl *cl, uint32_t device, const rt_opencl_source *source);
 
 typedef struct rt_opencl_program rt_opencl_program;
 enum { RT_OPENCL_LOG = 4096 };

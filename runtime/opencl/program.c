@@ -2,6 +2,7 @@
 //
 // Limits are checked here, before a driver sees anything: PoCL ends the process when a work-group needs more local
 // memory than there is, and others fail at the first launch, with a number.
+#include "runtime/opencl/matrix_text.h"
 #include "runtime/opencl/program.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,16 @@ static rt_status create_program(rt_opencl_program *p, const void *binary, size_t
   return RT_E_INVALID;
 }
 
+const char *rt_opencl_device_options(rt_opencl *cl, uint32_t device, const rt_opencl_source *source) {
+  static const char *const options[2][2] = {
+      {"", " " RT_OPENCL_MATRIX_OPTION},
+      {" -cl-fp32-correctly-rounded-divide-sqrt", " -cl-fp32-correctly-rounded-divide-sqrt " RT_OPENCL_MATRIX_OPTION}};
+  bool multiplies = false;
+  for (size_t i = 0; i < source->n_kernels; i++)
+    multiplies = multiplies || (source->kernels[i].flags & RT_OPENCL_USES_MATRICES);
+  return options[cl->devices[device].exact_division][multiplies && rt_opencl_has_matrices(cl, device)];
+}
+
 static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_bytes, char *log, rt_error *err) {
   cl_int code;
   const cl_api *api = &p->cl->api;
@@ -99,8 +110,7 @@ static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_b
   rt_status status = create_program(p, binary, binary_bytes, err);
   if (status) return status;
   char options[256];
-  snprintf(options, sizeof options, "%s%s", p->source.options,
-           p->cl->devices[p->number].exact_division ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
+  snprintf(options, sizeof options, "%s%s", p->source.options, rt_opencl_device_options(p->cl, p->number, &p->source));
   code = api->clBuildProgram(p->program, 1, &id, options, NULL, NULL);
   read_log(p, log);
   if (!code) return RT_OK;

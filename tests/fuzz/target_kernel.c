@@ -26,6 +26,7 @@ static int64_t work_of(kir_kernel *k, const kir_block *b) {
   for (const kir_stmt *s = b->first; s; s = s->next) {
     int64_t own = s->out ? times(s->out->rows, s->out->cols) : times(s->rows, s->cols);
     if (s->kind == KIR_dot) own = times(own, 64);
+    if (s->kind == KIR_mma) own = times(own, s->cols);
     int64_t inner = plus(work_of(k, &s->body), work_of(k, &s->other));
     if (s->kind == KIR_for)
       inner = times(plus(inner, 1), most(k, idx_sub(k->ix, s->hi, s->lo)) / (s->step > 0 ? s->step : 1) + 1);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-// `@` for each barrier, `{` and `}` for blocks, a letter for each access: L load, S store, C copy.
+// `@` for each barrier, `{` and `}` for blocks, a letter for each access: L load, S store, C copy, M mma.
 static const char *outline(kir_fixture *f, const kir_kernel *k) {
   strbuf b;
   sb_init(&b, f->a);
@@ -18,6 +18,7 @@ static const char *outline(kir_fixture *f, const kir_kernel *k) {
     if (*p == '{' && strncmp(p, "{fma", 4) == 0) p += 4;
     else if (*p == '{' || *p == '}') sb_char(&b, *p);
     else if (word && strncmp(p, "load ", 5) == 0) sb_char(&b, 'L');
+    else if (word && strncmp(p, "mma ", 4) == 0) sb_char(&b, 'M');
     else if (word && strncmp(p, "store ", 6) == 0) sb_char(&b, 'S');
     else if (word && strncmp(p, "copy ", 5) == 0) sb_char(&b, 'C');
     else if (word && strncmp(p, "barrier", 7) == 0) sb_char(&b, '@');
@@ -39,6 +40,7 @@ static void expect(kir_fixture *f, kir_kernel *k, const char *expected) {
 static void test_gemm(void **state) {
   kir_fixture *f = *state;
   expect(f, kir_from_file(f, "gemm_gpu"), "{{@CC@{LL}}LS}");
+  expect(f, kir_from_file(f, "gemm_mma"), "{{@CC@M}S}");
 }
 
 static void test_attention(void **state) {

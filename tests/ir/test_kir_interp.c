@@ -87,6 +87,29 @@ static void test_gemm_gpu(void **state) {
   }
 }
 
+// Operands that bf16 holds exactly; B's columns lie as rows.
+static void test_gemm_mma(void **state) {
+  kir_fixture *f = *state;
+  static const size_t sizes[][3] = {{1, 1, 1}, {64, 64, 32}, {70, 75, 37}};
+  for (size_t s = 0; s < 3; s++) {
+    size_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+    float *a = random_floats(f, m * k), *b = random_floats(f, k * n), *c = unwritten(f, m * n);
+    uint16_t *as = ARENA_ARRAY(f->a, uint16_t, m * k), *bs = ARENA_ARRAY(f->a, uint16_t, n * k);
+    for (size_t i = 0; i < m * k; i++) {
+      scalar x = scalar_f(DT_bf16, (double)a[i]);
+      scalar_store(&as[i], x);
+      a[i] = (float)x.v.f;
+    }
+    for (size_t i = 0; i < k * n; i++) {
+      scalar x = scalar_f(DT_bf16, (double)b[i]);
+      scalar_store(&bs[i % n * k + i / n], x);
+      b[i] = (float)x.v.f;
+    }
+    run(f, "gemm_mma", (void *[]){as, bs, c}, (int64_t[]){(int64_t)m, (int64_t)n, (int64_t)k});
+    close_to("gemm_mma", c, product(f, a, b, ARENA_ARRAY(f->a, float, n), m, n, k), m * n, 1e-5);
+  }
+}
+
 static void test_conv3x3(void **state) {
   kir_fixture *f = *state;
   enum { H = 9, W = 7, CI = 64, CO = 5 };
@@ -376,6 +399,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_gemm_cpu, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_gemm_gpu, kir_setup, kir_teardown),
+      cmocka_unit_test_setup_teardown(test_gemm_mma, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_conv3x3, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_attention_cpu, kir_setup, kir_teardown),
       cmocka_unit_test_setup_teardown(test_attention_gpu, kir_setup, kir_teardown),

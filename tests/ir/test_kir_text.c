@@ -11,8 +11,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const char *const kernels[] = {"gemm_cpu",  "gemm_bf16", "gemm_gpu", "conv3x3", "attention_cpu", "attention_gpu",
-                                      "layernorm", "softmax",   "gather",   "argmax",  "gemm_pairs",    "gemm_quads"};
+static const char *const kernels[] = {"gemm_cpu",      "gemm_bf16",  "gemm_gpu", "conv3x3", "attention_cpu",
+                                      "attention_gpu", "layernorm",  "softmax",  "gather",  "argmax",
+                                      "gemm_pairs",    "gemm_quads", "gemm_mma"};
 enum { N_KERNELS = sizeof kernels / sizeof *kernels };
 
 static void test_round_trip(void **state) {
@@ -174,6 +175,10 @@ static const struct {
     {"kernel k\n{\n  %0 = const 1 : i32 1x4\n  %1 = exp %0\n}\n", "kernel_dtype", "exp %0"},
     {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = dot %0, %0, %0 {vnni}\n}\n", "kernel_variant",
      "dot %0, %0, %0 {vnni}"},
+    {"kernel k group s bf16[16,16]\n{\n  %0 = const 1 : f32 1x2\n  %1 = mma %0, s[r, c], s[r, c] : 16\n}\n",
+     "kernel_shape", "mma %0, s[r, c], s[r, c] : 16"},
+    {"kernel k group s f32[16,16]\n{\n  %0 = const 1 : f32 2x2\n  %1 = mma %0, s[r, c], s[r, c] : 16\n}\n",
+     "kernel_dtype", "mma %0, s[r, c], s[r, c] : 16"},
     {"kernel k\n{\n  %0 = const 1 : f32 1x1\n  %1 = const 1 : bf16 1x1\n  %2 = dot %0, %1, %1 {bf16}\n}\n", // no pair
      "kernel_shape", "dot %0, %1, %1 {bf16}"},
     {"kernel k\n{\n  %0 = const 1 : bf16 1x1\n  %1 = dot %0, %0, %0 {bf16}\n}\n", "kernel_dtype",

@@ -15,9 +15,9 @@
 #include "support/kernel_judge.h"
 
 #ifdef __SANITIZE_ADDRESS__ // what takes the time, the driver's compiler, is not checked
-enum { ROUNDS = 1 };
-#else
 enum { ROUNDS = 3 };
+#else
+enum { ROUNDS = 9 };
 #endif
 
 // A, B and C stand for sizes. Names of inputs and weights say what they hold: see random_graph.h.
@@ -43,6 +43,37 @@ static const struct {
      "  %3 = contract(%0, %2) {map=\"b i s, b o i -> b o s\"} : f32[3,B,A]\n"
      "  return y: %3\n}\n",
      90, 90},
+    {"product of bf16 with a weight, bias and residual",
+     "weight u1 : bf16[B,C]\nweight u2 : f32[B]\n"
+     "graph forward(%0 u: bf16[A,C], %1 v: f32[A,B]) {\n"
+     "  %2 = cast(%0) {to=f32} : f32[A,C]\n"
+     "  %3 = weight() {name=\"u1\"} : bf16[B,C]\n"
+     "  %4 = cast(%3) {to=f32} : f32[B,C]\n"
+     "  %5 = contract(%2, %4) {map=\"s i, o i -> s o\"} : f32[A,B]\n"
+     "  %6 = weight() {name=\"u2\"} : f32[B]\n"
+     "  %7 = reshape(%6) {shape=[1,B]} : f32[1,B]\n"
+     "  %8 = broadcast(%7) {shape=[A,B]} : f32[A,B]\n"
+     "  %9 = add(%5, %8) : f32[A,B]\n"
+     "  %10 = add(%9, %1) : f32[A,B]\n"
+     "  return y: %10\n}\n",
+     150, 150},
+    {"products of turned bf16",
+     "graph forward(%0 u: bf16[3,C,A], %1 v: bf16[3,C,B]) {\n"
+     "  %2 = cast(%0) {to=f32} : f32[3,C,A]\n"
+     "  %3 = cast(%1) {to=f32} : f32[3,C,B]\n"
+     "  %4 = contract(%2, %3) {map=\"b i s, b i o -> b o s\"} : f32[3,B,A]\n"
+     "  %5 = cast(%4) {to=bf16} : bf16[3,B,A]\n"
+     "  return y: %5\n}\n",
+     90, 90},
+    {"convolution of bf16",
+     "weight u1 : bf16[B,C,3,3]\n"
+     "graph forward(%0 u: bf16[1,C,A,9]) {\n"
+     "  %1 = weight() {name=\"u1\"} : bf16[B,C,3,3]\n"
+     "  %2 = cast(%0) {to=f32} : f32[1,C,A,9]\n"
+     "  %3 = cast(%1) {to=f32} : f32[B,C,3,3]\n"
+     "  %4 = contract(%2, %3) {map=\"n c (y+ky-1) (2*x+kx-1), o c ky kx -> n o y x; y = A, x = 5\"} : f32[1,B,A,5]\n"
+     "  return y: %4\n}\n",
+     40, 40},
     {"product of an expression",
      "graph forward(%0 u: f32[A,C], %1 v: f32[C,B]) {\n"
      "  %2 = exp(%0) : f32[A,C]\n"
@@ -96,14 +127,14 @@ static int64_t size_of(uint64_t *state, int64_t most) { // ones, and sizes aroun
 
 static void groups_agree(void **state) {
   (void)state;
-  static const char *const targets[] = {"opencl-local", "opencl-local-64"};
+  static const char *const targets[] = {"opencl-local", "opencl-local-64", "opencl-mma"};
   arena *lasting = arena_new(NULL);
   cl_host *host = cl_host_or_skip(lasting, false);
   const char *seed_text = getenv("NNC_SEED");
   uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : 1, failures = 0;
   agree_counts counts = {0};
   for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
-    for (uint64_t round = 0; round < 2 * ROUNDS; round++) {
+    for (uint64_t round = 0; round < ROUNDS; round++) {
       arena *a = arena_new(NULL);
       uint64_t state_of_sizes = seed + 100 * i + round;
       int64_t size[3];
@@ -115,7 +146,7 @@ static void groups_agree(void **state) {
       ir_module *m = graph_parse(a, &l, diag_add_file(&l, "graph", str_of(with_sizes(a, graphs[i].text, size))));
       bool ok = m && graph_verify(m);
       if (!ok) sb_z(&why, messages_of(a, &l));
-      agree_device device = {targets[round % 2], cl_host_engine, host};
+      agree_device device = {targets[round % 3], cl_host_engine, host};
       if (!ok || !engines_agree(a, m, seed + round, &device, &counts, &why)) {
         print_error("%s, sizes %lld %lld %lld: %s\n", graphs[i].what, (long long)size[0], (long long)size[1],
                     (long long)size[2], sb_cstr(&why));

@@ -11,10 +11,9 @@
 #include "support/kernel_judge.h"
 
 // Several workers: local memory and barriers.
-static const kernel_example of_groups[] = {{"gemm_gpu", {1, 1, 1}, 2e-6},
-                                           {"gemm_gpu", {70, 65, 37}, 4e-6},
-                                           {"attention_gpu", {2, 1, 5}, 4e-6},
-                                           {"attention_gpu", {2, 2, 70}, 4e-6}};
+static const kernel_example of_groups[] = {{"gemm_gpu", {1, 1, 1}, 2e-6},      {"gemm_gpu", {70, 65, 37}, 4e-6},
+                                           {"gemm_mma", {1, 1, 1}, 2e-6},      {"gemm_mma", {70, 75, 37}, 4e-6},
+                                           {"attention_gpu", {2, 1, 5}, 4e-6}, {"attention_gpu", {2, 2, 70}, 4e-6}};
 
 static void run_all(cl_host *host, arena *a, const kernel_example *e, size_t n) {
   kir_kernel *k = NULL;

@@ -34,6 +34,11 @@ static const struct {
                             "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : f32[7,21]\n"
                             "  %3 = exp(%2) : f32[7,21]\n"
                             "  return y: %3\n}\n"},
+    {"contraction of bf16", "weight u1 : bf16[21,34]\n"
+                            "graph forward(%0 u: bf16[19,34]) {\n"
+                            "  %1 = weight() {name=\"u1\"} : bf16[21,34]\n"
+                            "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : bf16[19,21]\n"
+                            "  return y: %2\n}\n"},
     {"contraction of two inputs", "graph forward(%0 u: f32[2,5,9], %1 v: f32[2,9,11]) {\n"
                                   "  %2 = contract(%0, %1) {map=\"b s i, b i o -> b s o\"} : f32[2,5,11]\n"
                                   "  return y: %2\n}\n"},
@@ -102,7 +107,7 @@ static bool run_graph(cl_host *host, arena *a, const char *cpu, const char *text
 static const struct {
   const char *name;
   int64_t symbols[3];
-} kernels[] = {{"gemm_gpu", {5, 3, 17}}, {"attention_gpu", {1, 1, 35}}};
+} kernels[] = {{"gemm_gpu", {5, 3, 17}}, {"gemm_mma", {20, 11, 35}}, {"attention_gpu", {1, 1, 35}}};
 
 static bool run_workers(cl_host *host, arena *a, bool barriers, strbuf *why) {
   for (size_t i = 0; i < (barriers ? sizeof kernels / sizeof *kernels : 1); i++) {
@@ -132,7 +137,7 @@ static int child(const char *log, bool barriers) {
   const char *no_device = "";
   cl_host *host = cl_host_open(a, true, &no_device);
   bool ok = host && run_workers(host, a, barriers, &why);
-  static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local"};
+  static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local", "opencl-mma"};
   for (size_t t = 0; barriers && t < sizeof targets / sizeof *targets; t++)
     for (size_t i = 0; ok && i < sizeof graphs / sizeof *graphs; i++) {
       ok = run_graph(host, a, targets[t], graphs[i].text, &why);

@@ -241,9 +241,16 @@ static void enqueue(launch *w, int64_t points) {
   note(w, w->h->clFinish(w->h->queue));
 }
 
-static bool guards_are_whole(const unsigned char *p, size_t bytes) {
+// Every other parameter begins where its elements may, and nothing larger.
+static size_t begin_of(const kir_kernel *k, size_t param) {
+  return GUARD + (param % 2 == 0 ? dtype_size(k->params.at[param]->dt) : 0);
+}
+
+static bool guards_are_whole(const unsigned char *p, size_t begin, size_t bytes) {
+  for (size_t i = 0; i < begin; i++)
+    if (p[i] != GUARD_BYTE) return false;
   for (size_t i = 0; i < GUARD; i++)
-    if (p[i] != GUARD_BYTE || p[GUARD + bytes + i] != GUARD_BYTE) return false;
+    if (p[begin + bytes + i] != GUARD_BYTE) return false;
   return true;
 }
 
@@ -252,12 +259,12 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   unsigned char **staged = ARENA_ARRAY(w->c->a, unsigned char *, k->params.n + 1);
   cl_mem *memory = ARENA_ARRAY(w->c->a, cl_mem, k->params.n + 1);
   for (size_t i = 0; i < k->params.n; i++) {
-    size_t bytes = bytes_of(k, symbols, k->params.at[i]);
-    staged[i] = arena_alloc(w->c->a, bytes + 2 * GUARD);
-    memset(staged[i], GUARD_BYTE, bytes + 2 * GUARD);
-    if (bytes > 0) memcpy(staged[i] + GUARD, buffers[i], bytes);
-    memory[i] = make_buffer(w, bytes + 2 * GUARD, staged[i]);
-    argument(w, sizeof(cl_ulong), &(cl_ulong){GUARD});
+    size_t bytes = bytes_of(k, symbols, k->params.at[i]), begin = begin_of(k, i);
+    staged[i] = arena_alloc(w->c->a, begin + bytes + GUARD);
+    memset(staged[i], GUARD_BYTE, begin + bytes + GUARD);
+    if (bytes > 0) memcpy(staged[i] + begin, buffers[i], bytes);
+    memory[i] = make_buffer(w, begin + bytes + GUARD, staged[i]);
+    argument(w, sizeof(cl_ulong), &(cl_ulong){begin});
   }
   for (size_t i = 0; i < k->facts.n; i++) argument(w, sizeof(cl_long), &(cl_long){symbols[i]});
   int64_t points = 1;
@@ -273,10 +280,11 @@ static const char *run(launch *w, void *const *buffers, const int64_t *symbols, 
   note(w, w->h->clEnqueueReadBuffer(w->h->queue, fault_word, CL_TRUE, 0, sizeof word, &word, 0, NULL, NULL));
   *fault = (int64_t)word;
   for (size_t i = 0; i < k->params.n && w->error == CL_SUCCESS; i++) {
-    size_t bytes = bytes_of(k, symbols, k->params.at[i]);
-    note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, bytes + 2 * GUARD, staged[i], 0, NULL, NULL));
-    if (!guards_are_whole(staged[i], bytes)) return str_fmt(w->c->a, "%s is written outside", k->params.at[i]->name);
-    if (bytes > 0) memcpy(buffers[i], staged[i] + GUARD, bytes);
+    size_t bytes = bytes_of(k, symbols, k->params.at[i]), begin = begin_of(k, i), all = begin + bytes + GUARD;
+    note(w, w->h->clEnqueueReadBuffer(w->h->queue, memory[i], CL_TRUE, 0, all, staged[i], 0, NULL, NULL));
+    if (!guards_are_whole(staged[i], begin, bytes))
+      return str_fmt(w->c->a, "%s is written outside", k->params.at[i]->name);
+    if (bytes > 0 && k->params.at[i]->space != KIR_in) memcpy(buffers[i], staged[i] + begin, bytes);
   }
   return w->error == CL_SUCCESS ? NULL : str_fmt(w->c->a, "%s: OpenCL error %d", k->name, w->error);
 }
