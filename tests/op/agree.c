@@ -23,8 +23,8 @@ static double last_place(dtype dt) {
 // -- the disturbed interpreter --
 
 typedef struct size_of_tensor {
-  double largest; // magnitude of its finite elements
-  double count;
+  double largest;      // magnitude of its finite elements
+  double count, terms; // elements; terms of the sum that each is
 } size_of_tensor;
 
 typedef struct disturbance {
@@ -56,15 +56,19 @@ static void disturb(disturbance *d, ir_tensor *t, double relative, double absolu
 }
 
 // A sum of n terms of size x, added up in the dtype in any order: n partial sums are rounded, which grow as sqrt(n) or,
-// when terms are alike, faster.
-static void disturb_sum(disturbance *d, const ir_node *n, ir_tensor *t) {
-  size_of_tensor x = operand_size(d, n->in[0]), y = n->n_in > 1 ? operand_size(d, n->in[1]) : (size_of_tensor){1, 1};
+// when terms are alike, faster. A chain of contractions may be summed as one (passes/reassociate.c). Gives their
+// number.
+static double disturb_sum(disturbance *d, const ir_node *n, ir_tensor *t) {
+  size_of_tensor x = operand_size(d, n->in[0]), y = n->n_in > 1 ? operand_size(d, n->in[1]) : (size_of_tensor){1, 1, 1};
   double terms = x.count / fmax(1, (double)ir_tensor_count(t)), last = last_place(t->dt);
   const ir_map *labels = n->op == OP_contract ? ir_map_of(d->m, n) : NULL;
   if (labels) terms = 1;
   for (uint32_t i = 0; labels && i < labels->n_labels; i++)
     if (!labels->labels[i].in_out) terms *= (double)random_eval(d->m, d->dims, labels->labels[i].extent);
   disturb(d, t, 2 * last, last * x.largest * y.largest * (4 + terms * sqrt(terms) / 2));
+  double inner = n->op == OP_contract ? fmax(x.terms, y.terms) : 1;
+  if (inner > 1) disturb(d, t, last * sqrt(terms * inner), 0);
+  return terms * inner;
 }
 
 // Weights of interp are rounded, and so are the partial sums of scatter.
@@ -81,6 +85,7 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
   disturbance *d = user;
   ir_tensor *t = (ir_tensor *)(uintptr_t)seen; // fresh results of arithmetic: nobody else holds them
   const ir_node *n = v->def;
+  double terms = n && op_get(n->op)->cls == OPC_movement && n->n_in == 1 ? operand_size(d, n->in[0]).terms : 1;
   if (n && dtype_is_float(t->dt)) {
     double last = last_place(t->dt);
     switch ((int)n->op) {
@@ -97,7 +102,7 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
     case OP_floordiv:
     case OP_mod: break; // exact
     case OP_sum:
-    case OP_contract: disturb_sum(d, n, t); break;
+    case OP_contract: terms = disturb_sum(d, n, t); break;
     case OP_prod: disturb(d, t, 8 * last, 0); break;
     case OP_interp:
     case OP_scatter: disturb_indexed(d, n, t); break;
@@ -106,7 +111,7 @@ static void watch(void *user, const ir_value *v, const ir_tensor *seen) {
       if (op_is_elementwise(n->op)) disturb(d, t, (op_get(n->op)->cls == OPC_unary ? 4 : 2) * last, 0);
     }
   }
-  size_of_tensor size = {largest_of(t), (double)ir_tensor_count(t)};
+  size_of_tensor size = {largest_of(t), (double)ir_tensor_count(t), terms};
   map_put_ptr(d->seen, v, arena_copy(d->a, &size, sizeof size));
 }
 
