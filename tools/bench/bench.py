@@ -25,7 +25,7 @@ from report import report
 DEFAULT = ("minilm-l6,bert-base,bert-base@384,vit-b16,gpt2-prefill,gpt2-prefill@512,"
            "resnet50,mobilenet-v1,mobilenet-v2,sd-block,vqgan-decoder")
 AGREE = 1e-4  # of the largest output
-AGREE_BF16 = 5e-2  # the same where tensors are rounded to 8 bits
+AGREE_NARROW = 5e-2  # the same where tensors are rounded to 8 bits
 ROUND_MS = 2000  # of one engine: slow networks have fewer runs in a round
 
 
@@ -72,9 +72,10 @@ def check_agreement(workers, title):
   for engine, values in outs.items():
     for name, y in outs["nnc"].items():
       difference = float(np.abs(values[name] - y).max() / np.abs(y).max())
-      if not difference <= (AGREE_BF16 if engine.endswith("bf16") else AGREE):
+      narrow = engine.endswith(("bf16", "int8"))
+      if not difference <= (AGREE_NARROW if narrow else AGREE):
         sys.exit(f"error: {title}: `{name}` of {engine} and nnc differ by {difference:.1e} of the largest")
-      if not engine.endswith("bf16"):
+      if not narrow:
         worst = max(worst, difference)
   return worst
 
@@ -153,7 +154,7 @@ def main():
   p.add_argument("--runs", type=int, default=5, help="measured runs of an engine in a round, at most")
   p.add_argument("--starts", type=int, default=3, help="fresh processes for the time to start")
   p.add_argument("--engines", default="nnc,onnxruntime,openvino,torch",
-                 help="default: %(default)s; there are also torch_compile, and nnc_bf16 and openvino_bf16 with tensors in bf16")
+                 help="default: %(default)s; there are also torch_compile, nnc_bf16 and openvino_bf16 with tensors in bf16, and nnc_int8")
   p.add_argument("--torch-python", help="an interpreter with torch 2, numpy and safetensors")
   p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
   p.add_argument("--output", type=Path, help="where the report goes; by default it is only printed")
@@ -170,8 +171,9 @@ def main():
   for spec in a.models.split(","):
     case = Case(spec, a.batch, a.seq, a.build)
     case.compile()
-    if "nnc_bf16" in wanted:
-      case.compile("bf16.so", None, "--precision", "bf16")
+    for precision in ("bf16", "int8"):
+      if f"nnc_{precision}" in wanted:
+        case.compile(f"{precision}.so", None, "--precision", precision)
     r = {"case": case, "runs": {}, "worst": 0, "start": {}}
     for t in threads:
       peak[t], peak["level"], r["gflop"] = machine_peak(case, t)

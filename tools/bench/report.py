@@ -1,5 +1,6 @@
 """The report of bench.py in Markdown."""
 
+import itertools
 import os
 import platform
 import statistics
@@ -34,15 +35,15 @@ Machine: {cpu_name()}, {os.cpu_count()} cores; nnc's CPU level there is {peak["l
 
 
 def summary(results):
-  """For each group, the time of the best rival of each row over nnc's."""
+  """For each group, the time of the best rival of each row over nnc's, in f32 and in bf16."""
   groups = {}
-  for r in results:
+  for r, narrow in itertools.product(results, ["", "_bf16"]):
     for threads, rows in r["runs"].items():
-      rivals = [row for e, row in rows.items() if not e.startswith("nnc") and not e.endswith("bf16")]
-      if rivals:
+      rivals = [row for e, row in rows.items() if not e.startswith("nnc") and e.endswith("bf16") == bool(narrow)]
+      if rivals and "nnc" + narrow in rows:
         best = min(rivals, key=lambda row: row["ratio"])
-        group = groups.setdefault((r["case"].network.group, threads), [])
-        group.append((best["ratio"], f"{r['case'].title}, {best['name']}"))
+        group = groups.setdefault((r["case"].network.group + narrow.replace("_", ", "), threads), [])
+        group.append((best["ratio"] / rows["nnc" + narrow]["ratio"], f"{r['case'].title}, {best['name']}"))
   if not groups:
     return []
   lines = ["""## Summary

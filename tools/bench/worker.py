@@ -33,10 +33,18 @@ def engine_nnc(a, ins):
   return nnc(a, ins, str(a.folder / "model.so"))
 
 
+def nnc_narrow(a, ins, precision):
+  """The library compiled with --precision."""
+  name, run = nnc(a, ins, str(a.folder / f"{precision}.so"))
+  return f"{name} {precision}", run
+
+
 def engine_nnc_bf16(a, ins):
-  """The library compiled with --precision bf16."""
-  name, run = nnc(a, ins, str(a.folder / "bf16.so"))
-  return f"{name} bf16", run
+  return nnc_narrow(a, ins, "bf16")
+
+
+def engine_nnc_int8(a, ins):
+  return nnc_narrow(a, ins, "int8")
 
 
 def engine_nnc_pinned(a, ins):
