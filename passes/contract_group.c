@@ -133,31 +133,79 @@ static kir_tile *reduce(contract *x, const splice *outer, kir_builder *b, stagin
   return loop->result[0];
 }
 
-bool schedule_contract_group(contract *x) {
-  lower_group *g = x->g;
-  if (!g->c->target->workers || !x->row || !x->col || x->lanes || !x->n_k) return false;
-  idx_ctx *kc = g->k->ix;
-  uint32_t side = side_of(x), rows = extent_max(g, x->m) <= (int64_t)side ? 1 : TILE;
-  x->n_each = 1;
-  x->rows = rows * side;
-  x->cols = TILE * side;
-  (void)contract_prepack(x);
-  for (uint32_t i = 0; i < x->n_leaves; i++) x->leaf[i].buf = lower_in(g, x->leaf[i].packed);
-
-  splice s = {.g = g};
-  const idx *m = lower_dim_expr(g, x->m), *n = lower_dim_expr(g, x->nn);
-  nest_bind_grid(&s, x->n_grid_batch, x->batch);
-  const idx *m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, m, x->rows)), x->rows);
-  const idx *panel = lower_grid(g, "gn", idx_ceildiv(kc, n, x->cols)), *n0 = idx_scale(kc, panel, x->cols);
-  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  const sym *worker = kir_worker(g->k, "w", (int64_t)side * side);
-  uint32_t label = longest_label(x);
+// The group's block: rows m0.., columns of a panel.
+static void emit_block(contract *x, const splice *s, kir_builder *b, const sym *w, const idx *m0, const idx *panel) {
+  kir_kernel *k = x->g->k;
+  idx_ctx *kc = k->ix;
+  uint32_t side = side_of(x), rows = x->rows / side, label = longest_label(x);
+  const idx *m = lower_dim_expr(x->g, x->m), *n = lower_dim_expr(x->g, x->nn), *n0 = idx_scale(kc, panel, x->cols);
   staging a = {.x = x, .o = 0, .own = x->row, .first = m0, .extent = m, .width = x->rows};
   staging bs = {.x = x, .o = 1, .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
   a.along_k = is_side_by_side(x, x->n.root[0], x->k[label].s) && !is_side_by_side(x, x->n.root[0], x->row);
   bs.along_k = !x->n_leaves && is_side_by_side(x, x->n.root[1], x->k[label].s);
-  a.to = kir_group(g->k, "a", x->acc_dt, 2, (int64_t[]){DEPTH, a.width + PAD});
-  bs.to = kir_group(g->k, "b", x->acc_dt, 2, (int64_t[]){DEPTH, bs.width + PAD});
+  a.to = kir_group(k, "a", x->acc_dt, 2, (int64_t[]){DEPTH, a.width + PAD});
+  bs.to = kir_group(k, "b", x->acc_dt, 2, (int64_t[]){DEPTH, bs.width + PAD});
+  const idx *worker = idx_of(kc, w), *of_worker = idx_int(kc, side);
+  const idx *row = kir_let(b, "y", idx_scale(kc, idx_floordiv(kc, worker, of_worker), rows));
+  const idx *col = kir_let(b, "x", idx_scale(kc, idx_mod(kc, worker, of_worker), TILE));
+  kir_tile *acc = kir_const(b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), rows, TILE);
+  acc = reduce(x, s, b, &a, &bs, w, row, col, rows, label, 0, acc);
+  splice out = *s;
+  out.rows = rows;
+  out.cols = TILE;
+  const idx *row_at = idx_add(kc, m0, idx_add(kc, row, idx_of(kc, k->r)));
+  const idx *col_at = idx_add(kc, n0, idx_add(kc, col, idx_of(kc, k->c)));
+  splice_bind(&out, x->row, row_at);
+  splice_bind(&out, x->col, col_at);
+  out.row_tail = idx_addi(kc, idx_sub(kc, m, row_at), -1);
+  out.col_tail = idx_addi(kc, idx_sub(kc, n, col_at), -1);
+  contract_epilogue(x, &out, b, acc);
+}
+
+// What a group does: `at` is its place among panels, or parts of panels. Where there may be few rows and may be many,
+// that is asked when it runs.
+static void emit_group(contract *x, const contract_few *few, const splice *s, kir_builder *b, const sym *worker,
+                       const idx *m0, const idx *at, const idx *panels) {
+  idx_ctx *kc = x->g->k->ix;
+  if (!few->most) {
+    emit_block(x, s, b, worker, m0, at);
+    return;
+  }
+  const idx *parts = idx_int(kc, few->parts);
+  few_group group = {worker, idx_floordiv(kc, at, parts), idx_mod(kc, at, parts)};
+  if (few->alone) {
+    contract_emit_few(x, few, s, b, &group);
+    return;
+  }
+  kir_stmt *is_few = kir_if(b, idx_addi(kc, contract_is_few(x, few), -1));
+  kir_builder then = kir_then(b, is_few), otherwise = kir_else(b, is_few);
+  contract_emit_few(x, few, s, &then, &group);
+  emit_block(x, s, &otherwise, worker, m0, kir_let(&otherwise, "panel", clamped(kc, at, panels)));
+}
+
+bool schedule_contract_group(contract *x) {
+  lower_group *g = x->g;
+  if (!g->c->target->workers || x->lanes || !x->n_k) return false;
+  if (!x->col && x->row) contract_rows_are_columns(x);
+  if (!x->col) return false;
+  idx_ctx *kc = g->k->ix;
+  uint32_t side = side_of(x), workers = side * side;
+  x->n_each = 1;
+  x->rows = extent_max(g, x->m) <= (int64_t)side ? side : TILE * side;
+  x->cols = TILE * side;
+  (void)contract_prepack(x);
+  for (uint32_t i = 0; i < x->n_leaves; i++) x->leaf[i].buf = lower_in(g, x->leaf[i].packed);
+
+  contract_few few = contract_plan_few(x, workers);
+  splice s = {.g = g};
+  nest_bind_grid(&s, x->n_grid_batch, x->batch);
+  const idx *m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, lower_dim_expr(g, x->m), x->rows)), x->rows);
+  const idx *panels = idx_ceildiv(kc, lower_dim_expr(g, x->nn), x->cols), *parts = idx_int(kc, 1);
+  if (few.alone) parts = idx_int(kc, few.parts);
+  else if (few.most) parts = idx_addi(kc, idx_scale(kc, contract_is_few(x, &few), few.parts - 1), 1);
+  const idx *at = lower_grid(g, "gn", idx_mul(kc, panels, parts));
+  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
+  const sym *worker = kir_worker(g->k, "w", workers);
 
   kir_builder b = kir_begin(g->k);
   kir_stmt *loops[MAX_OUTER];
@@ -168,21 +216,7 @@ bool schedule_contract_group(contract *x) {
     b = kir_for_body(&b, loop);
     loops[n_loops++] = loop;
   }
-  const idx *of_worker = idx_int(kc, side);
-  const idx *row = kir_let(&b, "y", idx_scale(kc, idx_floordiv(kc, idx_of(kc, worker), of_worker), rows));
-  const idx *col = kir_let(&b, "x", idx_scale(kc, idx_mod(kc, idx_of(kc, worker), of_worker), TILE));
-  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), rows, TILE);
-  acc = reduce(x, &s, &b, &a, &bs, worker, row, col, rows, label, 0, acc);
-  splice out = s;
-  out.rows = rows;
-  out.cols = TILE;
-  const idx *row_at = idx_add(kc, m0, idx_add(kc, row, idx_of(kc, g->k->r)));
-  const idx *col_at = idx_add(kc, n0, idx_add(kc, col, idx_of(kc, g->k->c)));
-  splice_bind(&out, x->row, row_at);
-  splice_bind(&out, x->col, col_at);
-  out.row_tail = idx_addi(kc, idx_sub(kc, m, row_at), -1);
-  out.col_tail = idx_addi(kc, idx_sub(kc, n, col_at), -1);
-  contract_epilogue(x, &out, &b, acc);
+  emit_group(x, &few, &s, &b, worker, m0, at, panels);
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
   kir_place_barriers(g->k);
   return true;

@@ -115,8 +115,8 @@ typedef struct label_binding {
   const idx *at;    // kernel expression, may mention r and c
 } label_binding;
 
-// Picks inside each other: fusion lets so many through (fuse_group.c). And one of the schedule's own.
-enum { SPLICE_MAX_CONDS = 2 * GROUP_MAX_PICKS + 1 };
+// Picks inside each other: fusion lets so many through (fuse_group.c). And two of the schedule's own.
+enum { SPLICE_MAX_CONDS = 2 * GROUP_MAX_PICKS + 2 };
 
 typedef struct splice {
   lower_group *g;

@@ -45,6 +45,14 @@ static const struct {
      "  %3 = amax(%2) {else=-inf, map=\"n c (2*y+ky-1) (x+kx) -> n c y x; y = 3, ky = 2, x = 1, kx = 2\"} : "
      "f32[1,5,3,1]\n"
      "  return y: %3\n}\n"},
+    {"few rows with a weight", "dim n in 1..20\nweight u1 : f32[9,21]\n"
+                               "graph forward(%0 u: f32[n,21]) {\n"
+                               "  %1 = weight() {name=\"u1\"} : f32[9,21]\n"
+                               "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : f32[n,9]\n"
+                               "  return y: %2\n}\n"},
+    {"a query with keys", "graph forward(%0 u: f32[2,21], %1 v: f32[2,5,21]) {\n"
+                          "  %2 = contract(%0, %1) {map=\"b i, b o i -> b o\"} : f32[2,5]\n"
+                          "  return y: %2\n}\n"},
     {"row", "graph forward(%0 u: f32[3,21]) {\n"
             "  %1 = amax(%0) {axes=[1]} : f32[3]\n"
             "  %2 = reshape(%1) {shape=[3,1]} : f32[3,1]\n"
