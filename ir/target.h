@@ -19,6 +19,7 @@ typedef struct target {
   uint32_t l1_bytes, l2_bytes;         // per core
   uint32_t block_rows, block_elements; // of a contraction, and of an elementwise row: what one grid point does at most
   uint32_t workers;  // of a group that shares scratch, at most: 256, 64, or 0, where a grid point is one worker's
+  bool shares_f64;   // may they compute in f64? else what does is one worker's, and can run on the host
   double fma_per_ns; // rough f32 multiply-adds a nanosecond on one core: sizes chunks only
   double bytes_per_ns;
 } target;
@@ -27,10 +28,10 @@ typedef struct target {
 // static.
 const target *target_native(void);           // the best level that this CPU and operating system support
 const target *target_find(const char *name); // "native", the name of a level, "opencl", "opencl-local",
-                                             // "opencl-local-64"
+                                             // "opencl-local-64", these with "-f32"
 // Of an OpenCL device: one whose work-items share local memory that is faster than global memory, in groups of at most
 // `max_group`, or not.
-const target *target_opencl(bool has_local, uint64_t max_group);
+const target *target_opencl(bool has_local, uint64_t max_group, bool has_f64);
 const char *target_level_name(cpu_level level); // "x86-64-v4"
 bool target_supported(const target *t);         // may this process run code built for it?
 

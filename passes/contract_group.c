@@ -185,7 +185,7 @@ static void emit_group(contract *x, const contract_few *few, const splice *s, ki
 
 bool schedule_contract_group(contract *x) {
   lower_group *g = x->g;
-  if (!g->c->target->workers || x->lanes || !x->n_k) return false;
+  if (!nest_may_share(&x->n, x->acc_dt) || x->lanes || !x->n_k) return false;
   if (!x->col && x->row) contract_rows_are_columns(x);
   if (!x->col) return false;
   idx_ctx *kc = g->k->ix;

@@ -107,6 +107,7 @@ int nest_unit_score(const nest *n, uint32_t i);
 int64_t extent_hint(lower_group *g,
                     const idx *e); // a typical value: constants as they are, else a guess inside the range
 int64_t extent_max(lower_group *g, const idx *e); // upper bound, INT64_MAX when unknown
+bool nest_may_share(const nest *n, dtype extra);  // several workers, where its roots' dtypes and `extra` are computed
 double nest_cost_per_element(const nest *n);      // nanoseconds of one element of the domain, roughly, for chunking
 
 // -- splice: scalars to tiles --

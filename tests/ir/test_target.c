@@ -49,11 +49,13 @@ static void test_opencl(void **state) {
   assert_true(t->block_rows % t->dot_rows == 0 && t->block_rows < core->block_rows);
   assert_true(t->block_elements < core->block_elements);
   assert_int_equal(t->workers, 0);
-  assert_ptr_equal(target_opencl(false, 1024), t); // local memory is memory like any other
-  assert_ptr_equal(target_opencl(true, 63), t);
-  assert_ptr_equal(target_opencl(true, 64), target_find("opencl-local-64"));
-  assert_ptr_equal(target_opencl(true, 255), target_find("opencl-local-64"));
-  assert_ptr_equal(target_opencl(true, 1024), target_find("opencl-local"));
+  assert_ptr_equal(target_opencl(false, 1024, true), t); // local memory is memory like any other
+  assert_ptr_equal(target_opencl(true, 63, true), t);
+  assert_ptr_equal(target_opencl(true, 64, true), target_find("opencl-local-64"));
+  assert_ptr_equal(target_opencl(true, 255, true), target_find("opencl-local-64"));
+  assert_ptr_equal(target_opencl(true, 1024, true), target_find("opencl-local"));
+  assert_ptr_equal(target_opencl(true, 64, false), target_find("opencl-local-64-f32"));
+  assert_ptr_equal(target_opencl(true, 1024, false), target_find("opencl-local-f32"));
   assert_int_equal(target_find("opencl-local")->workers, 256);
 }
 

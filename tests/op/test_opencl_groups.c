@@ -98,6 +98,23 @@ static const struct {
      "  %4 = contract(%0, %2) {map=\"s i, i -> s\"} : f64[A]\n"
      "  return y: %3, x: %4\n}\n",
      4, 300},
+    {"running sums along lines, what comes before, from behind",
+     "graph forward(%0 u: f32[A,B], %1 g9_i: i32[A,B], %2 v: f64[A,B]) {\n"
+     "  %3 = exp(%0) : f32[A,B]\n"
+     "  %4 = scan(%3) {axis=1, op=\"sum\"} : f32[A,B]\n"
+     "  %5 = add(%4, %0) : f32[A,B]\n"
+     "  %6 = scan(%1) {axis=1, exclusive=1, op=\"sum\"} : i32[A,B]\n"
+     "  %7 = scan(%0) {axis=1, op=\"max\", reverse=1} : f32[A,B]\n"
+     "  %8 = scan(%2) {axis=1, exclusive=1, op=\"sum\", reverse=1} : f64[A,B]\n"
+     "  %9 = scan(%2) {axis=1, exclusive=1, op=\"max\"} : f64[A,B]\n"
+     "  return a: %5, i: %6, b: %7, c: %8, d: %9\n}\n",
+     4, 3000},
+    {"running sums across lines",
+     "graph forward(%0 u: f32[B,A], %1 v: f16[3,B,A]) {\n"
+     "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[B,A]\n"
+     "  %3 = scan(%1) {axis=1, op=\"min\"} : f16[3,B,A]\n"
+     "  return a: %2, b: %3\n}\n",
+     20, 400},
     {"softmax",
      "graph forward(%0 u: f32[A,B]) {\n"
      "  %1 = amax(%0) {axes=[1]} : f32[A]\n"

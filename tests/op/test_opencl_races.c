@@ -88,6 +88,9 @@ static const struct {
              "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[6,9]\n"
              "  %3 = scan(%1) {axis=1, op=\"max\", reverse=1} : f32[3,7]\n"
              "  return a: %2, b: %3\n}\n"},
+    {"scan of several workers", "graph forward(%0 u: f32[2,90]) {\n"
+                                "  %1 = scan(%0) {axis=1, op=\"sum\"} : f32[2,90]\n"
+                                "  return a: %1\n}\n"},
     {"gather", "graph forward(%0 u: f32[10,6], %1 g10_i: i32[7]) {\n"
                "  %2 = gather(%0, %1) {axis=0} : f32[7,6]\n"
                "  return y: %2\n}\n"},
