@@ -11,15 +11,19 @@
 
 #include <string.h>
 
-enum { LANES = 64 }; // where the target has no groups; limits are the host's matter
+enum {
+  LANES = 64, // where the target has no groups; limits are the host's matter
+  LANES_MOST = 256,
+  CHUNK = 1024 // elements that are sorted in local memory
+};
 
 static const struct {
   const char *name, *text;
   uint32_t local_bytes; // as declared in the text
   bool is_f64;          // whatever its operands are
-} routines[] = {{"rt_order", order_cl, 1024 * 12 + 4, false},
+} routines[] = {{"rt_order", order_cl, CHUNK *(8 + 4) + 4, false},
                 {"rt_scatter", scatter_cl, 0, false},
-                {"rt_compact", compact_cl, 256 * 8, false},
+                {"rt_compact", compact_cl, LANES_MOST * 8, false},
                 {"rt_nms", nms_cl, 4, true}};
 enum { ROUTINES = sizeof routines / sizeof *routines };
 
@@ -48,6 +52,7 @@ void cl_print_routines(size_t n, kir_kernel *const *kernels, strbuf *source) {
   if (!any) return;
   sb_z(source, "\n#ifndef NNC_HOST_ROUTINES\n");
   for (int dt = 0; dt < DT_COUNT; dt++) sb_fmt(source, "#define RT_%s %d\n", dtype_name((dtype)dt), dt);
+  sb_fmt(source, "#define RT_LANES_MOST %d\n#define RT_CHUNK %d\n", (int)LANES_MOST, (int)CHUNK);
   sb_z(source, "#define RT_WIDTHS {");
   for (int dt = 0; dt < DT_COUNT; dt++) sb_fmt(source, "%s%zu", dt ? ", " : "", dtype_size((dtype)dt));
   sb_fmt(source, "}\n\n%s", memory_cl);

@@ -1,6 +1,5 @@
 // rt_compact: the rows that a mask selects, to the front. A group has the columns of a block (runtime/select.c). As many
 // rows as there are work-items at a time: a sum over their marks says where each goes, then all copy.
-enum { RT_LANES_MOST = 256 };
 
 __kernel void rt_compact(__global uchar *memory0, ulong begin0, __global uchar *memory1, ulong begin1,
                          __global uchar *memory2, ulong begin2, __global uchar *memory3, ulong begin3, long n,

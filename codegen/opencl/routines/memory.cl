@@ -1,4 +1,5 @@
-// Elements of any dtype as bits. RT_f32 and so on are the dtypes' numbers, RT_WIDTHS their bytes: routine.c prints them.
+// Elements of any dtype as bits. RT_f32 and so on are the dtypes' numbers, RT_WIDTHS their bytes, RT_CHUNK and RT_LANES_MOST sizes
+// of what lies in local memory: routine.c prints them.
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif

@@ -8,7 +8,7 @@
 // A longer line: what may be among the first is collected, up to half a chunk of results at a time; whenever it fills
 // local memory it is sorted and cut to what can still be a result, and from then on only what is better is collected.
 // Where all of the line is asked for, it is sorted where the results lie, chunks of it in local memory.
-enum { RT_CHUNK = 1024, RT_HALF = RT_CHUNK / 2 };
+enum { RT_HALF = RT_CHUNK / 2 };
 
 typedef struct rt_form { // of a dtype, in bits of its width
   ulong mask, sign, infinity;
