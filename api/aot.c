@@ -18,7 +18,7 @@ static str describe(arena *a, const image *m, const opencl_parts *device, bool h
   const rt_kernel_info *info = (const rt_kernel_info *)(const void *)((const char *)plan + plan->kernels.offset);
   const char **names = ARENA_ARRAY(a, const char *, plan->kernels.count + 1);
   for (size_t i = 0; i < plan->kernels.count; i++)
-    if (!device->on_host || device->on_host[i]) names[i] = rt_string(plan, info[i].name);
+    if (!device->has_code || device->has_code[i]) names[i] = rt_string(plan, info[i].name);
   return model_object(a, &(model_parts){.magic = RT_AOT_MAGIC,
                                         .abi = RT_AOT_ABI,
                                         .n_kernels = (size_t)plan->kernels.count,

@@ -63,7 +63,7 @@ static bool choose(compile_job *j, const char *name, rt_status status, const rt_
   j->device = str_fmt(j->a, "opencl:%u", j->device_number);
   const rt_opencl_device *d = rt_opencl_get(j->opencl, j->device_number);
   j->target = j->context.target =
-      target_opencl(!d->local_is_memory, d->max_group, rt_opencl_has_matrices(j->opencl, j->device_number));
+      target_opencl(!d->local_is_memory, d->max_group, d->fp64, rt_opencl_has_matrices(j->opencl, j->device_number));
   return true;
 }
 

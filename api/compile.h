@@ -71,7 +71,7 @@ const llvm_backend *compile_open_llvm(compile_job *j);
 kir_kernel **compile_bodies(compile_job *j, size_t *n);
 // One object of machine code, each kernel compiled by whichever CPU is free; the largest scratch that any needs.
 bool compile_code(compile_job *j, size_t n, kir_kernel *const *kernels, str *object, size_t *scratch_bytes);
-// One OpenCL program of the kernels that have bodies, and (out may be NULL) how each is launched, in their order.
+// One OpenCL program of all kernels, and (out may be NULL) how each is launched; `lanes` 0: the host runs it.
 // left_out[i], where given: not kernel i, whose `lanes` is 0 then.
 bool compile_opencl(compile_job *j, const bool *left_out, opencl_kernel **out, strbuf *source);
 

@@ -39,15 +39,12 @@ static const char *comment_of(compile_job *j, uint32_t kernel) {
 }
 
 bool compile_opencl(compile_job *j, const bool *left_out, opencl_kernel **out, strbuf *source) {
-  size_t n, body = 0, kept = 0;
-  kir_kernel **kernels = compile_bodies(j, &n);
+  size_t n = j->set->kernels.n, kept = 0;
+  kir_kernel **kernels = ARENA_ARRAY(j->a, kir_kernel *, n + 1);
   const char **comments = ARENA_ARRAY(j->a, const char *, n + 1);
   opencl_kernel *info = ARENA_ARRAY(j->a, opencl_kernel, n + 1), *all = ARENA_ARRAY(j->a, opencl_kernel, n + 1);
-  for (uint32_t i = 0; i < j->set->kernels.n; i++) {
-    if (j->set->kernels.at[i]->routine) continue;
-    if (!left_out || !left_out[body]) kernels[kept] = kernels[body], comments[kept++] = comment_of(j, i);
-    body++;
-  }
+  for (uint32_t i = 0; i < n; i++)
+    if (!left_out || !left_out[i]) kernels[kept] = j->set->kernels.at[i], comments[kept++] = comment_of(j, i);
   if (!opencl_print(j->a, &j->diags, j->target, kept, kernels, comments, info, source)) return false;
   for (size_t i = 0; i < n; i++)
     if (!left_out || !left_out[i]) all[i] = *info++;

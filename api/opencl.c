@@ -18,18 +18,20 @@ enum { MOST_LOG_LINES = 12, MOST_HOST_STEPS = 8 };
 
 // The whole text, or what the device can build of it and code for the rest.
 static bool make_kernels(compile_job *j, opencl_kernel **rows, strbuf *text, str *code, size_t *scratch_bytes) {
-  size_t n, n_host = 0;
-  kir_kernel **bodies = compile_bodies(j, &n);
-  bool *on_host = ARENA_ARRAY(j->a, bool, n + 1);
+  size_t n = j->set->kernels.n, n_host = 0;
+  kir_kernel **bodies = ARENA_ARRAY(j->a, kir_kernel *, n + 1);
+  bool *on_host = ARENA_ARRAY(j->a, bool, n + 1), any = false;
   sb_init(text, j->a);
   if (!compile_opencl(j, NULL, rows, text)) return false;
   for (size_t i = 0; i < n; i++) {
-    on_host[i] = (*rows)[i].needs_fp64 && !rt_opencl_get(j->opencl, j->device_number)->fp64 && !bodies[i]->n_workers;
-    if (on_host[i]) bodies[n_host++] = bodies[i];
+    kir_kernel *k = j->set->kernels.at[i];
+    on_host[i] = (*rows)[i].needs_fp64 && !rt_opencl_get(j->opencl, j->device_number)->fp64 && !k->n_workers;
+    any = any || on_host[i];
+    if (on_host[i] && !k->routine) bodies[n_host++] = k;
   }
-  if (n_host == 0) return true;
+  if (!any) return true;
   sb_init(text, j->a);
-  return compile_opencl(j, on_host, rows, text) && compile_code(j, n_host, bodies, code, scratch_bytes);
+  return compile_opencl(j, on_host, rows, text) && (!n_host || compile_code(j, n_host, bodies, code, scratch_bytes));
 }
 
 static uint64_t flags_of(const opencl_kernel *k) {
@@ -38,10 +40,9 @@ static uint64_t flags_of(const opencl_kernel *k) {
 
 bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   strbuf text, object;
-  opencl_kernel *rows, *row;
+  opencl_kernel *rows;
   str code = STR("");
   if (!make_kernels(j, &rows, &text, &code, scratch_bytes)) return false;
-  row = rows;
   sb_init(&object, j->a);
   pack_u64(&object, SOURCE_MAGIC);
   pack_str(&object, STR(OPENCL_BUILD_OPTIONS));
@@ -49,12 +50,11 @@ bool opencl_object(compile_job *j, size_t *scratch_bytes) {
   pack_str(&object, code);
   pack_u64(&object, j->set->kernels.n);
   for (size_t i = 0; i < j->set->kernels.n; i++) {
-    bool own = !j->set->kernels.at[i]->routine;
-    pack_u64(&object, own ? row->lanes : 0);
-    pack_u64(&object, own ? flags_of(row) : 0);
-    pack_u64(&object, own ? row->local_bytes : 0);
-    pack_u64(&object, own ? row->scratch_bytes : 0);
-    row += own;
+    const opencl_kernel *row = &rows[i];
+    pack_u64(&object, row->lanes);
+    pack_u64(&object, flags_of(row) | (j->set->kernels.at[i]->routine ? RT_OPENCL_ROUTINE : 0u));
+    pack_u64(&object, row->local_bytes);
+    pack_u64(&object, row->scratch_bytes);
   }
   j->object = sb_str(&object);
   return true;
@@ -79,21 +79,26 @@ static bool read_object(arena *a, const image *m, rt_opencl_source *out, str *co
   return ours && unpack_end(&u);
 }
 
-static const bool *host_kernels(arena *a, const rt_opencl_source *s) {
-  bool *on_host = ARENA_ARRAY(a, bool, s->n_kernels + 1);
-  for (size_t i = 0; i < s->n_kernels; i++) on_host[i] = s->kernels[i].lanes == 0;
-  return on_host;
+// The kernels that the host has, too or alone.
+static const bool *host_code(arena *a, const rt_opencl_source *s) {
+  bool *has = ARENA_ARRAY(a, bool, s->n_kernels + 1);
+  for (size_t i = 0; i < s->n_kernels; i++)
+    has[i] = s->kernels[i].lanes == 0 || (s->kernels[i].flags & RT_OPENCL_ROUTINE);
+  return has;
 }
 
 const bool *opencl_host_kernels(compile_job *j) {
   rt_opencl_source s;
   str code;
-  return read_object(j->a, &j->image, &s, &code) ? host_kernels(j->a, &s) : NULL;
+  if (!read_object(j->a, &j->image, &s, &code)) return NULL;
+  bool *on_host = ARENA_ARRAY(j->a, bool, s.n_kernels + 1);
+  for (size_t i = 0; i < s.n_kernels; i++) on_host[i] = s.kernels[i].lanes == 0;
+  return on_host;
 }
 
 opencl_parts opencl_split(arena *a, const image *m) {
   rt_opencl_source s;
-  opencl_parts parts = {.on_host = NULL};
+  opencl_parts parts = {.has_code = NULL};
   if (!read_object(a, m, &s, &parts.code)) return parts; // never: the module has been built from it
   size_t rows = s.n_kernels * sizeof *s.kernels, options = strlen(s.options);
   rt_opencl_packed head = {.n_kernels = s.n_kernels, .rows = sizeof head, .text_bytes = s.text_bytes};
@@ -106,7 +111,7 @@ opencl_parts opencl_split(arena *a, const image *m) {
   memcpy(bytes + head.options, s.options, options);
   memcpy(bytes + head.text, s.text, s.text_bytes);
   parts.packed = (str){bytes, (size_t)head.bytes};
-  parts.on_host = host_kernels(a, &s);
+  parts.has_code = host_code(a, &s);
   return parts;
 }
 
@@ -150,40 +155,44 @@ static void note_log(compile_job *j, diag *d, const char *log) {
   }
 }
 
-static bool build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s, rt_opencl_program **p) {
+// Lives as long as the arena; NULL after a diagnostic.
+static rt_opencl_program *build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s) {
+  rt_opencl_program *p;
   sha256_digest key = key_of(j, s);
   char *log = arena_alloc(j->a, RT_OPENCL_LOG);
   rt_error err;
   str binary;
   rt_status status = RT_E_INVALID;
   if (cache_find_body(j->cache, CACHE_program, &key, format, &binary)) {
-    status = rt_opencl_build(p, j->opencl, j->device_number, plan, s, binary.p, binary.n, log, &err);
+    status = rt_opencl_build(&p, j->opencl, j->device_number, plan, s, binary.p, binary.n, log, &err);
     if (status == RT_E_INVALID) cache_drop(j->cache, CACHE_program, &key);
     j->program_from_cache = !status;
   }
   if (status == RT_E_INVALID) {
-    status = rt_opencl_build(p, j->opencl, j->device_number, plan, s, NULL, 0, log, &err);
-    if (!status) keep_program(j, &key, *p);
+    status = rt_opencl_build(&p, j->opencl, j->device_number, plan, s, NULL, 0, log, &err);
+    if (!status) keep_program(j, &key, p);
   }
-  if (!status) return true;
-  note_log(j, diag_at(&j->diags, NO_SPAN, device_failed, j->device, err.text), log);
-  return false;
+  if (status) {
+    note_log(j, diag_at(&j->diags, NO_SPAN, device_failed, j->device, err.text), log);
+    return NULL;
+  }
+  arena_defer(j->a, free_program, p);
+  if (rt_opencl_lacks_routines(p)) note_log(j, diag_at(&j->diags, NO_SPAN, device_routines, j->device), log);
+  return p;
 }
 
 const rt_device *opencl_build(compile_job *j, const rt_plan *plan, const rt_opencl_source *s) {
-  rt_opencl_program *p;
-  if (!build(j, plan, s, &p)) return NULL;
-  arena_defer(j->a, free_program, p);
-  return rt_opencl_program_device(p);
+  const rt_opencl_program *p = build(j, plan, s);
+  return p ? rt_opencl_program_device(p) : NULL;
 }
 
 // What falls to the CPU is told, the first steps by name.
-static void note_host_steps(compile_job *j, const rt_opencl_source *s) {
+static void note_host_steps(compile_job *j, const rt_opencl_program *p) {
   const rt_plan *plan = image_plan(&j->image);
   const rt_step *steps = RT_ARRAY(plan, rt_step, steps);
   VEC(const char *) names = {0};
   for (uint64_t i = 0; i < plan->steps.count; i++)
-    if (steps[i].kind == RT_STEP_kernel && !s->kernels[steps[i].what].lanes)
+    if (steps[i].kind == RT_STEP_kernel && rt_opencl_on_host(p, steps[i].what))
       vec_push(
           j->a, &names,
           str_fmt(j->a, "%s:%u: `%s`", rt_string(plan, steps[i].file), steps[i].line, rt_string(plan, steps[i].label)));
@@ -196,11 +205,13 @@ bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device) {
   rt_opencl_source *s = ARENA_NEW(j->a, rt_opencl_source);
   str code;
   if (!read_object(j->a, &j->image, s, &code) || s->n_kernels != image_plan(&j->image)->kernels.count ||
-      !compile_functions(j, code, opencl_host_kernels(j), kernels)) {
+      !compile_functions(j, code, host_code(j->a, s), kernels)) {
     diag_at(&j->diags, NO_SPAN, plan_refused, j->path, "its kernels are not those of the plan");
     return false;
   }
-  *device = opencl_build(j, image_plan(&j->image), s);
-  if (*device) note_host_steps(j, s);
-  return *device != NULL;
+  const rt_opencl_program *p = build(j, image_plan(&j->image), s);
+  if (!p) return false;
+  note_host_steps(j, p);
+  *device = rt_opencl_program_device(p);
+  return true;
 }

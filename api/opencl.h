@@ -12,7 +12,8 @@
 bool opencl_object(compile_job *j, size_t *scratch_bytes);
 
 // Builds the program of j->image for the job's device, or takes what was built before from the cache. `kernels`: those
-// that the host runs; NULL for the device's. All of it lives as long as the arena. false after diagnostics.
+// that the host has; NULL for the device's, but routines are both sides'. All of it lives as long as the arena. false
+// after diagnostics.
 bool opencl_load(compile_job *j, rt_kernel *kernels, const rt_device **device);
 
 // The device's part of a module of that plan; `s` must live as long as the arena. NULL after a diagnostic.
@@ -23,9 +24,9 @@ const bool *opencl_host_kernels(compile_job *j);
 
 // What a library of such an image is made of.
 typedef struct opencl_parts {
-  str packed;          // an rt_opencl_packed
-  str code;            // of the host's kernels; empty: there is none
-  const bool *on_host; // [kernels of the plan]
+  str packed;           // an rt_opencl_packed
+  str code;             // of the host's kernels; empty: there is none
+  const bool *has_code; // [kernels of the plan]: for the host; of a routine also where the device runs it
 } opencl_parts;
 opencl_parts opencl_split(arena *a, const image *m);
 

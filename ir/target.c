@@ -44,14 +44,18 @@ static const target targets[LEVELS][CACHE_CLASSES] = {
 };
 // What a work-item of an OpenCL device holds: vectors of four, tiles of 6 x 16 sums. Its kernels can be compiled for
 // any CPU as well, hence the level; there they have no fused multiply-add.
-#define OPENCL(NAME, WORKERS, MMA)                                                                                     \
+#define OPENCL(NAME, WORKERS, F64, MMA)                                                                                \
   ROW(32, 256, .name = NAME, .level = CPU_x86_64, .vector_bytes = 16, .n_vector_regs = 32, .has_fma = false,           \
       .dot_rows = 6, .dot_cols = 16, .fma_per_ns = 100, .bytes_per_ns = 100, .block_rows = 6, .block_elements = 64,    \
-      .workers = WORKERS, .has_mma = MMA, .busy_groups = 128)
+      .workers = WORKERS, .shares_f64 = F64, .has_mma = MMA, .busy_groups = 128)
 // Where local memory is memory like any other (PoCL, Mali) nothing is gained by sharing it; else groups of as many
-// work-items as the device allows.
-static const target opencl[] = {OPENCL("opencl", 0, false), OPENCL("opencl-local-64", 64, false),
-                                OPENCL("opencl-local", 256, false), OPENCL("opencl-mma", 256, true)};
+// work-items as the device allows. Where it has no f64, kernels with f64 are the host's, which knows one worker.
+static const target opencl[] = {OPENCL("opencl", 0, false, false),
+                                OPENCL("opencl-local-64", 64, true, false),
+                                OPENCL("opencl-local", 256, true, false),
+                                OPENCL("opencl-local-64-f32", 64, false, false),
+                                OPENCL("opencl-local-f32", 256, false, false),
+                                OPENCL("opencl-mma", 256, true, true)};
 // When a level is asked for by name: what its oldest servers have.
 static const uint8_t default_class[LEVELS] = {0, 0, 4, 4, 7};
 
@@ -151,10 +155,11 @@ const target *target_plain(const target *t) {
 
 const char *target_level_name(cpu_level level) { return targets[level][0].name; }
 
-const target *target_opencl(bool has_local, uint64_t max_group, bool has_mma) {
+const target *target_opencl(bool has_local, uint64_t max_group, bool has_f64, bool has_mma) {
   const target *best = &opencl[0];
   for (size_t i = 1; has_local && i < sizeof opencl / sizeof *opencl; i++)
-    if (opencl[i].workers <= max_group && (has_mma || !opencl[i].has_mma)) best = &opencl[i];
+    if (opencl[i].workers <= max_group && opencl[i].shares_f64 == has_f64 && (has_mma || !opencl[i].has_mma))
+      best = &opencl[i];
   return best;
 }
 

@@ -79,8 +79,8 @@ bool schedule_contract_group(contract *x);
 double contract_panel_bytes(const contract *x); // of a packed B's constants, for one panel of columns
 // The product of the constant extents of the reduced labels from `first` on.
 int64_t contract_extent(const contract *x, uint32_t first);
-// The place of an element in a leaf's packed form, whose labels are bound in `s`: column `c_at` of a panel. Where values
-// lie side by side the last reduced label is bound to a multiple of x->side, and `c_at` runs over them too.
+// The place of an element in a leaf's packed form, whose labels are bound in `s`: column `c_at` of a panel. Where
+// values lie side by side the last reduced label is bound to a multiple of x->side, and `c_at` runs over them too.
 const idx *contract_packed_index(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at);
 // Adds the tiles of the packed constants that `of` is made of to those that `s` knows.
 void contract_load_leaves(contract *x, splice *s, const idx *panel, const sx *of);
@@ -91,15 +91,39 @@ const idx *contract_panel_row(contract *x, const splice *s, const idx *lo, int64
 void contract_pack_panel(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *lo,
                          const idx *hi);
 
+// -- contract_few.c --
+// A product of few rows by a group of workers: of a block of columns that is x->cols wide each group has a part.
+typedef struct contract_few {
+  int64_t most;          // rows; 0: there are always more
+  bool alone;            // there never are
+  bool along_k;          // B's reduced label lies side by side, not its columns
+  uint32_t n_k, n_split; // reduced labels; the first n_split as one are shared by the slices
+  nest_label k[MAX_OUTER];
+  uint32_t width, parts; // columns of a group; groups of a block of columns
+  int64_t slices;        // of the reduced range, each of width workers, or of a quarter of that
+  kir_buffer *sums;      // of half of the slices
+} contract_few;
+
+typedef struct few_group { // a group, in kernel expressions
+  const sym *worker;
+  const idx *panel, *part;
+} few_group;
+
+contract_few contract_plan_few(contract *x, int64_t workers);         // once B is packed, or stays where it lies
+const idx *contract_is_few(const contract *x, const contract_few *f); // 1: there are so few rows, 0: there are more
+void contract_emit_few(contract *x, const contract_few *f, const splice *s, kir_builder *b, const few_group *at);
+
 // -- contract_shape.c --
 // The positions of an image become one row label; then labels are classed, operands swapped if need be. false: no room.
 void contract_join_rows(contract *x);
 bool contract_classify(contract *x);
+void contract_rows_are_columns(contract *x);       // of operands swapped, where there are no columns
 void contract_choose_tile(contract *x);            // and the block
 uint32_t contract_widened_rows(const contract *x); // of a tile that widens B itself
 
 // -- contract_narrow.c --
-// Can products of narrow values be made side by side in vectors? Then x->side says how many; tile and block are as ever.
+// Can products of narrow values be made side by side in vectors? Then x->side says how many; tile and block are as
+// ever.
 void contract_choose_sides(contract *x);
 // Are the operands `a` and `b` in memory, widened and nothing else: A side by side along the last reduced label, whose
 // extent is a multiple of `step`, B to be packed?

@@ -266,22 +266,11 @@ static kir_buffer *scratch(const contract *x, const tiling *t, const char *name,
   return kir_group(x->g->k, name, x->acc_dt, 2, (int64_t[]){DEPTH, width + PAD});
 }
 
-bool schedule_contract_group(contract *x) {
-  lower_group *g = x->g;
-  if (!g->c->target->workers || !x->row || !x->col || x->lanes || !x->n_k) return false;
-  idx_ctx *kc = g->k->ix;
-  x->n_each = 1;
-  tiling t = choose_tiling(x);
-  if (!t.warps) (void)contract_prepack(x);
-  for (uint32_t i = 0; i < x->n_leaves; i++) x->leaf[i].buf = lower_in(g, x->leaf[i].packed);
-
-  splice s = {.g = g};
-  const idx *m = lower_dim_expr(g, x->m), *n = lower_dim_expr(g, x->nn);
-  nest_bind_grid(&s, x->n_grid_batch, x->batch);
-  const idx *m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, m, x->rows)), x->rows);
-  const idx *panel = lower_grid(g, "gn", idx_ceildiv(kc, n, x->cols)), *n0 = idx_scale(kc, panel, x->cols);
-  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  const sym *worker = kir_worker(g->k, "w", t.workers);
+// The group's block: rows m0.., columns of a panel.
+static void emit_block(contract *x, tiling t, const splice *s, kir_builder *b, const sym *worker, const idx *m0,
+                       const idx *panel) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *m = lower_dim_expr(x->g, x->m), *n = lower_dim_expr(x->g, x->nn), *n0 = idx_scale(kc, panel, x->cols);
   uint32_t label = longest_label(x);
   staging a = {.x = x, .root = x->n.root[0], .own = x->row, .first = m0, .extent = m, .width = x->rows};
   staging bs = {
@@ -291,6 +280,65 @@ bool schedule_contract_group(contract *x) {
   a.to = scratch(x, &t, "a", a.width);
   bs.to = scratch(x, &t, "b", bs.width);
   if (t.warps) a.root = narrow_form(a.root), bs.root = narrow_form(bs.root);
+  place_tiles(x, &t, b, idx_of(kc, worker));
+  place_quads(&a, &t, b, worker);
+  place_quads(&bs, &t, b, worker);
+  kir_tile *acc = kir_const(b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), tile_rows(&t), tile_cols(&t));
+  acc = reduce(x, &t, s, b, (staging *const[]){&a, &bs}, label, 0, acc);
+  splice out = *s;
+  out.rows = tile_rows(&t);
+  out.cols = tile_cols(&t);
+  const idx *row_at = idx_add(kc, m0, row_in_block(x, &t, idx_of(kc, worker)));
+  const idx *col_at = idx_add(kc, n0, col_in_block(x, &t, idx_of(kc, worker)));
+  splice_bind(&out, x->row, row_at);
+  splice_bind(&out, x->col, col_at);
+  out.row_tail = idx_addi(kc, idx_sub(kc, m, row_at), -1);
+  out.col_tail = idx_addi(kc, idx_sub(kc, n, col_at), -1);
+  contract_epilogue(x, &out, b, acc);
+}
+
+// What a group does: `at` is its place among panels, or parts of panels. Where there may be few rows and may be many,
+// that is asked when it runs.
+static void emit_group(contract *x, const tiling *t, const contract_few *few, const splice *s, kir_builder *b,
+                       const sym *worker, const idx *m0, const idx *at, const idx *panels) {
+  idx_ctx *kc = x->g->k->ix;
+  if (!few->most) {
+    emit_block(x, *t, s, b, worker, m0, at);
+    return;
+  }
+  const idx *parts = idx_int(kc, few->parts);
+  few_group group = {worker, idx_floordiv(kc, at, parts), idx_mod(kc, at, parts)};
+  if (few->alone) {
+    contract_emit_few(x, few, s, b, &group);
+    return;
+  }
+  kir_stmt *is_few = kir_if(b, idx_addi(kc, contract_is_few(x, few), -1));
+  kir_builder then = kir_then(b, is_few), otherwise = kir_else(b, is_few);
+  contract_emit_few(x, few, s, &then, &group);
+  emit_block(x, *t, s, &otherwise, worker, m0, kir_let(&otherwise, "panel", clamped(kc, at, panels)));
+}
+
+bool schedule_contract_group(contract *x) {
+  lower_group *g = x->g;
+  if (!nest_may_share(&x->n, x->acc_dt) || x->lanes || !x->n_k) return false;
+  if (!x->col && x->row) contract_rows_are_columns(x);
+  if (!x->col) return false;
+  idx_ctx *kc = g->k->ix;
+  x->n_each = 1;
+  tiling t = choose_tiling(x);
+  if (!t.warps) (void)contract_prepack(x);
+  for (uint32_t i = 0; i < x->n_leaves; i++) x->leaf[i].buf = lower_in(g, x->leaf[i].packed);
+
+  contract_few few = contract_plan_few(x, t.workers);
+  splice s = {.g = g};
+  nest_bind_grid(&s, x->n_grid_batch, x->batch);
+  const idx *m0 = idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, lower_dim_expr(g, x->m), x->rows)), x->rows);
+  const idx *panels = idx_ceildiv(kc, lower_dim_expr(g, x->nn), x->cols), *parts = idx_int(kc, 1);
+  if (few.alone) parts = idx_int(kc, few.parts);
+  else if (few.most) parts = idx_addi(kc, idx_scale(kc, contract_is_few(x, &few), few.parts - 1), 1);
+  const idx *at = lower_grid(g, "gn", idx_mul(kc, panels, parts));
+  if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
+  const sym *worker = kir_worker(g->k, "w", t.workers);
 
   kir_builder b = kir_begin(g->k);
   kir_stmt *loops[MAX_OUTER];
@@ -301,21 +349,7 @@ bool schedule_contract_group(contract *x) {
     b = kir_for_body(&b, loop);
     loops[n_loops++] = loop;
   }
-  place_tiles(x, &t, &b, idx_of(kc, worker));
-  place_quads(&a, &t, &b, worker);
-  place_quads(&bs, &t, &b, worker);
-  kir_tile *acc = kir_const(&b, scalar_cast(scalar_i(DT_i64, 0), x->acc_dt), tile_rows(&t), tile_cols(&t));
-  acc = reduce(x, &t, &s, &b, (staging *const[]){&a, &bs}, label, 0, acc);
-  splice out = s;
-  out.rows = tile_rows(&t);
-  out.cols = tile_cols(&t);
-  const idx *row_at = idx_add(kc, m0, row_in_block(x, &t, idx_of(kc, worker)));
-  const idx *col_at = idx_add(kc, n0, col_in_block(x, &t, idx_of(kc, worker)));
-  splice_bind(&out, x->row, row_at);
-  splice_bind(&out, x->col, col_at);
-  out.row_tail = idx_addi(kc, idx_sub(kc, m, row_at), -1);
-  out.col_tail = idx_addi(kc, idx_sub(kc, n, col_at), -1);
-  contract_epilogue(x, &out, &b, acc);
+  emit_group(x, &t, &few, &s, &b, worker, m0, at, panels);
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
   kir_place_barriers(g->k);
   return true;

@@ -52,6 +52,12 @@ static void swap_operands(nest *n) {
   n->root[1] = a;
 }
 
+void contract_rows_are_columns(contract *x) {
+  swap_operands(&x->n);
+  x->col = x->row, x->nn = x->m;
+  x->row = NULL, x->m = idx_int(x->g->m->ix, 1);
+}
+
 // Without a label that only one operand has, that of the lanes becomes the column label.
 static void choose_lanes(contract *x) {
   nest *n = &x->n;

@@ -121,6 +121,19 @@ int64_t extent_hint(lower_group *g, const idx *e) {
   return guess < hi ? guess : hi;
 }
 
+static void see_f64(void *user, const sx *e) {
+  bool *found = user;
+  *found = *found || e->dt == DT_f64;
+}
+
+bool nest_may_share(const nest *n, dtype extra) {
+  const target *t = n->g->c->target;
+  bool f64 = extra == DT_f64;
+  for (uint32_t i = 0; i < n->n_roots && t->workers && !t->shares_f64; i++)
+    form_walk(n->g->form, n->root[i], see_f64, &f64);
+  return t->workers && (t->shares_f64 || !f64);
+}
+
 static void add_cost(void *user, const sx *e) {
   double *ns = user;
   if (e->kind == SX_load) *ns += 0.05;

@@ -107,6 +107,7 @@ int nest_unit_score(const nest *n, uint32_t i);
 int64_t extent_hint(lower_group *g,
                     const idx *e); // a typical value: constants as they are, else a guess inside the range
 int64_t extent_max(lower_group *g, const idx *e); // upper bound, INT64_MAX when unknown
+bool nest_may_share(const nest *n, dtype extra);  // several workers, where its roots' dtypes and `extra` are computed
 double nest_cost_per_element(const nest *n);      // nanoseconds of one element of the domain, roughly, for chunking
 
 // -- splice: scalars to tiles --
@@ -115,8 +116,8 @@ typedef struct label_binding {
   const idx *at;    // kernel expression, may mention r and c
 } label_binding;
 
-// Picks inside each other: fusion lets so many through (fuse_group.c). And one of the schedule's own.
-enum { SPLICE_MAX_CONDS = 2 * GROUP_MAX_PICKS + 1 };
+// Picks inside each other: fusion lets so many through (fuse_group.c). And two of the schedule's own.
+enum { SPLICE_MAX_CONDS = 2 * GROUP_MAX_PICKS + 2 };
 
 typedef struct splice {
   lower_group *g;

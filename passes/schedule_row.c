@@ -344,7 +344,7 @@ static void resolve_anchors(row_schedule *r) {
 static void share_row(row_schedule *r) {
   const nest_label *label = &r->n.label[r->vec];
   int64_t n = r->g->c->target->workers;
-  if (!n || r->vec == r->n.n_labels || !label->reduced) return;
+  if (!nest_may_share(&r->n, DT_f32) || r->vec == r->n.n_labels || !label->reduced) return;
   while (n > 1 && 2 * OF_WORKER * n > extent_hint(r->g, label->extent)) n /= 2;
   if (n < FEWEST_WORKERS) return;
   r->n_workers = n;

@@ -129,6 +129,10 @@ const char *cl_bool(cl *g, dtype of, uint32_t lanes, const char *comparison); //
 // A call of the function `name` of the table there for a dtype and a number of lanes; prints it before its first use.
 const char *cl_call(cl *g, const char *name, dtype dt, uint32_t lanes, const char *args);
 
+// -- routine.c --
+opencl_kernel cl_routine(const kir_kernel *k, const target *t); // how it is launched; lanes 0: the host runs it
+void cl_print_routines(size_t n, kir_kernel *const *kernels, strbuf *source); // those of the kernels that are routines
+
 // -- mma.c, reduce.c, stmt.c --
 void cl_mma(cl *g, const kir_stmt *s);
 void cl_dot(cl *g, const kir_stmt *s);

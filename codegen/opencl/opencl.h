@@ -33,8 +33,9 @@ typedef struct opencl_kernel {
   bool uses_matrices;     // mma: the host may define MMA_PTX (runtime/opencl/matrix_text.h)
 } opencl_kernel;
 
-// One program of n kernels (verified, with bodies, distinct names) for `t`, whose vector width says how wide vectors
-// are. comments[i] (NULL: none; each line of it) is printed above kernel i. false after diagnostics.
+// One program of n kernels (verified, distinct names; those without a body are the runtime's routines, of which several
+// may have one name) for `t`, whose vector width says how wide vectors are. comments[i] (NULL: none; each line of it)
+// is printed above kernel i. false after diagnostics.
 bool opencl_print(arena *a, diag_list *l, const target *t, size_t n, kir_kernel *const *kernels,
                   const char *const *comments, opencl_kernel *out, strbuf *source);
 

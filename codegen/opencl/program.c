@@ -260,7 +260,8 @@ bool opencl_print(arena *a, diag_list *l, const target *t, size_t n, kir_kernel 
   sb_init(&text, a);
   sb_init(&g.functions, a);
   for (size_t i = 0; i < n; i++) {
-    if (!print_kernel(&g, kernels[i], comments == NULL ? NULL : comments[i], &out[i], &text)) return false;
+    if (kernels[i]->routine) out[i] = cl_routine(kernels[i], t);
+    else if (!print_kernel(&g, kernels[i], comments == NULL ? NULL : comments[i], &out[i], &text)) return false;
   }
   if (g.needs_fp64) sb_z(source, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n");
   sb_z(source, "#pragma OPENCL FP_CONTRACT OFF\n"
@@ -270,5 +271,6 @@ bool opencl_print(arena *a, diag_list *l, const target *t, size_t n, kir_kernel 
                "#define FMA(x, y, z) ((x) * (y) + (z))\n"
                "#endif\n\n");
   sb_fmt(source, "%s%s", sb_cstr(&g.functions), sb_cstr(&text));
+  cl_print_routines(n, kernels, source);
   return true;
 }

@@ -227,7 +227,7 @@ NNC_API nnc_status nnc_run(nnc_session *s, size_t entry, const nnc_tensor *input
 /* The same in two calls, between which the caller does something else. nnc_run_async checks the call as nnc_run does:
  * when it fails nothing runs. Else the run is under way, on a device enqueued, on the CPU in a thread that the session
  * makes for it, and nnc_wait returns when it is over, with its status. Of a device's model it waits only where a step
- * of the host needs what the device computes: routines, and the conditions of loops and branches.
+ * of the host needs what the device computes: the conditions of loops and branches, what the device cannot run.
  *
  * Until nnc_wait the data of inputs and outputs belong to the session: inputs may not change, outputs are not to be
  * read. The arrays of nnc_tensor themselves may go. Meanwhile every other call on the session is refused

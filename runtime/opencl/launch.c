@@ -24,9 +24,7 @@ static const rt_kernel_info *info_of(const rt_device_session *d, const rt_step *
   return RT_ARRAY(d->s->m->plan, rt_kernel_info, kernels) + step->what;
 }
 
-bool rt_cl_has_kernel(const rt_device_session *d, const rt_step *step) {
-  return d->p->source.kernels[step->what].lanes > 0;
-}
+bool rt_cl_has_kernel(const rt_device_session *d, const rt_step *step) { return !d->p->on_host[step->what]; }
 
 static rt_status new_kernel(const rt_device_session *d, uint32_t i, cl_kernel *out, rt_error *err) {
   const rt_opencl_program *p = d->p;
@@ -72,7 +70,7 @@ rt_status rt_cl_launches_open(rt_device_session *d, rt_error *err) {
   }
   rt_status status = RT_OK;
   for (uint32_t i = 0; !status && i < p->kernels.count; i++) {
-    if (!d->p->source.kernels[i].lanes) continue;
+    if (d->p->on_host[i]) continue;
     status = new_kernel(d, i, &d->kernels[i], err);
     if (!status) status = check_group(d, i, err);
   }

@@ -63,7 +63,11 @@ typedef struct rt_opencl_kernel {
   uint64_t local_bytes;   // local memory of a group
   uint64_t scratch_bytes; // global memory of each work-item (lanes = 1) or group that is launched
 } rt_opencl_kernel;
-enum { RT_OPENCL_NEEDS_FP64 = 1, RT_OPENCL_USES_MATRICES = 2 }; // the latter has a form for devices without
+enum {
+  RT_OPENCL_NEEDS_FP64 = 1,
+  RT_OPENCL_USES_MATRICES = 2, // and has a form for devices without
+  RT_OPENCL_ROUTINE = 4        // the host has it too
+};
 
 // The text of all kernels of a plan, and a row for each.
 typedef struct rt_opencl_source {
@@ -91,11 +95,16 @@ enum { RT_OPENCL_LOG = 4096 };
 
 // Builds a module's kernels for a device, from `binary` when there is one. Checks first that the device can run each:
 // work-group, local memory, types; a driver may end the process when asked for more than it has. All borrowed, for the
-// program's life. `log`: [RT_OPENCL_LOG], what the driver's compiler said, "" when nothing. RT_E_INVALID: the binary is
-// not for this device or damaged: build from source.
+// program's life. A routine that the device cannot run is no error: the host runs it. `log`: [RT_OPENCL_LOG], what the
+// driver's compiler said, "" when nothing. RT_E_INVALID: the binary is not for this device or damaged: build from
+// source.
 rt_status rt_opencl_build(rt_opencl_program **out, rt_opencl *cl, uint32_t device, const rt_plan *plan,
                           const rt_opencl_source *source, const void *binary, size_t binary_bytes, char *log,
                           rt_error *err);
+// Does the host run a kernel? Those that the text has not, and routines that the device cannot run.
+bool rt_opencl_on_host(const rt_opencl_program *p, uint32_t kernel);
+// Did the driver's compiler refuse the text until its routines were left out? `log` says why.
+bool rt_opencl_lacks_routines(const rt_opencl_program *p);
 void rt_opencl_program_free(rt_opencl_program *p); // after its sessions; NULL is fine
 const rt_device *rt_opencl_program_device(const rt_opencl_program *p);
 

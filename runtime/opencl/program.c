@@ -48,13 +48,19 @@ static rt_status check_kernel(const rt_opencl_program *p, uint32_t i, rt_error *
   return RT_OK;
 }
 
-static rt_status check_kernels(const rt_opencl_program *p, rt_error *err) {
+static bool is_routine(const rt_opencl_program *p, size_t i) {
+  return (p->source.kernels[i].flags & RT_OPENCL_ROUTINE) != 0;
+}
+
+static rt_status check_kernels(rt_opencl_program *p, rt_error *err) {
   if (p->source.n_kernels != p->plan->kernels.count)
     return rt_fail(err, RT_E_INVALID, "the program is not of this plan: %zu kernels, %llu in the plan",
                    p->source.n_kernels, (unsigned long long)p->plan->kernels.count);
   for (size_t i = 0; i < p->source.n_kernels; i++) {
-    rt_status status = check_kernel(p, (uint32_t)i, err);
-    if (status) return status;
+    rt_error ignored;
+    rt_status status = check_kernel(p, (uint32_t)i, is_routine(p, i) ? &ignored : err);
+    if (status && !is_routine(p, i)) return status;
+    p->on_host[i] = p->source.kernels[i].lanes == 0 || status;
   }
   return RT_OK;
 }
@@ -100,6 +106,56 @@ const char *rt_opencl_device_options(rt_opencl *cl, uint32_t device, const rt_op
   return options[cl->devices[device].exact_division][multiplies && rt_opencl_has_matrices(cl, device)];
 }
 
+static cl_int run_compiler(const rt_opencl_program *p, const char *more) {
+  const cl_device_id id = p->cl->ids[p->number];
+  char options[256];
+  snprintf(options, sizeof options, "%s%s%s", p->source.options, rt_opencl_device_options(p->cl, p->number, &p->source),
+           more);
+  return p->cl->api.clBuildProgram(p->program, 1, &id, options, NULL, NULL);
+}
+
+// -- routines: where they cannot run, the host does --
+
+static bool has_routines(const rt_opencl_program *p) {
+  bool any = false;
+  for (size_t i = 0; i < p->source.n_kernels; i++) any = any || (is_routine(p, i) && !p->on_host[i]);
+  return any;
+}
+
+// The same text without them. A program is built once, so it is another.
+static bool build_without_routines(rt_opencl_program *p) {
+  const cl_api *api = &p->cl->api;
+  cl_program whole = p->program;
+  cl_int code;
+  p->program = api->clCreateProgramWithSource(p->context, 1, &p->source.text, &p->source.text_bytes, &code);
+  if (code) p->program = NULL;
+  p->lacks_routines = !code && !run_compiler(p, " -D NNC_HOST_ROUTINES");
+  cl_program other = p->lacks_routines ? whole : p->program;
+  if (!p->lacks_routines) p->program = whole;
+  if (other) api->clReleaseProgram(other);
+  for (size_t i = 0; i < p->source.n_kernels && p->lacks_routines; i++)
+    p->on_host[i] = p->on_host[i] || is_routine(p, i);
+  return p->lacks_routines;
+}
+
+// A driver may allow a kernel smaller groups than the device.
+static bool runs(const rt_opencl_program *p, size_t i) {
+  const cl_api *api = &p->cl->api;
+  size_t most = 0;
+  cl_int code;
+  cl_kernel k =
+      api->clCreateKernel(p->program, rt_string(p->plan, RT_ARRAY(p->plan, rt_kernel_info, kernels)[i].name), &code);
+  if (code) return false;
+  code = api->clGetKernelWorkGroupInfo(k, p->cl->ids[p->number], CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+  api->clReleaseKernel(k);
+  return !code && p->source.kernels[i].lanes <= most;
+}
+
+static void try_routines(rt_opencl_program *p) {
+  for (size_t i = 0; i < p->source.n_kernels; i++)
+    if (is_routine(p, i) && !p->on_host[i]) p->on_host[i] = !runs(p, i);
+}
+
 static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_bytes, char *log, rt_error *err) {
   cl_int code;
   const cl_api *api = &p->cl->api;
@@ -109,11 +165,13 @@ static rt_status build(rt_opencl_program *p, const void *binary, size_t binary_b
   if (code) return rt_cl_fail(err, code, "opening the OpenCL device");
   rt_status status = create_program(p, binary, binary_bytes, err);
   if (status) return status;
-  char options[256];
-  snprintf(options, sizeof options, "%s%s", p->source.options, rt_opencl_device_options(p->cl, p->number, &p->source));
-  code = api->clBuildProgram(p->program, 1, &id, options, NULL, NULL);
+  code = run_compiler(p, "");
   read_log(p, log);
-  if (!code) return RT_OK;
+  if (code && !binary && has_routines(p) && build_without_routines(p)) return RT_OK;
+  if (!code) {
+    try_routines(p);
+    return RT_OK;
+  }
   status = rt_cl_fail(err, code, "building OpenCL kernels");
   return binary ? RT_E_INVALID : status;
 }
@@ -127,7 +185,8 @@ rt_status rt_opencl_build(rt_opencl_program **out, rt_opencl *cl, uint32_t devic
   rt_opencl_program *p = calloc(1, sizeof *p);
   if (!p) return rt_fail(err, RT_E_MEMORY, "out of memory");
   *p = (rt_opencl_program){.device = rt_opencl_functions, .cl = cl, .number = device, .plan = plan, .source = *source};
-  rt_status status = check_kernels(p, err);
+  p->on_host = calloc(source->n_kernels + 1, sizeof *p->on_host);
+  rt_status status = p->on_host ? check_kernels(p, err) : rt_fail(err, RT_E_MEMORY, "out of memory");
   if (!status) status = build(p, binary, binary_bytes, log, err);
   if (status) rt_opencl_program_free(p);
   else *out = p;
@@ -138,13 +197,18 @@ void rt_opencl_program_free(rt_opencl_program *p) {
   if (!p) return;
   if (p->program) p->cl->api.clReleaseProgram(p->program);
   if (p->context) p->cl->api.clReleaseContext(p->context);
+  free(p->on_host);
   free(p);
 }
 
 const rt_device *rt_opencl_program_device(const rt_opencl_program *p) { return &p->device; }
 
+bool rt_opencl_on_host(const rt_opencl_program *p, uint32_t kernel) { return p->on_host[kernel]; }
+bool rt_opencl_lacks_routines(const rt_opencl_program *p) { return p->lacks_routines; }
+
 size_t rt_opencl_binary_bytes(const rt_opencl_program *p) {
   size_t n = 0;
+  if (p->lacks_routines) return 0; // who loads it would look for them
   return p->cl->api.clGetProgramInfo(p->program, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) ? 0 : n;
 }
 

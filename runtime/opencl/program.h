@@ -13,6 +13,8 @@ struct rt_opencl_program {
   rt_opencl_source source;
   cl_context context;
   cl_program program;
+  bool *on_host;       // [plan kernels]
+  bool lacks_routines; // the program was built without them, for its compiler refused them
 };
 
 // Memory of the device. A driver may give a new block the handle of one that is gone: versions tell them apart.

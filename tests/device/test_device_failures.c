@@ -7,7 +7,8 @@
 #include "watched_api.h"
 #include <string.h>
 
-// State updated in place, in a loop and in a branch (undo and commit steps), and a routine of the host.
+// State updated in place, in a loop and in a branch (undo and commit steps), and a routine that the host
+// runs, for the device's groups are too small.
 static const char model[] = "nnc: 1\nname: m\nstate:\n  table: f32[8, 3] = 1\n  odd: i32 = 0\nentries:\n"
                             "  forward:\n    inputs:\n      x: f32[3]\n      turns: i32\n    steps:\n"
                             "    - update table[0]: table[0] + 1\n"
@@ -36,6 +37,7 @@ static bool open_fixture(fixture *f, const char *path, int failing) {
   const frontend_options front = {.n_weights = 1, .weights = weights};
   assert_true(compile_begin(f->j, f->a, path ? path : "m.yaml", path ? NULL : text, &front, NULL));
   assert_true(compile_set_device(f->j, "opencl") && compile_image(f->j, true));
+  f->j->opencl->devices[f->j->device_number].max_group = 8;
   count_objects(&f->j->opencl->api);
   watch_calls(&f->j->opencl->api);
   if (failing >= 0) fail_after(WATCHED_ALL, failing, CL_OUT_OF_RESOURCES, true);

@@ -50,14 +50,16 @@ static void test_opencl(void **state) {
   assert_true(t->block_rows % t->dot_rows == 0 && t->block_rows < core->block_rows);
   assert_true(t->block_elements < core->block_elements);
   assert_int_equal(t->workers, 0);
-  assert_ptr_equal(target_opencl(false, 1024, false), t); // local memory is memory like any other
-  assert_ptr_equal(target_opencl(true, 63, false), t);
-  assert_ptr_equal(target_opencl(true, 64, false), target_find("opencl-local-64"));
-  assert_ptr_equal(target_opencl(true, 255, false), target_find("opencl-local-64"));
-  assert_ptr_equal(target_opencl(true, 1024, false), target_find("opencl-local"));
-  assert_ptr_equal(target_opencl(true, 1024, true), target_find("opencl-mma")); // a probe has passed
-  assert_ptr_equal(target_opencl(true, 255, true), target_find("opencl-local-64"));
-  assert_ptr_equal(target_opencl(false, 1024, true), t);
+  assert_ptr_equal(target_opencl(false, 1024, true, false), t); // local memory is memory like any other
+  assert_ptr_equal(target_opencl(true, 63, true, false), t);
+  assert_ptr_equal(target_opencl(true, 64, true, false), target_find("opencl-local-64"));
+  assert_ptr_equal(target_opencl(true, 255, true, false), target_find("opencl-local-64"));
+  assert_ptr_equal(target_opencl(true, 1024, true, false), target_find("opencl-local"));
+  assert_ptr_equal(target_opencl(true, 64, false, false), target_find("opencl-local-64-f32"));
+  assert_ptr_equal(target_opencl(true, 1024, false, false), target_find("opencl-local-f32"));
+  assert_ptr_equal(target_opencl(true, 1024, true, true), target_find("opencl-mma")); // a probe has passed
+  assert_ptr_equal(target_opencl(true, 255, true, true), target_find("opencl-local-64"));
+  assert_ptr_equal(target_opencl(false, 1024, true, true), t);
   assert_int_equal(target_find("opencl-local")->workers, 256);
 }
 

@@ -87,6 +87,65 @@ static const struct {
      "  %2 = contract(%0, %1) {map=\"n c (y+ky-1) (2*x+kx-1), o c ky kx -> n o y x; y = A, x = 5\"} : f32[1,B,A,5]\n"
      "  return y: %2\n}\n",
      40, 40},
+    {"few rows with a weight, bias and residual",
+     "weight u1 : f32[B,C]\nweight u2 : f32[B]\n"
+     "graph forward(%0 u: f32[A,C], %1 v: f32[A,B]) {\n"
+     "  %2 = weight() {name=\"u1\"} : f32[B,C]\n"
+     "  %3 = contract(%0, %2) {map=\"s i, o i -> s o\"} : f32[A,B]\n"
+     "  %4 = weight() {name=\"u2\"} : f32[B]\n"
+     "  %5 = reshape(%4) {shape=[1,B]} : f32[1,B]\n"
+     "  %6 = broadcast(%5) {shape=[A,B]} : f32[A,B]\n"
+     "  %7 = add(%3, %6) : f32[A,B]\n"
+     "  %8 = add(%7, %1) : f32[A,B]\n"
+     "  return y: %8\n}\n",
+     8, 700},
+    {"few rows or many",
+     "dim n in 1..A\nweight u1 : f32[B,C]\n"
+     "graph forward(%0 u: f32[n,C], %1 v: f32[n,B]) {\n"
+     "  %2 = weight() {name=\"u1\"} : f32[B,C]\n"
+     "  %3 = exp(%2) : f32[B,C]\n"
+     "  %4 = contract(%0, %3) {map=\"s i, o i -> s o\"} : f32[n,B]\n"
+     "  %5 = mul(%4, %1) : f32[n,B]\n"
+     "  return y: %5\n}\n",
+     20, 300},
+    {"queries with keys, weights with values",
+     "dim n in 1..B\n"
+     "graph forward(%0 u: f32[3,C], %1 v: f32[3,n,C], %2 w: f32[3,n], %3 z: f32[3,n,A]) {\n"
+     "  %4 = contract(%0, %1) {map=\"b i, b o i -> b o\"} : f32[3,n]\n"
+     "  %5 = contract(%2, %3) {map=\"b i, b i o -> b o\"} : f32[3,A]\n"
+     "  return y: %4, x: %5\n}\n",
+     200, 200},
+    {"two reduced labels",
+     "weight u1 : f32[A,5,C]\n"
+     "graph forward(%0 u: f32[2,C,5], %1 v: f32[5,B,C]) {\n"
+     "  %2 = weight() {name=\"u1\"} : f32[A,5,C]\n"
+     "  %3 = contract(%0, %2) {map=\"s i j, o j i -> s o\"} : f32[2,A]\n"
+     "  %4 = contract(%0, %1) {map=\"s i j, j o i -> s o\"} : f32[2,B]\n"
+     "  return y: %3, x: %4\n}\n",
+     90, 90},
+    {"doubles, and a vector that is no row",
+     "graph forward(%0 u: f64[A,C], %1 v: f64[C,B], %2 w: f64[C]) {\n"
+     "  %3 = contract(%0, %1) {map=\"s i, i o -> s o\"} : f64[A,B]\n"
+     "  %4 = contract(%0, %2) {map=\"s i, i -> s\"} : f64[A]\n"
+     "  return y: %3, x: %4\n}\n",
+     4, 300},
+    {"running sums along lines, what comes before, from behind",
+     "graph forward(%0 u: f32[A,B], %1 g9_i: i32[A,B], %2 v: f64[A,B]) {\n"
+     "  %3 = exp(%0) : f32[A,B]\n"
+     "  %4 = scan(%3) {axis=1, op=\"sum\"} : f32[A,B]\n"
+     "  %5 = add(%4, %0) : f32[A,B]\n"
+     "  %6 = scan(%1) {axis=1, exclusive=1, op=\"sum\"} : i32[A,B]\n"
+     "  %7 = scan(%0) {axis=1, op=\"max\", reverse=1} : f32[A,B]\n"
+     "  %8 = scan(%2) {axis=1, exclusive=1, op=\"sum\", reverse=1} : f64[A,B]\n"
+     "  %9 = scan(%2) {axis=1, exclusive=1, op=\"max\"} : f64[A,B]\n"
+     "  return a: %5, i: %6, b: %7, c: %8, d: %9\n}\n",
+     4, 3000},
+    {"running sums across lines",
+     "graph forward(%0 u: f32[B,A], %1 v: f16[3,B,A]) {\n"
+     "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[B,A]\n"
+     "  %3 = scan(%1) {axis=1, op=\"min\"} : f16[3,B,A]\n"
+     "  return a: %2, b: %3\n}\n",
+     20, 400},
     {"softmax",
      "graph forward(%0 u: f32[A,B]) {\n"
      "  %1 = amax(%0) {axes=[1]} : f32[A]\n"

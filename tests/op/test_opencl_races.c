@@ -15,6 +15,7 @@
 #include "op/agree.h"
 #include "op/cl_agree.h"
 #include "support/kernel_judge.h"
+#include "support/routine_judge.h"
 #include "op/random_graph.h"
 
 #define ICD "/usr/lib/oclgrind/liboclgrind-rt-icd.so" // where Debian has it
@@ -50,6 +51,14 @@ static const struct {
      "  %3 = amax(%2) {else=-inf, map=\"n c (2*y+ky-1) (x+kx) -> n c y x; y = 3, ky = 2, x = 1, kx = 2\"} : "
      "f32[1,5,3,1]\n"
      "  return y: %3\n}\n"},
+    {"few rows with a weight", "dim n in 1..20\nweight u1 : f32[9,21]\n"
+                               "graph forward(%0 u: f32[n,21]) {\n"
+                               "  %1 = weight() {name=\"u1\"} : f32[9,21]\n"
+                               "  %2 = contract(%0, %1) {map=\"s i, o i -> s o\"} : f32[n,9]\n"
+                               "  return y: %2\n}\n"},
+    {"a query with keys", "graph forward(%0 u: f32[2,21], %1 v: f32[2,5,21]) {\n"
+                          "  %2 = contract(%0, %1) {map=\"b i, b o i -> b o\"} : f32[2,5]\n"
+                          "  return y: %2\n}\n"},
     {"row", "graph forward(%0 u: f32[3,21]) {\n"
             "  %1 = amax(%0) {axes=[1]} : f32[3]\n"
             "  %2 = reshape(%1) {shape=[3,1]} : f32[3,1]\n"
@@ -84,6 +93,9 @@ static const struct {
              "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[6,9]\n"
              "  %3 = scan(%1) {axis=1, op=\"max\", reverse=1} : f32[3,7]\n"
              "  return a: %2, b: %3\n}\n"},
+    {"scan of several workers", "graph forward(%0 u: f32[2,90]) {\n"
+                                "  %1 = scan(%0) {axis=1, op=\"sum\"} : f32[2,90]\n"
+                                "  return a: %1\n}\n"},
     {"gather", "graph forward(%0 u: f32[10,6], %1 g10_i: i32[7]) {\n"
                "  %2 = gather(%0, %1) {axis=0} : f32[7,6]\n"
                "  return y: %2\n}\n"},
@@ -125,6 +137,26 @@ static bool run_workers(cl_host *host, arena *a, bool barriers, strbuf *why) {
   return true;
 }
 
+// Tiny, but an ordering longer than local memory holds.
+static bool run_routines(cl_host *h, arena *a, strbuf *why) {
+  static const char *const names[] = {"rt_order", "rt_scatter", "rt_compact", "rt_nms"};
+  enum { ROUTINES = sizeof names / sizeof *names };
+  routine_judge *j[ROUTINES];
+  uint64_t seed = 1;
+  const char *wrong = NULL;
+  cl_host_set_target(h, "opencl-local-64");
+  for (int i = 0; i < ROUTINES && !wrong; i++) j[i] = routine_judge_open(h, a, names[i], &wrong);
+  if (!wrong) wrong = judge_order(j[0], a, DT_f16, 2, 9, 3, 4, true, &seed);
+  if (!wrong) wrong = judge_order(j[0], a, DT_f32, 1, 1100, 1, 30, false, &seed);
+  if (!wrong) wrong = judge_order(j[0], a, DT_i64, 1, 1100, 1, 1100, false, &seed);
+  for (int mode = 0; mode < SCATTER_MODES && !wrong; mode++)
+    wrong = judge_scatter(j[1], a, DT_f32, mode, 2, 5, 3 * mode + 1, 7, mode == 3, &seed);
+  if (!wrong) wrong = judge_compact(j[2], a, DT_f32, 70, 3, 40, &seed);
+  if (!wrong) wrong = judge_nms(j[3], a, 12, 9, &seed);
+  if (wrong) sb_z(why, wrong);
+  return !wrong;
+}
+
 // In a process of its own, which begins without OpenCL: the loader reads its environment once.
 static int child(const char *log, bool barriers) {
   setenv("OCL_ICD_VENDORS", ICD, 1);
@@ -136,7 +168,7 @@ static int child(const char *log, bool barriers) {
   sb_init(&why, a);
   const char *no_device = "";
   cl_host *host = cl_host_open(a, true, &no_device);
-  bool ok = host && run_workers(host, a, barriers, &why);
+  bool ok = host && run_workers(host, a, barriers, &why) && (!barriers || run_routines(host, a, &why));
   static const char *const targets[] = {"opencl", "opencl-local-64", "opencl-local", "opencl-mma"};
   for (size_t t = 0; barriers && t < sizeof targets / sizeof *targets; t++)
     for (size_t i = 0; ok && i < sizeof graphs / sizeof *graphs; i++) {

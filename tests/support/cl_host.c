@@ -48,6 +48,7 @@ struct cl_host {
   char name[256];
   bool has_fp64;
   const char *options;
+  const target *target;
 };
 
 struct cl_host_kernel {
@@ -94,7 +95,7 @@ cl_host *cl_host_open(arena *a, bool optimised, const char **why) {
   void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) return *why = "there is no libOpenCL.so.1", NULL;
   cl_host *h = ARENA_NEW(a, cl_host);
-  *h = (cl_host){.a = a};
+  *h = (cl_host){.a = a, .target = target_find("opencl")};
   cl_platform_id platforms[8];
   cl_uint n = 0;
   cl_int error;
@@ -131,6 +132,8 @@ const char *cl_host_device(const cl_host *h) { return h->name; }
 
 bool cl_host_has_fp64(const cl_host *h) { return h->has_fp64; }
 
+void cl_host_set_target(cl_host *h, const char *name) { h->target = target_find(name); }
+
 // -- build --
 
 static void release_kernel(void *p) {
@@ -157,12 +160,13 @@ static const char *build_log(arena *a, const built *x, const char *source) {
   return str_fmt(a, "the build fails:\n%s\n%s", log, source);
 }
 
-static const char *print(arena *a, size_t n, kir_kernel *const *k, opencl_kernel *info, const char **why) {
+static const char *print(const cl_host *h, arena *a, size_t n, kir_kernel *const *k, opencl_kernel *info,
+                         const char **why) {
   diag_list l;
   strbuf source;
   diag_init(&l, a);
   sb_init(&source, a);
-  if (opencl_print(a, &l, target_find("opencl"), n, k, NULL, info, &source)) return sb_cstr(&source);
+  if (opencl_print(a, &l, h->target, n, k, NULL, info, &source)) return sb_cstr(&source);
   *why = messages_of(a, &l);
   return NULL;
 }
@@ -179,7 +183,7 @@ static bool build(arena *a, built *x, const char *source, const char **why) {
 
 bool cl_host_compile_all(cl_host *h, arena *a, size_t n, kir_kernel *const *k, cl_host_kernel **out, const char **why) {
   opencl_kernel *info = ARENA_ARRAY(a, opencl_kernel, n);
-  const char *source = print(a, n, k, info, why);
+  const char *source = print(h, a, n, k, info, why);
   built *x = ARENA_NEW(a, built);
   *x = (built){h, NULL};
   if (source == NULL || !build(a, x, source, why)) return false;

@@ -15,6 +15,7 @@ cl_host *cl_host_or_skip(arena *a, bool optimised);
 void cl_host_skip(arena *a, const char *why); // what it does then
 const char *cl_host_device(const cl_host *h);
 bool cl_host_has_fp64(const cl_host *h);
+void cl_host_set_target(cl_host *h, const char *name); // what routines are printed for: "opencl" at first
 
 // A kernel, printed and built as a program of its own; released with `a`. NULL: *why says what is wrong.
 typedef struct cl_host_kernel cl_host_kernel;

@@ -71,12 +71,12 @@ static size_t count(const char *text, const char *what) {
 
 static void passes_are_found_by_name(void **state) {
   (void)state;
-  assert_int_equal(pass_count(), 11);
+  assert_int_equal(pass_count(), 12);
   for (size_t i = 0; i < pass_count(); i++) {
     assert_ptr_equal(pass_find(pass_at(i)->name), pass_at(i));
     assert_true(strlen(pass_at(i)->doc) > 0);
   }
-  assert_string_equal(pass_at(0)->name, "weights");
+  assert_string_equal(pass_at(0)->name, "quantize");
   assert_null(pass_at(pass_count()));
   assert_null(pass_find("cannon"));
   assert_null(pass_find(""));
@@ -87,15 +87,16 @@ static void all_run_in_order_and_are_measured(void **state) {
   bench x;
   bench_open(&x);
   run(&x);
-  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse precision versions");
+  assert_string_equal(ran(&x),
+                      "quantize weights canon fold reassociate expand windows winograd dce fuse precision versions");
   assert_int_equal(nodes(x.m), 1);
   assert_true(has(x.m, OP_group));
   for (size_t i = 0; i < x.report.times.n; i++) {
     assert_true(x.report.times.at[i].ms >= 0 && x.report.times.at[i].ms < 60000);
     assert_true(x.report.times.at[i].nodes > 0);
   }
-  assert_int_equal(x.report.times.at[8].nodes, 1);
-  assert_true(x.report.times.at[7].nodes < x.report.times.at[6].nodes); // dce
+  assert_int_equal(x.report.times.at[9].nodes, 1);
+  assert_true(x.report.times.at[8].nodes < x.report.times.at[7].nodes); // dce
   assert_int_equal(x.dump.n, 0);
   arena_free(x.a);
 }
@@ -109,7 +110,7 @@ static void skipped_passes_do_not_run(void **state) {
   x.opt.n_skip = 2;
   x.opt.stop_after = "dce"; // a pass that is skipped still ends the line
   run(&x);
-  assert_string_equal(ran(&x), "weights fold reassociate expand windows winograd");
+  assert_string_equal(ran(&x), "quantize weights fold reassociate expand windows winograd");
   assert_true(has(x.m, OP_mul) && has(x.m, OP_exp));
   arena_free(x.a);
 }
@@ -120,26 +121,28 @@ static void stop_after_ends_the_line(void **state) {
   bench_open(&x);
   x.opt.stop_after = "canon";
   run(&x);
-  assert_string_equal(ran(&x), "weights canon");
+  assert_string_equal(ran(&x), "quantize weights canon");
   assert_true(has(x.m, OP_exp) && !has(x.m, OP_group));
   arena_free(x.a);
 }
 
 static void limit_counts_passes_that_run(void **state) {
   (void)state;
-  static const char *const lines[] = {"",
-                                      "weights",
-                                      "weights canon",
-                                      "weights canon reassociate",
-                                      "weights canon reassociate expand",
-                                      "weights canon reassociate expand windows",
-                                      "weights canon reassociate expand windows winograd",
-                                      "weights canon reassociate expand windows winograd dce",
-                                      "weights canon reassociate expand windows winograd dce fuse",
-                                      "weights canon reassociate expand windows winograd dce fuse precision",
-                                      "weights canon reassociate expand windows winograd dce fuse precision versions"};
+  static const char *const lines[] = {
+      "",
+      "quantize",
+      "quantize weights",
+      "quantize weights canon",
+      "quantize weights canon reassociate",
+      "quantize weights canon reassociate expand",
+      "quantize weights canon reassociate expand windows",
+      "quantize weights canon reassociate expand windows winograd",
+      "quantize weights canon reassociate expand windows winograd dce",
+      "quantize weights canon reassociate expand windows winograd dce fuse",
+      "quantize weights canon reassociate expand windows winograd dce fuse precision",
+      "quantize weights canon reassociate expand windows winograd dce fuse precision versions"};
   static const char *const skip[] = {"fold"};
-  for (int64_t limit = 0; limit < 11; limit++) {
+  for (int64_t limit = 0; limit < 12; limit++) {
     bench x;
     bench_open(&x);
     x.opt.limit = limit;
@@ -179,7 +182,8 @@ static void modules_survive_the_round_trip_through_text(void **state) {
   bench_open(&x);
   x.opt.round_trip = true;
   run(&x);
-  assert_string_equal(ran(&x), "weights canon fold reassociate expand windows winograd dce fuse precision versions");
+  assert_string_equal(ran(&x),
+                      "quantize weights canon fold reassociate expand windows winograd dce fuse precision versions");
   arena_free(x.a);
 }
 
