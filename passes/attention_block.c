@@ -121,6 +121,13 @@ static void fetch_ahead(flash *x, const splice *outer, kir_builder *b, const idx
   }
 }
 
+kir_tile *flash_score(const flash *x, splice *s, kir_tile *dot, kir_where inside) {
+  double nothing = x->a.kind == ATTENTION_softmax ? -INFINITY : 0;
+  s->acc = map_new(x->g->c->a);
+  map_put_ptr(s->acc, &x->a.dot->out[0], kir_convert(s->b, dot, x->a.dot->out[0].type.dt));
+  return kir_select(s->b, flash_tile(s, x->n.root[ROOT_score]), inside, flash_f32(nothing));
+}
+
 // st[key, query] for a column of queries. Keys past the block's end weigh nothing.
 static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) {
   lower_group *g = x->g;
@@ -159,12 +166,8 @@ static void scores(flash *x, const splice *outer, kir_builder *b, const idx *j) 
   kir_tile *next = kir_dot(&in_dot, dot->carry[0], k, q, x->narrow ? "pairs" : "fma");
   kir_for_end(dot, &next);
   s.b = &body;
-  s.acc = map_new(g->c->a);
-  map_put_ptr(s.acc, &x->a.dot->out[0], kir_convert(&body, dot->result[0], x->a.dot->out[0].type.dt));
-  double nothing = x->a.kind == ATTENTION_softmax ? -INFINITY : 0;
   const idx *inside[] = {idx_addi(kc, idx_sub(kc, n, here), -1)};
-  kir_tile *t =
-      kir_select(&body, flash_tile(&s, x->n.root[ROOT_score]), kir_conds(g->k, 1, inside), flash_f32(nothing));
+  kir_tile *t = flash_score(x, &s, dot->result[0], kir_conds(g->k, 1, inside));
   const idx *to[] = {here, idx_add(kc, j, c)};
   kir_store(&body, x->st, to, t, x->rows, x->cols, kir_always);
   kir_for_end(tiles, NULL);
@@ -323,6 +326,23 @@ void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weig
 
 // -- the end of a block --
 
+void flash_write(const flash *x, splice *s, kir_tile *t, kir_tile *sum) {
+  s->acc = map_new(x->g->c->a);
+  if (x->a.sum) {
+    if (x->n.root[ROOT_sum_factor]) sum = kir_op2(s->b, OP_mul, sum, flash_tile(s, x->n.root[ROOT_sum_factor]));
+    map_put_ptr(s->acc, x->a.sum, kir_convert(s->b, sum, x->a.sum->type.dt));
+  } else if (x->a.kind == ATTENTION_softmax) {
+    kir_tile *nothing = kir_op2(s->b, OP_eq, sum, kir_const(s->b, flash_f32(0), 1, 1));
+    t = kir_op2(s->b, OP_div, t, sum);
+    if (x->a.empty_is_zero)
+      t = kir_op(s->b, OP_where, 3, (kir_tile *[]){nothing, kir_const(s->b, flash_f32(0), 1, 1), t});
+  }
+  if (x->n.root[ROOT_rows]) t = kir_op2(s->b, OP_mul, t, flash_tile(s, x->n.root[ROOT_rows]));
+  map_put_ptr(s->acc, &x->a.mix->out[0], kir_convert(s->b, t, x->a.mix->out[0].type.dt));
+  for (uint32_t y = x->first_yield; y < x->n.n_roots; y++)
+    splice_store(s, x->g->region->yields[y - x->first_yield], x->n.store[y], splice_tile(s, x->n.root[y]));
+}
+
 void flash_finish(flash *x, const splice *outer, kir_builder *b) {
   lower_group *g = x->g;
   idx_ctx *kc = g->k->ix;
@@ -343,20 +363,7 @@ void flash_finish(flash *x, const splice *outer, kir_builder *b) {
   kir_tile *t = kir_load(&body, x->acc, at, x->out_rows, x->out_cols, kir_always, flash_f32(0));
   kir_tile *sum = NULL;
   if (x->stat[STAT_sum]) sum = stat_load(x, &body, STAT_sum, idx_min(kc, i, idx_addi(kc, x->len, -1)), x->out_rows, 1);
-  s.acc = map_new(g->c->a);
-  if (x->a.sum) {
-    if (x->n.root[ROOT_sum_factor]) sum = kir_op2(&body, OP_mul, sum, flash_tile(&s, x->n.root[ROOT_sum_factor]));
-    map_put_ptr(s.acc, x->a.sum, kir_convert(&body, sum, x->a.sum->type.dt));
-  } else if (x->a.kind == ATTENTION_softmax) {
-    kir_tile *nothing = kir_op2(&body, OP_eq, sum, kir_const(&body, flash_f32(0), 1, 1));
-    t = kir_op2(&body, OP_div, t, sum);
-    if (x->a.empty_is_zero)
-      t = kir_op(&body, OP_where, 3, (kir_tile *[]){nothing, kir_const(&body, flash_f32(0), 1, 1), t});
-  }
-  if (x->n.root[ROOT_rows]) t = kir_op2(&body, OP_mul, t, flash_tile(&s, x->n.root[ROOT_rows]));
-  map_put_ptr(s.acc, &x->a.mix->out[0], kir_convert(&body, t, x->a.mix->out[0].type.dt));
-  for (uint32_t y = x->first_yield; y < x->n.n_roots; y++)
-    splice_store(&s, g->region->yields[y - x->first_yield], x->n.store[y], splice_tile(&s, x->n.root[y]));
+  flash_write(x, &s, t, sum);
   kir_for_end(columns, NULL);
   kir_for_end(tiles, NULL);
 }

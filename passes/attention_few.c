@@ -10,7 +10,6 @@
 //     acc = acc·f + Σ_key sq · v                   all columns of v side by side, as far as registers go
 #include "passes/flash.h"
 #include <float.h>
-#include <math.h>
 
 enum { SQ_KEYS = 64 }; // NB, and room for whole vectors
 _Static_assert((int)NB <= (int)SQ_KEYS, "a block fits");
@@ -106,12 +105,10 @@ static key_loop over_keys(flash *x, const splice *outer, kir_builder *b, const i
   return l;
 }
 
-static kir_tile *score(flash *x, key_loop *l, double nothing) {
+static kir_tile *score(flash *x, key_loop *l) {
   kir_tile *dot = kir_load(&l->body, x->sq, l->at, 1, x->cols, kir_always, flash_f32(0));
   l->s.b = &l->body;
-  l->s.acc = map_new(x->g->c->a);
-  map_put_ptr(l->s.acc, &x->a.dot->out[0], kir_convert(&l->body, dot, x->a.dot->out[0].type.dt));
-  return kir_select(&l->body, flash_tile(&l->s, x->n.root[ROOT_score]), l->inside, flash_f32(nothing));
+  return flash_score(x, &l->s, dot, l->inside);
 }
 
 static void keep(flash *x, key_loop *l, kir_tile *t) { kir_store(&l->body, x->sq, l->at, t, 1, x->cols, kir_always); }
@@ -119,7 +116,7 @@ static void keep(flash *x, key_loop *l, kir_tile *t) { kir_store(&l->body, x->sq
 static void softmax_weights(flash *x, const splice *outer, kir_builder *b, const idx *i) {
   kir_tile *old = kir_load(b, x->stat[STAT_top], &i, 1, 1, kir_always, flash_f32(0));
   key_loop l = over_keys(x, outer, b, i, kir_const(b, flash_f32(-FLT_MAX), 1, x->cols));
-  kir_tile *t = score(x, &l, -INFINITY);
+  kir_tile *t = score(x, &l);
   keep(x, &l, t);
   t = kir_op2(&l.body, OP_max, l.loop->carry[0], t);
   kir_for_end(l.loop, &t);
@@ -144,7 +141,7 @@ static void softmax_weights(flash *x, const splice *outer, kir_builder *b, const
 
 static void plain_weights(flash *x, const splice *outer, kir_builder *b, const idx *i) {
   key_loop l = over_keys(x, outer, b, i, kir_const(b, flash_f32(0), 1, x->cols));
-  kir_tile *t = score(x, &l, 0);
+  kir_tile *t = score(x, &l);
   keep(x, &l, t);
   t = kir_op2(&l.body, OP_add, l.loop->carry[0], t);
   kir_for_end(l.loop, &t);

@@ -24,7 +24,7 @@ static const idx *is_cheaper(const flash *x) {
 }
 
 // Keys that all queries of the block see, but for the last of them: then blocks begin at a multiple of their size.
-static const idx *seen(const flash *x, const splice *outer) {
+const idx *flash_seen(const flash *x, const splice *outer) {
   idx_ctx *kc = x->g->k->ix;
   const idx *n = lower_dim_expr(x->g, x->a.keys);
   bool above;
@@ -169,26 +169,31 @@ void flash_read_state(flash *x, kir_builder *b) {
 
 // -- the whole --
 
+const idx *flash_linear_enter(flash *x, const splice *outer, const idx *m0, int64_t block) {
+  idx_ctx *kc = x->g->k->ix;
+  x->m0 = idx_max(kc, idx_addi(kc, m0, -block), idx_int(kc, 0));
+  const idx *before = flash_seen(x, outer);
+  x->m0 = m0;
+  x->len = idx_min(kc, idx_sub(kc, lower_dim_expr(x->g, x->row->extent), m0), idx_int(kc, block));
+  x->start = flash_seen(x, outer);
+  x->end = lower_dim_expr(x->g, x->a.keys);
+  bool above;
+  for (uint32_t i = 0; i < x->a.n_facts; i++)
+    x->end = idx_min(kc, x->end, idx_addi(kc, flash_bound(x, outer, i, true, &above), 1));
+  return before;
+}
+
 void flash_linear(flash *x, const splice *outer, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *queries = lower_dim_expr(x->g, x->row->extent);
   clear_state(x, b);
   x->m0 = idx_int(kc, 0);
-  const idx *first = seen(x, outer);
+  const idx *first = flash_seen(x, outer);
   if (!idx_equals_int(first, 0)) add_keys(x, outer, b, idx_int(kc, 0), first);
   kir_stmt *blocks = flash_loop(b, "mb", queries, MB);
   kir_builder body = kir_for_body(b, blocks);
-  const idx *m0 = idx_of(kc, blocks->var);
-  x->m0 = idx_max(kc, idx_addi(kc, m0, -MB), idx_int(kc, 0));
-  const idx *before = seen(x, outer);
-  x->m0 = m0;
-  x->len = idx_min(kc, idx_sub(kc, queries, m0), idx_int(kc, MB));
-  x->start = seen(x, outer);
+  const idx *before = flash_linear_enter(x, outer, idx_of(kc, blocks->var), MB);
   if (x->a.n_facts) add_keys(x, outer, &body, before, x->start);
-  x->end = lower_dim_expr(x->g, x->a.keys);
-  bool above;
-  for (uint32_t i = 0; i < x->a.n_facts; i++)
-    x->end = idx_min(kc, x->end, idx_addi(kc, flash_bound(x, outer, i, true, &above), 1));
   flash_block(x, outer, &body);
   kir_for_end(blocks, NULL);
 }

@@ -9,8 +9,6 @@
 // Where there are more than FEW queries there are no parts: the first kernel has no grid then, and its memory no size.
 #include "passes/flash.h"
 
-enum { STATISTICS = 2 }; // top and sum stand behind the columns of acc
-
 // 1, or 0 where there are too many queries; over the module's dims.
 static const idx *are_few(const flash *x) {
   idx_ctx *c = x->g->m->ix;
@@ -21,7 +19,7 @@ static const idx *are_few(const flash *x) {
 
 static const idx *rows_of(const flash *x) { return idx_min(x->g->m->ix, x->row->extent, idx_int(x->g->m->ix, FEW)); }
 
-static const idx *parts_of(const flash *x) {
+const idx *flash_parts_count(const flash *x) {
   idx_ctx *c = x->g->m->ix;
   return idx_mul(c, idx_ceildiv(c, x->a.keys, FLASH_PART), are_few(x));
 }
@@ -31,7 +29,7 @@ bool flash_splits(const flash *x) { return extent_max(x->g, x->a.keys) > FLASH_P
 const ir_value *flash_parts_new(const flash *x) {
   lower_group *g = x->g;
   idx_ctx *c = g->m->ix;
-  const idx *count = idx_scale(c, idx_mul(c, parts_of(x), rows_of(x)), x->width + STATISTICS);
+  const idx *count = idx_scale(c, idx_mul(c, flash_parts_count(x), rows_of(x)), x->width + FLASH_STATISTICS);
   for (uint32_t i = 0; i < x->n_batch; i++) count = idx_mul(c, count, x->batch[i].extent);
   ir_value *v = ARENA_NEW(g->c->a, ir_value);
   v->id = g->m->next_value_id++;
@@ -39,17 +37,16 @@ const ir_value *flash_parts_new(const flash *x) {
   return v;
 }
 
-// Where a part keeps what it knows of a query: the address of its first column.
-static const idx *place(const flash *x, const splice *outer, const idx *part, const idx *query) {
+const idx *flash_place(const flash *x, const splice *outer, const idx *part, const idx *query) {
   idx_ctx *kc = x->g->k->ix;
   splice s = *outer;
   const idx *at = idx_int(kc, 0);
   for (uint32_t i = 0; i < x->n_batch; i++)
     at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(x->g, x->batch[i].extent)),
                  splice_index(&s, idx_of(x->g->m->ix, x->batch[i].s)));
-  at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(x->g, parts_of(x))), part);
+  at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(x->g, flash_parts_count(x))), part);
   at = idx_add(kc, idx_mul(kc, at, lower_dim_expr(x->g, rows_of(x))), query);
-  return idx_scale(kc, at, x->width + STATISTICS);
+  return idx_scale(kc, at, x->width + FLASH_STATISTICS);
 }
 
 static const idx *plus(const flash *x, const idx *at, int64_t n) { return idx_addi(x->g->k->ix, at, n); }
@@ -65,7 +62,7 @@ static void leave(flash *x, kir_builder *b, const kir_buffer *to, const idx *i, 
   kir_store(&body, to, &to_at, kir_load(&body, x->acc, from, 1, x->out_cols, kir_always, flash_f32(0)), 1, x->out_cols,
             kir_conds(x->g->k, 1, inside));
   kir_for_end(columns, NULL);
-  for (uint32_t s = 0; s < STATISTICS; s++) {
+  for (uint32_t s = 0; s < FLASH_STATISTICS; s++) {
     kir_buffer *stat = x->stat[s == 0 ? STAT_top : STAT_sum];
     const idx *column = plus(x, at, x->width + s);
     kir_store(b, to, &column,
@@ -74,18 +71,24 @@ static void leave(flash *x, kir_builder *b, const kir_buffer *to, const idx *i, 
   }
 }
 
+const idx *flash_part_enter(flash *x) {
+  idx_ctx *kc = x->g->k->ix;
+  const idx *part = lower_grid(x->g, "part", lower_dim_expr(x->g, flash_parts_count(x)));
+  x->start = idx_max(kc, x->start, idx_scale(kc, part, FLASH_PART));
+  x->end = idx_min(kc, x->end, idx_scale(kc, plus(x, part, 1), FLASH_PART));
+  return part;
+}
+
 void flash_part(flash *x, const splice *outer, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   kir_buffer *to = lower_out(x->g, x->g->parts);
-  const idx *part = lower_grid(x->g, "part", lower_dim_expr(x->g, parts_of(x)));
-  x->start = idx_max(kc, x->start, idx_scale(kc, part, FLASH_PART));
-  x->end = idx_min(kc, x->end, idx_scale(kc, plus(x, part, 1), FLASH_PART));
+  const idx *part = flash_part_enter(x);
   flash few = flash_for_few(x);
   flash_few_weigh(&few, outer, b);
   kir_stmt *queries = flash_loop(b, "i", x->len, 1);
   kir_builder body = kir_for_body(b, queries);
   const idx *i = idx_of(kc, queries->var);
-  leave(&few, &body, to, i, place(x, outer, part, i));
+  leave(&few, &body, to, i, flash_place(x, outer, part, i));
   kir_for_end(queries, NULL);
 }
 
@@ -129,12 +132,12 @@ void flash_merge(const flash *all, const splice *outer, kir_builder *b) {
   idx_ctx *kc = x.g->k->ix;
   const kir_buffer *from = lower_in(x.g, x.g->parts);
   flash_clear(&x, b);
-  kir_stmt *each = flash_loop(b, "part", lower_dim_expr(x.g, parts_of(all)), 1);
+  kir_stmt *each = flash_loop(b, "part", lower_dim_expr(x.g, flash_parts_count(all)), 1);
   kir_builder in_parts = kir_for_body(b, each);
   kir_stmt *queries = flash_loop(&in_parts, "i", x.len, 1);
   kir_builder body = kir_for_body(&in_parts, queries);
   const idx *i = idx_of(kc, queries->var);
-  merge_one(&x, &body, from, i, place(all, outer, idx_of(kc, each->var), i));
+  merge_one(&x, &body, from, i, flash_place(all, outer, idx_of(kc, each->var), i));
   kir_for_end(queries, NULL);
   kir_for_end(each, NULL);
   flash_finish(&x, outer, b);

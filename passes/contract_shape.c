@@ -27,24 +27,7 @@ void contract_join_rows(contract *x) {
         nest_join(n, i - 1);
 }
 
-typedef struct lane_test {
-  const contract *x;
-  const sym *s;
-  bool unit;
-} lane_test;
-
-static void see_load(void *user, const sx *e) {
-  lane_test *t = user;
-  const idx *coef, *rest;
-  if (e->kind == SX_load && idx_mentions(e->at, t->s))
-    t->unit = t->unit && idx_linear(t->x->g->m->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
-}
-
-bool contract_is_unit(const contract *x, const sx *root, const sym *s) {
-  lane_test t = {x, s, true};
-  form_walk(x->g->form, root, see_load, &t);
-  return t.unit;
-}
+bool contract_is_unit(const contract *x, const sx *root, const sym *s) { return nest_is_unit(x->g, root, s); }
 
 static void swap_operands(nest *n) {
   const sx *a = n->root[0];

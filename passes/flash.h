@@ -1,13 +1,13 @@
 // The state of the attention schedule, shared by its files: schedule_attention.c (labels, scratch, bounds),
 // attention_block.c (the loops of one block of queries), attention_few.c (the same for few queries), attention_linear.c
-// (sums over keys taken first).
+// (sums over keys taken first), and flash_group.h (the three by groups of workers).
 #ifndef NNC_PASSES_FLASH_H
 #define NNC_PASSES_FLASH_H
 
 #include "passes/attention.h"
 #include "passes/schedule.h"
 
-enum { MB = 96, NB = 60, FEW = 8, FLASH_MAX_OUTER = 12 };
+enum { MB = 96, NB = 60, FEW = 8, FLASH_MAX_OUTER = 12, FEW_SCRATCH = 4 };
 enum { STAT_top, STAT_sum, STAT_scale, STATS };
 enum {
   ROOT_q,
@@ -45,6 +45,8 @@ typedef struct flash {
   const idx *m0, *len;       // the block's first query, and how many it has
   const idx *start, *end;    // its keys; linear: those that the state does not hold
   const idx *kb, *ke;        // the keys of the block being computed
+  const sym *worker;         // of a group of them; their scratch
+  kir_buffer *scratch[FEW_SCRATCH];
 } flash;
 
 // -- attention_block.c --
@@ -53,6 +55,10 @@ void flash_block(flash *x, const splice *outer, kir_builder *b);
 
 void flash_clear(flash *x, kir_builder *b); // acc and statistics
 void flash_finish(flash *x, const splice *outer, kir_builder *b);
+// A tile of scores, from one of products: what is masked, or not `inside`, weighs nothing. The splice has a builder.
+kir_tile *flash_score(const flash *x, splice *s, kir_tile *dot, kir_where inside);
+// The end of a tile of acc, at the splice's place: divides by the sums of its rows (NULL: nobody asks), and stores.
+void flash_write(const flash *x, splice *s, kir_tile *t, kir_tile *sum);
 
 // A matrix product in register tiles: to[i, e] = (fresh ? 0 : to[i, e]) · scale[i] + Σ_n left(n, i) · right(n, e).
 typedef struct flash_product flash_product;
@@ -101,13 +107,22 @@ const ir_value *flash_parts_new(const flash *x); // what the first kernel leaves
 // The bodies of the two, around g->parts: one part of the keys; the parts merged, and the end.
 void flash_part(flash *x, const splice *outer, kir_builder *b);
 void flash_merge(const flash *all, const splice *outer, kir_builder *b);
-enum { FLASH_PART = 512 }; // keys
+enum { FLASH_PART = 512, FLASH_STATISTICS = 2 }; // keys of a part; top and sum stand behind the columns of acc
+const idx *flash_parts_count(const flash *x);    // over the module's dims
+// The part as an axis of the grid; the keys are bounded to its own.
+const idx *flash_part_enter(flash *x);
+// Where a part keeps what it knows of a query: the address of its first column.
+const idx *flash_place(const flash *x, const splice *outer, const idx *part, const idx *query);
 
 // -- attention_linear.c --
 // Can the bounds of the keys be followed by a state? They must rise with the query.
 bool flash_state_follows(const flash *x);
 // The kernel's body when sums over keys are taken first, where sizes make that cheaper.
 void flash_linear(flash *x, const splice *outer, kir_builder *b);
+// Keys that the state holds at the block of queries at x->m0; 0 where the other order of sums is cheaper.
+const idx *flash_seen(const flash *x, const splice *outer);
+// A block of queries: which they are, and their keys; returns the keys that the state held before.
+const idx *flash_linear_enter(flash *x, const splice *outer, const idx *m0, int64_t block);
 // What a block begins with: acc and sum from the state.
 void flash_read_state(flash *x, kir_builder *b);
 

@@ -112,6 +112,25 @@ int64_t extent_max(lower_group *g, const idx *e) {
   return idx_range(g->m->ix, e, &lo, &hi) ? hi : INT64_MAX;
 }
 
+typedef struct unit_test {
+  idx_ctx *ix;
+  const sym *s;
+  bool unit;
+} unit_test;
+
+static void test_load(void *user, const sx *e) {
+  unit_test *t = user;
+  const idx *coef, *rest;
+  if (e->kind == SX_load && idx_mentions(e->at, t->s))
+    t->unit = t->unit && idx_linear(t->ix, e->at, t->s, &coef, &rest) && idx_equals_int(coef, 1);
+}
+
+bool nest_is_unit(lower_group *g, const sx *root, const sym *s) {
+  unit_test t = {g->m->ix, s, true};
+  form_walk(g->form, root, test_load, &t);
+  return t.unit;
+}
+
 int64_t extent_hint(lower_group *g, const idx *e) {
   int64_t lo, hi;
   if (!idx_range(g->m->ix, e, &lo, &hi)) return 128;

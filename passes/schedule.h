@@ -104,6 +104,8 @@ void nest_merge(nest *n);
 void nest_join(nest *n, uint32_t i);
 // How often label i is the unit-stride direction of an access; stores of the whole domain count double.
 int nest_unit_score(const nest *n, uint32_t i);
+// Does every load of the scalar that moves with the label step by one element?
+bool nest_is_unit(lower_group *g, const sx *root, const sym *s);
 int64_t extent_hint(lower_group *g,
                     const idx *e); // a typical value: constants as they are, else a guess inside the range
 int64_t extent_max(lower_group *g, const idx *e); // upper bound, INT64_MAX when unknown

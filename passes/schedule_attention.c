@@ -14,7 +14,7 @@
 //
 // The first maximum is -FLT_MAX, not -inf: a row that sees nothing then has sum 0 instead of NaN, and one whose scores
 // are all -FLT_MAX (a finite mask) keeps equal weights. Accumulation and statistics are f32.
-#include "passes/flash.h"
+#include "passes/flash_group.h"
 #include <math.h>
 #include <string.h>
 
@@ -277,6 +277,11 @@ static void leave_batch(kir_stmt **loops, uint32_t n_loops) {
   while (n_loops--) kir_for_end(loops[n_loops], NULL);
 }
 
+// By groups of workers, where the target has them.
+static bool is_shared(const flash *x) {
+  return x->g->c->target->workers && (x->a.kind != ATTENTION_linear || flash_group_follows(x));
+}
+
 bool schedule_attention_parts(lower_group *g) {
   flash x = {.g = g};
   if (!open_group(&x)) return false;
@@ -287,35 +292,53 @@ bool schedule_attention_parts(lower_group *g) {
   nest_bind_grid(&s, x.n_grid_batch, x.batch);
   x.m0 = idx_int(kc, 0);
   x.len = lower_dim_expr(g, x.row->extent);
-  make_scratch(&x, true, false);
+  if (is_shared(&x)) flash_group_scratch(&x, true, false);
+  else make_scratch(&x, true, false);
   kir_stmt *loops[FLASH_MAX_OUTER];
   uint32_t n_loops = 0;
   double times = 1;
   kir_builder b = enter_batch(&x, &s, loops, &n_loops, &times);
   bound_keys(&x, &s);
-  flash_part(&x, &s, &b);
+  if (is_shared(&x)) flash_group_few(&x, &s, &b, FEW_part);
+  else flash_part(&x, &s, &b);
   leave_batch(loops, n_loops);
+  kir_place_barriers(g->k);
   g->k->cost_ns = cost_of_point(&x, times, FEW, FLASH_PART);
   return true;
+}
+
+static void many_queries(flash *x, const splice *s, kir_builder *b) {
+  if (is_shared(x)) flash_group_block(x, s, b);
+  else flash_block(x, s, b);
+}
+
+static void few_queries(flash *x, const splice *s, kir_builder *b) {
+  if (is_shared(x)) flash_group_few(x, s, b, x->g->parts ? FEW_merge : FEW_all);
+  else if (x->g->parts) flash_merge(x, s, b);
+  else flash_few(x, s, b);
 }
 
 bool schedule_attention(lower_group *g) {
   flash x = {.g = g};
   if (!open_group(&x)) return false;
   bool linear = x.a.kind == ATTENTION_linear;
+  int64_t block = is_shared(&x) ? flash_group_rows(&x) : MB;
   idx_ctx *kc = g->k->ix;
   splice s = {.g = g, .rows = 1, .cols = 1};
   nest_bind_grid(&s, x.n_grid_batch, x.batch);
   const idx *queries = lower_dim_expr(g, x.row->extent);
-  x.m0 = linear ? idx_int(kc, 0) : idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, MB)), MB);
-  x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, MB));
+  x.m0 = linear ? idx_int(kc, 0) : idx_scale(kc, lower_grid(g, "gm", idx_ceildiv(kc, queries, block)), block);
+  x.len = idx_min(kc, idx_sub(kc, queries, x.m0), idx_int(kc, block));
   if (g->k->n_grid == 0) kir_grid(g->k, "g", idx_int(kc, 1));
-  make_scratch(&x, x.few, x.many);
+  if (is_shared(&x)) flash_group_scratch(&x, x.few, x.many || linear);
+  else make_scratch(&x, x.few, x.many);
   kir_stmt *loops[FLASH_MAX_OUTER];
   uint32_t n_loops = 0;
   double times = 1;
   kir_builder b = enter_batch(&x, &s, loops, &n_loops, &times);
-  if (linear) {
+  if (linear && is_shared(&x)) {
+    flash_group_linear(&x, &s, &b);
+  } else if (linear) {
     flash_linear(&x, &s, &b);
   } else {
     bound_keys(&x, &s);
@@ -325,11 +348,11 @@ bool schedule_attention(lower_group *g) {
       in_many = kir_then(&b, several);
       in_few = kir_else(&b, several);
     }
-    if (x.many) flash_block(&x, &s, &in_many);
-    if (x.few && g->parts) flash_merge(&x, &s, &in_few);
-    else if (x.few) flash_few(&x, &s, &in_few);
+    if (x.many) many_queries(&x, &s, &in_many);
+    if (x.few) few_queries(&x, &s, &in_few);
   }
   leave_batch(loops, n_loops);
-  g->k->cost_ns = cost_of_point(&x, times, MB, INT64_MAX);
+  kir_place_barriers(g->k);
+  g->k->cost_ns = cost_of_point(&x, times, block, INT64_MAX);
   return true;
 }

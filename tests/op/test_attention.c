@@ -13,25 +13,9 @@
 
 #include <cmocka.h>
 
-#include "frontend/frontend.h"
 #include "op/agree.h"
+#include "op/attention_cases.h"
 #include "passes/program.h"
-
-typedef enum how { T, C, W, L, LC, P, N } how;
-
-typedef struct attention_case {
-  const char *name;
-  how tiled;
-  const char *dims, *inputs, *steps;
-} attention_case;
-
-#define A(name, how, ...) {#name, how, __VA_ARGS__},
-static const attention_case cases[] = {
-#include "op/attention_cases.def"
-};
-#undef A
-
-enum { CASES = sizeof cases / sizeof *cases };
 
 // The interpreters take minutes for all cases under a sanitizer: there every fifth of them, the seed says which.
 #ifdef __SANITIZE_ADDRESS__
@@ -39,22 +23,6 @@ enum { EVERY = 5 };
 #else
 enum { EVERY = 1 };
 #endif
-
-// "a: 1; b: 2" as the lines of a section.
-static const char *section(arena *a, const char *name, const char *entries) {
-  strbuf b;
-  sb_init(&b, a);
-  sb_fmt(&b, "%s:\n  ", name);
-  for (const char *p = entries; *p; p++) sb_z(&b, *p == ';' ? "\n " : (char[]){*p, '\0'});
-  return sb_cstr(&b);
-}
-
-static ir_module *load(arena *a, diag_list *l, const attention_case *t) {
-  str text = str_of(str_fmt(a, "nnc: 1\n%s\n%s\nsteps:\n%soutputs:\n  y: y\n%s", section(a, "dims", t->dims),
-                            section(a, "inputs", t->inputs), t->steps, strstr(t->steps, "- z:") ? "  z: z\n" : ""));
-  diag_init(l, a);
-  return frontend_load(a, l, "attention.yaml", &text, NULL);
-}
 
 static uint32_t attentions(const ir_module *m) {
   uint32_t n = 0;
@@ -98,11 +66,11 @@ static bool parts_are_merged(const program *p) {
 // Scores in memory are what tiling is for: no buffer may have as many elements as queries times keys.
 static void tiled_where_it_should_be(void **state) {
   (void)state;
-  for (size_t i = 0; i < CASES; i++) {
-    const attention_case *t = &cases[i];
+  for (size_t i = 0; i < attention_n_cases; i++) {
+    const attention_case *t = &attention_cases[i];
     arena *a = arena_new(NULL);
     diag_list l;
-    ir_module *m = load(a, &l, t);
+    ir_module *m = attention_case_load(a, &l, t);
     strbuf said;
     sb_init(&said, a);
     diag_render_all(&l, false, &said);
@@ -113,16 +81,17 @@ static void tiled_where_it_should_be(void **state) {
     program_set *set = pass_run_all(&c, m, &options, NULL) ? lower_module(&c, m) : NULL;
     diag_render_all(&l, false, &said);
     if (!set) fail_msg("%s: %s", t->name, sb_cstr(&said));
-    if (attentions(m) != (t->tiled != N))
+    if (attentions(m) != (t->tiled != TILED_N))
       fail_msg("%s: %u groups are attention\n%s", t->name, attentions(m), sb_cstr(&said));
-    if (has_state(a, set) != (t->tiled == L || t->tiled == LC)) fail_msg("%s: wrong order of sums", t->name);
+    if (has_state(a, set) != (t->tiled == TILED_L || t->tiled == TILED_LC))
+      fail_msg("%s: wrong order of sums", t->name);
     const char *loop = key_loop(a, set);
     bool from_start = strstr(loop, " in 0..") != NULL, to_end = strstr(loop, "..n") != NULL;
-    if (t->tiled == T && (!from_start || !to_end) && strcmp(t->name, "grown_keys") != 0)
+    if (t->tiled == TILED_T && (!from_start || !to_end) && strcmp(t->name, "grown_keys") != 0)
       fail_msg("%s: skips keys: %s", t->name, loop);
-    if (t->tiled == C && (!from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
-    if (t->tiled == W && (from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
-    if ((t->tiled == P) != (strstr(loop, "part") != NULL)) fail_msg("%s: parts of keys: %s", t->name, loop);
+    if (t->tiled == TILED_C && (!from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
+    if (t->tiled == TILED_W && (from_start || to_end)) fail_msg("%s: reads keys in vain: %s", t->name, loop);
+    if ((t->tiled == TILED_P) != (strstr(loop, "part") != NULL)) fail_msg("%s: parts of keys: %s", t->name, loop);
     if (!parts_are_merged(set->entries.at[0])) fail_msg("%s: parts that nobody merges", t->name);
     arena_free(a);
   }
@@ -134,15 +103,15 @@ static void engines_agree_on_attention(void **state) {
   uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 100;
   print_message("NNC_SEED=%llu\n", (unsigned long long)seed);
   agree_counts counts = {0};
-  for (size_t i = seed % EVERY; i < CASES; i += EVERY) {
+  for (size_t i = seed % EVERY; i < attention_n_cases; i += EVERY) {
     arena *a = arena_new(NULL);
     diag_list l;
     strbuf why;
     sb_init(&why, a);
-    ir_module *m = load(a, &l, &cases[i]);
+    ir_module *m = attention_case_load(a, &l, &attention_cases[i]);
     assert_non_null(m);
     if (!engines_agree(a, m, seed + i, NULL, &counts, &why))
-      fail_msg("%s, NNC_SEED=%llu: %s", cases[i].name, (unsigned long long)seed, sb_cstr(&why));
+      fail_msg("%s, NNC_SEED=%llu: %s", attention_cases[i].name, (unsigned long long)seed, sb_cstr(&why));
     arena_free(a);
   }
   print_message("%llu tensors, %llu with a wide bound\n", (unsigned long long)counts.tensors,
@@ -152,12 +121,12 @@ static void engines_agree_on_attention(void **state) {
 // What keeps an attention from being tiled is said where it is written.
 static void the_reason_is_given(void **state) {
   (void)state;
-  for (size_t i = 0; i < CASES; i++) {
-    const attention_case *t = &cases[i];
+  for (size_t i = 0; i < attention_n_cases; i++) {
+    const attention_case *t = &attention_cases[i];
     if (strcmp(t->name, "weights_returned") != 0 && strcmp(t->name, "scores_reused") != 0) continue;
     arena *a = arena_new(NULL);
     diag_list l;
-    ir_module *m = load(a, &l, t);
+    ir_module *m = attention_case_load(a, &l, t);
     pass_context c = {.a = a, .diags = &l, .target = target_find("x86-64-v3")};
     pass_options options = PASS_OPTIONS_INIT;
     assert_true(pass_run_all(&c, m, &options, NULL));

@@ -20,6 +20,23 @@
 
 #define ICD "/usr/lib/oclgrind/liboclgrind-rt-icd.so" // where Debian has it
 
+// Sizes: heads, queries, keys, depth, width.
+#define ATTENTION(H, M, N, D, E)                                                                                       \
+  "graph forward(%0 u: f32[" #H "," #M "," #D "], %1 v: f32[" #H "," #N "," #D "], %2 w: f32[" #H "," #N "," #E        \
+  "]) {\n"                                                                                                             \
+  "  %3 = contract(%0, %1) {map=\"h m d, h n d -> h m n\"} : f32[" #H "," #M "," #N "]\n"                              \
+  "  %4 = amax(%3) {axes=[2]} : f32[" #H "," #M "]\n"                                                                  \
+  "  %5 = reshape(%4) {shape=[" #H "," #M ",1]} : f32[" #H "," #M ",1]\n"                                              \
+  "  %6 = broadcast(%5) {shape=[" #H "," #M "," #N "]} : f32[" #H "," #M "," #N "]\n"                                  \
+  "  %7 = sub(%3, %6) : f32[" #H "," #M "," #N "]\n"                                                                   \
+  "  %8 = exp(%7) : f32[" #H "," #M "," #N "]\n"                                                                       \
+  "  %9 = sum(%8) {axes=[2]} : f32[" #H "," #M "]\n"                                                                   \
+  "  %10 = reshape(%9) {shape=[" #H "," #M ",1]} : f32[" #H "," #M ",1]\n"                                             \
+  "  %11 = broadcast(%10) {shape=[" #H "," #M "," #N "]} : f32[" #H "," #M "," #N "]\n"                                \
+  "  %12 = div(%8, %11) : f32[" #H "," #M "," #N "]\n"                                                                 \
+  "  %13 = contract(%12, %2) {map=\"h m n, h n e -> h m e\"} : f32[" #H "," #M "," #E "]\n"                            \
+  "  return y: %13\n}\n"
+
 // Names of inputs and weights say what they hold: see random_graph.h.
 static const struct {
   const char *schedule, *text;
@@ -76,19 +93,23 @@ static const struct {
                                "  %4 = sub(%0, %3) : f32[2,70]\n"
                                "  %5 = argmax(%0) {axes=[1]} : i32[2]\n"
                                "  return y: %4, i: %5\n}\n"},
-    {"attention", "graph forward(%0 u: f32[2,9,5], %1 v: f32[2,11,5], %2 w: f32[2,11,6]) {\n"
-                  "  %3 = contract(%0, %1) {map=\"h m d, h n d -> h m n\"} : f32[2,9,11]\n"
-                  "  %4 = amax(%3) {axes=[2]} : f32[2,9]\n"
-                  "  %5 = reshape(%4) {shape=[2,9,1]} : f32[2,9,1]\n"
-                  "  %6 = broadcast(%5) {shape=[2,9,11]} : f32[2,9,11]\n"
-                  "  %7 = sub(%3, %6) : f32[2,9,11]\n"
-                  "  %8 = exp(%7) : f32[2,9,11]\n"
-                  "  %9 = sum(%8) {axes=[2]} : f32[2,9]\n"
-                  "  %10 = reshape(%9) {shape=[2,9,1]} : f32[2,9,1]\n"
-                  "  %11 = broadcast(%10) {shape=[2,9,11]} : f32[2,9,11]\n"
-                  "  %12 = div(%8, %11) : f32[2,9,11]\n"
-                  "  %13 = contract(%12, %2) {map=\"h m n, h n e -> h m e\"} : f32[2,9,6]\n"
-                  "  return y: %13\n}\n"},
+    {"attention", ATTENTION(2, 9, 11, 5, 6)},
+    {"attention, several blocks", ATTENTION(1, 18, 70, 17, 6)},
+    {"attention, few queries", ATTENTION(1, 3, 70, 5, 6)},
+    {"attention, one query, keys in parts", ATTENTION(1, 1, 520, 3, 2)},
+    {"attention, linear and causal", "graph forward(%0 u: f32[1,70,2], %1 v: f32[1,70,2], %2 w: f32[1,70,2]) {\n"
+                                     "  %3 = contract(%0, %1) {map=\"h m d, h n d -> h m n\"} : f32[1,70,70]\n"
+                                     "  %4 = iota() {axis=2} : i32[1,70,70]\n"
+                                     "  %5 = iota() {axis=1} : i32[1,70,70]\n"
+                                     "  %6 = le(%4, %5) : bool[1,70,70]\n"
+                                     "  %7 = const() {value=0} : f32[1,70,70]\n"
+                                     "  %8 = where(%6, %3, %7) : f32[1,70,70]\n"
+                                     "  %9 = sum(%8) {axes=[2]} : f32[1,70]\n"
+                                     "  %10 = contract(%8, %2) {map=\"h m n, h n e -> h m e\"} : f32[1,70,2]\n"
+                                     "  %11 = reshape(%9) {shape=[1,70,1]} : f32[1,70,1]\n"
+                                     "  %12 = broadcast(%11) {shape=[1,70,2]} : f32[1,70,2]\n"
+                                     "  %13 = div(%10, %12) : f32[1,70,2]\n"
+                                     "  return y: %13\n}\n"},
     {"scan", "graph forward(%0 u: f32[6,9], %1 v: f32[3,7]) {\n"
              "  %2 = scan(%0) {axis=0, op=\"sum\"} : f32[6,9]\n"
              "  %3 = scan(%1) {axis=1, op=\"max\", reverse=1} : f32[3,7]\n"
