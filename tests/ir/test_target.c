@@ -60,6 +60,7 @@ static void test_opencl(void **state) {
   assert_ptr_equal(target_opencl(true, 1024, true, true), target_find("opencl-mma")); // a probe has passed
   assert_ptr_equal(target_opencl(true, 255, true, true), target_find("opencl-local-64"));
   assert_ptr_equal(target_opencl(false, 1024, true, true), t);
+  assert_ptr_equal(target_opencl(true, 1024, false, true), target_find("opencl-local-f32"));
   assert_int_equal(target_find("opencl-local")->workers, 256);
 }
 

@@ -160,6 +160,16 @@ static const struct {
      "  %10 = argmax(%0) {axes=[1]} : i32[A]\n"
      "  return y: %9, s: %6, i: %10\n}\n",
      5, 700},
+    {"attention whose query is one number for all depths",
+     "graph forward(%0 u: f32[2,A], %1 v: f32[2,B,5], %2 w: f32[2,B,C]) {\n"
+     "  %3 = reshape(%0) {shape=[2,A,1]} : f32[2,A,1]\n"
+     "  %4 = broadcast(%3) {shape=[2,A,5]} : f32[2,A,5]\n"
+     "  %5 = exp(%1) : f32[2,B,5]\n"
+     "  %6 = contract(%4, %5) {map=\"h m d, h n d -> h m n\"} : f32[2,A,B]\n"
+     "  %7 = sigmoid(%6) : f32[2,A,B]\n"
+     "  %8 = contract(%7, %2) {map=\"h m n, h n e -> h m e\"} : f32[2,A,C]\n"
+     "  return y: %8\n}\n",
+     30, 70},
     {"least values and where they are",
      "graph forward(%0 u: f32[A,3,B]) {\n"
      "  %1 = argmin(%0) {axes=[1,2]} : i32[A]\n"
