@@ -59,7 +59,7 @@ const char *rt_opencl_error_sentence(int code); // what it means for the user
 // What the printer of OpenCL C says of a kernel.
 typedef struct rt_opencl_kernel {
   uint32_t lanes;         // work-items of a grid point; 0: the device has no such kernel, the host runs it
-  uint32_t flags;         // RT_OPENCL_NEEDS_*, RT_OPENCL_USES_*
+  uint32_t flags;         // RT_OPENCL_NEEDS_FP64 …, below
   uint64_t local_bytes;   // local memory of a group
   uint64_t scratch_bytes; // global memory of each work-item (lanes = 1) or group that is launched
 } rt_opencl_kernel;

@@ -2,7 +2,7 @@
 // interpreter and the kernel interpreter judge what a device computes (skipped, with the reason, where there is none).
 //
 //   NNC_SEED        first seed; else 1
-//   NNC_CASES=all   every case on every target; else they take turns
+//   NNC_CASES=all   every case on every target, and many widths; else they take turns
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -23,7 +23,7 @@
 #ifdef __SANITIZE_ADDRESS__
 enum { ONE_OF = 24, WIDTHS = 2 };
 #else
-enum { ONE_OF = 4, WIDTHS = 16 };
+enum { ONE_OF = 8, WIDTHS = 6 };
 #endif
 
 static const char *const targets[] = {"opencl-local", "opencl-local-64"};
@@ -92,7 +92,8 @@ static void every_width(void **state) {
   arena *a = arena_new(NULL);
   tally t;
   open_tally(&t, a);
-  for (uint64_t i = 0; i < WIDTHS; i++) {
+  const char *cases = getenv("NNC_CASES");
+  for (uint64_t i = 0; i < (cases && !strcmp(cases, "all") ? 24 : WIDTHS); i++) {
     uint64_t of = t.seed + 1000 * i;
     int64_t d = widths[random_below(&of, sizeof widths / sizeof *widths)];
     int64_t e = random_below(&of, 2) ? d : widths[random_below(&of, sizeof widths / sizeof *widths)];
