@@ -70,17 +70,18 @@ static uint32_t cache_class(uint32_t l1_bytes, uint32_t l2_bytes) {
 
 #if defined(__x86_64__)
 
-// The names of GCC's <cpuid.h> are macros of single bits; these are the groups that a level asks for.
+// The names of <cpuid.h> are macros of single bits, where Clang 14 has them too; these are the groups that a level asks
+// for.
 enum {
   V3_LEAF_1_ECX = bit_FMA | bit_SSE4_2 | bit_MOVBE | bit_POPCNT | bit_OSXSAVE | bit_AVX | bit_F16C,
   V3_LEAF_7_EBX = bit_BMI | bit_AVX2 | bit_BMI2,
   V4_LEAF_7_EBX = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW,
   XCR0_SSE_AVX = 0x06, // XMM and the upper halves of YMM
   BF16_LEAF_7_ECX = bit_AVX512VNNI,
-  BF16_LEAF_7_1_EAX = bit_AVX512BF16,
-  AMX_LEAF_7_EDX = bit_AMX_TILE | bit_AMX_BF16 | bit_AMX_INT8,
-  XCR0_AVX512 = 0xe0, // mask registers, upper halves of ZMM0-15, ZMM16-31
-  XCR0_AMX = 0x60000, // tile configuration, tile data
+  BF16_LEAF_7_1_EAX = 1 << 5,                   // AVX512_BF16
+  AMX_LEAF_7_EDX = 1 << 24 | 1 << 22 | 1 << 25, // TILE, BF16, INT8
+  XCR0_AVX512 = 0xe0,                           // mask registers, upper halves of ZMM0-15, ZMM16-31
+  XCR0_AMX = 0x60000,                           // tile configuration, tile data
   REQUEST_STATE = 0x1023,
   TILE_DATA = 18 // of arch_prctl: a process asks for tile data once before it uses them
 };

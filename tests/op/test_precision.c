@@ -222,7 +222,7 @@ static void agrees_in_matrix_registers(const char *text, uint64_t *seed) {
   assert_true(narrow_tensors(j->m->graphs.at[0]) >= 2 + 1); // both weights, and the layer between
   for (int64_t n = 1; n < 100; n += 20 + (int64_t)random_below(seed, 40)) {
     const ir_tensor *const in[] = {input(a, j->m, 0, n, seed), input(a, j->m, 1, n, seed)};
-    ir_tensor *want, *kernels, *one, *two;
+    ir_tensor *want, *kernels, *one = NULL, *two = NULL;
     uint64_t before = amx_emulated();
     assert_true(interp_run(a, j->m->graphs.at[0], in, &want, NULL) && engines_run_kernels(&e, a, in, &kernels));
     assert_true(engines_run_jit(&e, a, in, &one, 1) && engines_run_jit(&e, a, in, &two, 2));

@@ -159,7 +159,7 @@ static bool judge(cli *c, compile_job *j, signature *s, const ir_tensor *const *
   size_t n_states = j->m->states.n;
   int64_t calls = c->opt.calls ? c->opt.calls : n_states ? 3 : 1;
   if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, m, NULL)) return false;
-  if (!c->opt.bound) c->opt.bound = default_bound(j, j->m->graphs.at[s->index]);
+  if (c->opt.bound == 0) c->opt.bound = default_bound(j, j->m->graphs.at[s->index]);
   if (!run_prepare(c, m, s, (ir_tensor *const *)(const void *)in, &r)) return false;
   *v = (verdict){
       .s = s, .by = ARENA_ARRAY(c->a, comparison, s->outputs.n + 1), .ok = true, .threads = rt_pool_threads(r.pool)};
