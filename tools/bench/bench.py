@@ -25,7 +25,7 @@ from report import report
 DEFAULT = ("minilm-l6,bert-base,bert-base@384,vit-b16,gpt2-prefill,gpt2-prefill@512,"
            "resnet50,mobilenet-v1,mobilenet-v2,sd-block,vqgan-decoder")
 AGREE = 1e-4  # of the largest output
-AGREE_NARROW = 5e-2  # the same where tensors are rounded to 8 bits
+AGREE_NARROW = {"bf16": 5e-2, "int8": 0.12}  # the same where tensors are rounded; docs/precision.md has the bounds
 ROUND_MS = 2000  # of one engine: slow networks have fewer runs in a round
 
 
@@ -72,8 +72,8 @@ def check_agreement(workers, title):
   for engine, values in outs.items():
     for name, y in outs["nnc"].items():
       difference = float(np.abs(values[name] - y).max() / np.abs(y).max())
-      narrow = engine.endswith(("bf16", "int8"))
-      if not difference <= (AGREE_NARROW if narrow else AGREE):
+      narrow = engine[-4:] in AGREE_NARROW
+      if not difference <= (AGREE_NARROW[engine[-4:]] if narrow else AGREE):
         sys.exit(f"error: {title}: `{name}` of {engine} and nnc differ by {difference:.1e} of the largest")
       if not narrow:
         worst = max(worst, difference)
@@ -112,6 +112,9 @@ def measure(case, engines, threads, rounds, runs):
 def measure_start(case, engines, starts):
   """{engine: (ms to make a session, ms of the first run, peak MiB)}, each the median of fresh processes, in turn."""
   seen = {e: [] for e, _ in engines}
+  for e, python in engines:
+    if e == "nnc_cache":
+      Worker(e, python, case, threads=os.cpu_count()).close()  # fills it
   for _ in range(starts):
     for e, python in engines:
       w = Worker(e, python, case, threads=os.cpu_count())

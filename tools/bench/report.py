@@ -24,7 +24,7 @@ def head(a, peak, reading):
   return f"""# Benchmarks
 
 Written by `tools/bench/run`, which anyone can run; `tools/bench/bench.py` says how it measures. Every engine has the same
-weights and inputs, f32 arithmetic, and a process of its own. Batch {a.batch}. Batch and sequence of networks that read tokens
+weights and inputs, f32 arithmetic where its name says no more, and a process of its own. Batch {a.batch}. Batch and sequence of networks that read tokens
 are open in all engines' models, the sizes of the others are known to all. Rounds: {a.rounds}, runs in each: {a.runs}, fewer of slow
 networks; load average {a.load:.1f} before. Times are of a machine that others may use at the same time: trust the ratios, which
 are taken inside each round.
@@ -84,6 +84,8 @@ def start(r):
                             for f in ("model.so", "model.onnx", "model.safetensors"))
   rows = next(iter(r["runs"].values()))
   for e, (create, first, memory) in r["start"].items():
+    if e[-4:] in ("bf16", "int8"):
+      continue  # other weights, in other files
     label = {"nnc": "nnc, from its library", "nnc_cache": "nnc, from its cache",
              "nnc_jit": "nnc, compiled in the process"}.get(e) or rows[e]["name"]
     size = {"nnc": f"{library:.1f} (.so, with the runtime)", "nnc_jit": "(YAML and safetensors)",
