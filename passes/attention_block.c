@@ -18,11 +18,11 @@ kir_stmt *flash_loop(kir_builder *b, const char *name, const idx *hi, uint32_t s
 
 // -- staging --
 
-// qt[depth, query]: q turned. Blocks of lanes x lanes are turned in registers; queries past the end are 0.
+// qt[depth, query]: q turned, or in pairs. Blocks of lanes x lanes are turned in registers; queries past the end are 0.
 static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  uint32_t lanes = x->g->c->target->vector_bytes / 4, rows = x->depth % lanes == 0 ? lanes : 1;
+  uint32_t lanes = x->g->c->target->vector_bytes / 4, rows = x->depth % lanes == 0 ? lanes : x->narrow ? 2 : 1;
   kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
   kir_builder in_columns = kir_for_body(b, columns);
   kir_stmt *depths = flash_loop(&in_columns, "d", idx_int(kc, x->depth), rows);
@@ -36,7 +36,8 @@ static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   splice_bind(&s, x->a.depth, rows == 1 ? d : idx_add(kc, d, r));
   s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
   const idx *to[] = {idx_add(kc, d, r), idx_add(kc, j, c)};
-  kir_store(&body, x->qt, to, flash_tile(&s, x->n.root[ROOT_q]), rows, x->cols, kir_always);
+  if (x->narrow) flash_narrow_queries(x, &s, d, j);
+  else kir_store(&body, x->qt, to, flash_tile(&s, x->n.root[ROOT_q]), rows, x->cols, kir_always);
   kir_for_end(depths, NULL);
   kir_for_end(columns, NULL);
 }
@@ -369,8 +370,7 @@ void flash_finish(flash *x, const splice *outer, kir_builder *b) {
 }
 
 void flash_block(flash *x, const splice *outer, kir_builder *b) {
-  if (x->narrow) flash_narrow_queries(x, outer, b);
-  else stage_queries(x, outer, b);
+  stage_queries(x, outer, b);
   flash_clear(x, b);
   if (x->state) flash_read_state(x, b);
   if (x->start != x->end) flash_all_keys(x, outer, b, weigh, weight); // else the state holds every key

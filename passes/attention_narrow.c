@@ -30,28 +30,13 @@ static kir_tile *narrow_tile(splice *s, const sx *e) { return splice_tile(s, nar
 
 static const idx *half(idx_ctx *kc, const idx *e) { return idx_floordiv(kc, e, idx_int(kc, 2)); }
 
-// q2[depth/2, 2*query + depth%2], turned in registers where whole blocks of lanes can be.
-void flash_narrow_queries(flash *x, const splice *outer, kir_builder *b) {
+// q2[depth/2, 2*query + depth%2] of the depths and queries that `s` binds, from d and j on.
+void flash_narrow_queries(flash *x, splice *s, const idx *d, const idx *j) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  uint32_t lanes = x->g->c->target->vector_bytes / 4, rows = x->depth % lanes == 0 ? lanes : 2;
-  kir_stmt *columns = flash_loop(b, "j", x->len, x->cols);
-  kir_builder in_columns = kir_for_body(b, columns);
-  kir_stmt *depths = flash_loop(&in_columns, "d", idx_int(kc, x->depth), rows);
-  kir_builder body = kir_for_body(&in_columns, depths);
-  const idx *j = idx_of(kc, columns->var), *d = idx_of(kc, depths->var);
-  splice s = *outer;
-  s.b = &body;
-  s.rows = rows;
-  s.cols = x->cols;
-  splice_bind(&s, x->row->s, idx_add(kc, x->m0, idx_add(kc, j, c)));
-  splice_bind(&s, x->a.depth, idx_add(kc, d, r));
-  s.col_tail = idx_addi(kc, idx_sub(kc, x->len, idx_add(kc, j, c)), -1);
   const idx *to[] = {idx_add(kc, half(kc, d), r), idx_add(kc, idx_scale(kc, j, 2), c)};
-  kir_tile *pairs = kir_zip(&body, narrow_tile(&s, x->n.root[ROOT_q]), NULL);
-  kir_store(&body, x->q2, to, pairs, rows / 2, 2 * x->cols, kir_always);
-  kir_for_end(depths, NULL);
-  kir_for_end(columns, NULL);
+  kir_tile *pairs = kir_zip(s->b, narrow_tile(s, x->n.root[ROOT_q]), NULL);
+  kir_store(s->b, x->q2, to, pairs, s->rows / 2, 2 * x->cols, kir_always);
 }
 
 // v2[key/2, 2*column + key%2]; behind the last key it comes once more, for a weight that is 0.

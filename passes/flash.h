@@ -86,8 +86,8 @@ void flash_all_keys(flash *x, const splice *s, kir_builder *b, flash_weigh *weig
 // Products of bf16 in pairs (x->narrow), for blocks of many queries: may they be, and what scratch they take.
 bool flash_is_narrow(const flash *x);
 void flash_narrow_scratch(flash *x, int64_t padded);
-void flash_narrow_queries(flash *x, const splice *outer, kir_builder *b);
-void flash_narrow_values(flash *x, const splice *outer, kir_builder *b); // of keys kb..ke
+void flash_narrow_queries(flash *x, splice *s, const idx *d, const idx *j); // the pairs of one tile of queries
+void flash_narrow_values(flash *x, const splice *outer, kir_builder *b);    // of keys kb..ke
 // Depths d, d + 1 of the keys and queries that `s` and `j` name.
 kir_tile *flash_narrow_key(flash *x, const splice *s, kir_builder *b, const idx *d);
 kir_tile *flash_narrow_query(flash *x, kir_builder *b, const idx *d, const idx *j);
