@@ -5,18 +5,15 @@
 
 // What lies in memory as bf16, widened and nothing else.
 static const sx *narrow_load(const sx *e) {
-  bool widened = e->kind == SX_op && e->op == OP_cast && e->dt == DT_f32;
-  const sx *load = widened ? e->in[0] : e;
-  return load->kind == SX_load && load->dt == DT_bf16 ? load : NULL;
+  const sx *load = form_narrow(e, DT_bf16);
+  return load && load->kind == SX_load ? load : NULL;
 }
 
 bool flash_is_narrow(const flash *x) {
-  idx_ctx *ix = x->g->m->ix;
   const sx *q = narrow_load(x->n.root[ROOT_q]), *k = narrow_load(x->n.root[ROOT_k]),
            *v = narrow_load(x->n.root[ROOT_v]);
-  const idx *coef, *rest;
   return x->g->c->target->has_bf16 && x->a.kind == ATTENTION_softmax && q && k && v && x->depth % 2 == 0 &&
-         idx_linear(ix, k->at, x->a.depth, &coef, &rest) && idx_equals_int(coef, 1);
+         !idx_mentions_read(k->at) && nest_is_unit(x->g, k, x->a.depth);
 }
 
 void flash_narrow_scratch(flash *x, int64_t padded) {

@@ -128,7 +128,7 @@ void contract_choose_sides(contract *x);
 // Are the operands `a` and `b` in memory, widened and nothing else: A side by side along the last reduced label, whose
 // extent is a multiple of `step`, B to be packed?
 bool contract_is_narrow(const contract *x, dtype a, dtype b, int64_t step);
-const sx *contract_narrow_load(const contract *x, uint32_t operand); // the load behind a widening
+const sx *contract_narrow_load(const contract *x, uint32_t operand, dtype dt); // widened, or as it is; else NULL
 // The place of an element of a packed B whose values lie side by side, for any value of the last reduced label.
 const idx *contract_packed_side(contract *x, splice *s, const sx *leaf, const idx *panel, const idx *c_at);
 // acc + the products of x->side values, from the place to which `s` binds the last reduced label.

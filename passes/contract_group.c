@@ -55,17 +55,11 @@ typedef struct depth { // of the longest reduced label
   const idx *first, *end;
 } depth;
 
-// What a bf16 is before it is widened; NULL: it is something else.
-static const sx *narrow_form(const sx *e) {
-  bool widens = e->kind == SX_op && e->op == OP_cast && e->in[0]->dt == DT_bf16;
-  return e->dt == DT_bf16 ? e : widens ? e->in[0] : NULL;
-}
-
 // A block of few rows or columns would be mostly empty.
 static bool is_for_warps(const contract *x) {
   enum { FEW = 16 };
-  return x->g->c->target->has_mma && x->acc_dt == DT_f32 && narrow_form(x->n.root[0]) && narrow_form(x->n.root[1]) &&
-         extent_max(x->g, x->m) > FEW && extent_max(x->g, x->nn) > FEW;
+  return x->g->c->target->has_mma && x->acc_dt == DT_f32 && form_narrow(x->n.root[0], DT_bf16) &&
+         form_narrow(x->n.root[1], DT_bf16) && extent_max(x->g, x->m) > FEW && extent_max(x->g, x->nn) > FEW;
 }
 
 static bool is_side_by_side(contract *x, const sx *root, const sym *s) {
@@ -279,7 +273,7 @@ static void emit_block(contract *x, tiling t, const splice *s, kir_builder *b, c
   bs.along_k = !x->n_leaves && is_side_by_side(x, bs.root, x->k[label].s);
   a.to = scratch(x, &t, "a", a.width);
   bs.to = scratch(x, &t, "b", bs.width);
-  if (t.warps) a.root = narrow_form(a.root), bs.root = narrow_form(bs.root);
+  if (t.warps) a.root = form_narrow(a.root, DT_bf16), bs.root = form_narrow(bs.root, DT_bf16);
   place_tiles(x, &t, b, idx_of(kc, worker));
   place_quads(&a, &t, b, worker);
   place_quads(&bs, &t, b, worker);

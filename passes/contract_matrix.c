@@ -29,14 +29,14 @@ bool contract_choose_matrices(contract *x) {
   x->cols = columns <= SIDE / 2 ? SIDE / 2 : SIDE;
   x->mc = (uint32_t)(rows / SIDE * SIDE);
   x->staged = kir_group(x->g->k, "rows", DT_bf16, 2, (int64_t[]){SIDE, contract_extent(x, x->n_k - 1)});
-  x->few_rows = !has_rows(x, contract_narrow_load(x, 0));
+  x->few_rows = !has_rows(x, contract_narrow_load(x, 0, DT_bf16));
   return true;
 }
 
 // Rows i.. of A, in scratch.
 static void stage_rows(contract *x, const splice *outer, kir_builder *b, const contract_block *blk, const idx *i) {
   idx_ctx *kc = x->g->k->ix;
-  const sx *a = contract_narrow_load(x, 0);
+  const sx *a = contract_narrow_load(x, 0, DT_bf16);
   kir_stmt *rows = kir_for(b, "r", idx_int(kc, 0), idx_int(kc, SIDE), 1, 1, 0, NULL);
   kir_builder in_rows = kir_for_body(b, rows);
   kir_stmt *depth = kir_for(&in_rows, "k", idx_int(kc, 0), lower_dim_expr(x->g, last_of(x)->extent), STEP, 1, 0, NULL);
@@ -56,7 +56,7 @@ static kir_tile *sum_run(contract *x, const splice *outer, kir_builder *b, const
                          kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
   const idx *r = idx_of(kc, x->g->k->r), *c = idx_of(kc, x->g->k->c);
-  const sx *a = contract_narrow_load(x, 0);
+  const sx *a = contract_narrow_load(x, 0, DT_bf16);
   scalar none = scalar_f(DT_bf16, 0);
   if (x->few_rows) stage_rows(x, outer, b, blk, i);
   const idx *pairs = idx_int(kc, contract_extent(x, x->n_k - 1) / 2);

@@ -10,17 +10,9 @@
 
 static const nest_label *last_of(const contract *x) { return &x->k[x->n_k - 1]; }
 
-const sx *contract_narrow_load(const contract *x, uint32_t operand) {
-  const sx *e = x->n.root[operand];
-  bool widens = e->kind == SX_op && e->op == OP_cast && e->dt == x->acc_dt;
-  return widens && e->in[0]->kind == SX_load ? e->in[0] : NULL;
-}
-
-// Does the operand lie side by side along the last reduced label?
-static bool has_runs(const contract *x, const sx *load) {
-  const idx *coef, *rest;
-  return !idx_mentions_read(load->at) && idx_linear(x->g->m->ix, load->at, last_of(x)->s, &coef, &rest) &&
-         idx_equals_int(coef, 1);
+const sx *contract_narrow_load(const contract *x, uint32_t operand, dtype dt) {
+  const sx *load = form_narrow(x->n.root[operand], dt);
+  return load && load->kind == SX_load ? load : NULL;
 }
 
 static bool is_packable(const contract *x, const sx *root) {
@@ -37,8 +29,10 @@ bool contract_is_narrow(const contract *x, dtype a, dtype b, int64_t step) {
   int64_t depth;
   if (!x->col || x->lanes || !x->n_k) return false;
   if (!idx_is_const(last_of(x)->extent, &depth) || depth <= 0 || depth % step != 0) return false;
-  const sx *left = contract_narrow_load(x, 0), *right = contract_narrow_load(x, 1);
-  return left && right && left->dt == a && right->dt == b && has_runs(x, left) && is_packable(x, x->n.root[1]);
+  const sx *left = contract_narrow_load(x, 0, a);
+  return left && contract_narrow_load(x, 1, b) && !idx_mentions_read(left->at) &&
+         contract_is_unit(x, left, last_of(x)->s) && contract_label_in(left, last_of(x)->s) &&
+         is_packable(x, x->n.root[1]);
 }
 
 void contract_choose_sides(contract *x) {
@@ -59,7 +53,7 @@ const idx *contract_packed_side(contract *x, splice *s, const sx *leaf, const id
 
 kir_tile *contract_multiply_sides(contract *x, splice *s, kir_builder *b, const idx *panel, kir_tile *acc) {
   idx_ctx *kc = x->g->k->ix;
-  const sx *a = contract_narrow_load(x, 0);
+  const sx *a = contract_narrow_load(x, 0, x->side == 2 ? DT_bf16 : DT_u8);
   const idx *c = idx_of(kc, x->g->k->c);
   splice side = *s;
   splice_bind(&side, last_of(x)->s, idx_add(kc, contract_label_at(s, last_of(x)->s), c));

@@ -109,18 +109,19 @@ bool contract_classify(contract *x) {
   return false;
 }
 
+enum { THREE_VECTOR_ROWS = 8 }; // of a tile of three vectors, where registers would hold nine
+
 static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Tiles of three vectors instead of two need fewer loads for as many multiply-adds (AVX2: 4x24 against 6x16, 7 against
 // 8), and their fewer rows clamp less at the end. Instead of four they have eight rows for six, of which most sizes are
 // a multiple (AVX-512, 128 rows: 16 tiles, not 22 with four rows clamped). Not where they would pad more.
 static bool three_vectors_pay(const contract *x, uint32_t lanes, uint32_t vectors) {
-  enum { ROWS_OF_FOUR = 6, ROWS_OF_THREE = 8 };
   const target *t = x->g->c->target;
   int64_t n, m, cols = 3 * (int64_t)lanes, other = (int64_t)vectors * lanes;
   if (!t->has_fma || !idx_is_const(x->nn, &n) || round_up(n, cols) > round_up(n, other)) return false;
   return vectors == 2 ? t->n_vector_regs < 32
-                      : !idx_is_const(x->m, &m) || round_up(m, ROWS_OF_THREE) <= round_up(m, ROWS_OF_FOUR);
+                      : !idx_is_const(x->m, &m) || round_up(m, THREE_VECTOR_ROWS) <= round_up(m, t->dot_rows);
 }
 
 // Tiles of a block of rows: as many as the target says; where the number of rows is known, blocks are nearly equal,
@@ -145,7 +146,7 @@ void contract_choose_tile(contract *x) {
   if ((vectors == 2 || vectors == widest) && three_vectors_pay(x, lanes, vectors)) vectors = 3;
   uint32_t rows = (t->n_vector_regs - vectors - 1) / vectors;
   if (rows > 24) rows = 24;
-  if (widest == 4 && vectors == 3 && rows > 8) rows = 8;
+  if (widest == 4 && vectors == 3 && rows > THREE_VECTOR_ROWS) rows = THREE_VECTOR_ROWS;
   if (vectors == widest && rows > t->dot_rows) rows = t->dot_rows;
   if (m < 4 * (int64_t)rows && m > 0) { // few rows: tiles of equal height, so that little is clamped
     int64_t tiles = (m + rows - 1) / rows;

@@ -363,3 +363,9 @@ static void walk(const sx *e, map *seen, void (*visit)(void *user, const sx *e),
 void form_walk(form_ctx *f, const sx *e, void (*visit)(void *user, const sx *e), void *user) {
   walk(e, map_new(f->a), visit, user);
 }
+
+const sx *form_narrow(const sx *e, dtype narrow) {
+  bool widens = e->kind == SX_op && e->op == OP_cast && dtype_size(e->dt) > dtype_size(narrow);
+  const sx *of = widens ? e->in[0] : e;
+  return of->dt == narrow ? of : NULL;
+}

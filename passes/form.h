@@ -48,6 +48,9 @@ const sx *form_op(form_ctx *f, op_code op, dtype dt, uint32_t n, const sx *const
 // range, and where in the tensor it goes. NULL: a start has no index form.
 const sx *form_update(form_ctx *f, const ir_node *n, const idx *const *at, const idx **store_at);
 
+// What is `narrow` before it is widened, or is so itself; NULL: neither.
+const sx *form_narrow(const sx *e, dtype narrow);
+
 // An index expression as a scalar.
 const sx *form_index(form_ctx *f, const idx *at);
 

@@ -5,14 +5,6 @@
 
 static const idx *clamped(idx_ctx *kc, const idx *at, const idx *end) { return idx_min(kc, at, idx_addi(kc, end, -1)); }
 
-kir_tile *group_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside) {
-  kir_where w = kir_conds(g->k, 1, &inside);
-  scalar zero = scalar_cast(scalar_i(DT_i64, 0), t->dt);
-  // One number for all columns: some of them may be behind.
-  if (w.n && t->cols < cols) t = kir_op2(b, OP_add, t, kir_const(b, zero, 1, cols));
-  return kir_select(b, t, w, zero);
-}
-
 static void stage_quad(const group_stage *x, const splice *outer, kir_builder *b, const idx *q, int64_t quads) {
   kir_kernel *kernel = x->g->k;
   idx_ctx *kc = kernel->ix;
@@ -35,7 +27,7 @@ static void stage_quad(const group_stage *x, const splice *outer, kir_builder *b
   splice_bind(&s, x->own, x->along_deep ? clamped(kc, own_at, x->own_end) : own_at);
   splice_bind(&s, x->deep, x->along_deep ? deep_at : clamped(kc, deep_at, x->deep_end));
   kir_tile *t = kir_convert(b, splice_tile(&s, x->e), dt);
-  t = group_zero_behind(x->g, b, t, GROUP_QUAD, deep_in);
+  t = splice_zero_behind(x->g, b, t, GROUP_QUAD, deep_in);
   const idx *to[] = {idx_add(kc, idx_scale(kc, deep, x->stride), own)};
   const idx *has_work[] = {idx_sub(kc, idx_int(kc, quads - 1), q)};
   kir_store(b, x->to, to, t, 1, GROUP_QUAD, kir_conds(kernel, 1, has_work));

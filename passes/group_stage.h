@@ -22,7 +22,4 @@ typedef struct group_stage {
 // By all workers: quads of neighbours, as many for each as it takes.
 void group_stage_block(const group_stage *x, const splice *outer, kir_builder *b, const sym *worker, int64_t workers);
 
-// A tile of `cols` columns, or one for all of them, that is 0 where `inside` < 0.
-kir_tile *group_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside);
-
 #endif

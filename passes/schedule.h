@@ -138,6 +138,8 @@ void splice_bind(splice *s, const sym *label, const idx *at); // in place of wha
 const idx *splice_index(splice *s, const idx *e);             // module index over labels and dims -> kernel index
 kir_tile *splice_tile(splice *s, const sx *e);
 void splice_prefetch(splice *s, const sx *e); // of a load
+// A tile of `cols` columns, or one for all of them, that is 0 where `inside` < 0; NULL: nowhere.
+kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside);
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);
 
 // Batch labels on one grid axis, whose coordinate is taken apart by division, so that all but the first of them must

@@ -231,3 +231,12 @@ void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile
   kir_store(s->b, lower_out(s->g, yield), at, t, over_r ? s->rows : 1, over_c ? s->cols : 1,
             conditions(s, over_r, over_c));
 }
+
+kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside) {
+  if (!inside) return t;
+  kir_where w = kir_conds(g->k, 1, &inside);
+  scalar zero = scalar_cast(scalar_i(DT_i64, 0), t->dt);
+  // One number for all columns: some of them may be behind.
+  if (w.n && t->cols < cols) t = kir_op2(b, OP_add, t, kir_const(b, zero, 1, cols));
+  return kir_select(b, t, w, zero);
+}

@@ -3,7 +3,29 @@
 #include "runtime/routines.h"
 #include "support/kernel_judge.h"
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
+
+uint32_t engines_count(const compile_job *j, const char *text) {
+  const program *p = j->set->entries.at[0];
+  uint32_t n = 0;
+  for (size_t i = 0; i < p->steps.n; i++) {
+    if (p->steps.at[i].kind != PROG_STEP_kernel) continue;
+    str kernel = kir_fingerprint(j->set->kernels.at[p->steps.at[i].what], j->a);
+    n += strstr(str_dup(j->a, kernel), text) != NULL;
+  }
+  return n;
+}
+
+double engines_error(const ir_tensor *want, const ir_tensor *got) {
+  double error = 0, most = 0;
+  for (int64_t i = 0; i < ir_tensor_count(want); i++) {
+    double x = (double)((const float *)want->data)[i], y = (double)((const float *)got->data)[i];
+    error = fmax(error, fabs(x - y));
+    most = fmax(most, fabs(x));
+  }
+  return error / most;
+}
 
 const char *engines_messages(engines *e) { return messages_of(e->job.a, &e->job.diags); }
 

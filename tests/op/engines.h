@@ -27,6 +27,11 @@ bool engines_run_kernels_by(engines *e, arena *a, engines_kernel run, void *user
                             ir_tensor **out);
 bool engines_run_jit(engines *e, arena *a, const ir_tensor *const *in, ir_tensor **out, unsigned threads);
 
+// Steps of entry 0 whose kernel's text holds `text`, each kernel as often as it runs.
+uint32_t engines_count(const compile_job *j, const char *text);
+// The largest error of an f32 tensor, of the largest magnitude wanted.
+double engines_error(const ir_tensor *want, const ir_tensor *got);
+
 // All messages of the job, for assertions.
 const char *engines_messages(engines *e);
 

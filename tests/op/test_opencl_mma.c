@@ -43,27 +43,6 @@ static double bound(const compile_job *j) {
   return 1e-5 + 0x1p-7 * sqrt(n + 1);
 }
 
-static double error_of(const ir_tensor *want, const ir_tensor *got) {
-  double error = 0, most = 0;
-  for (int64_t i = 0; i < ir_tensor_count(want); i++) {
-    double x = (double)((const float *)want->data)[i], y = (double)((const float *)got->data)[i];
-    error = fmax(error, fabs(x - y));
-    most = fmax(most, fabs(x));
-  }
-  return error / most;
-}
-
-static uint32_t products_of_warps(const compile_job *j) {
-  const program *p = j->set->entries.at[0];
-  uint32_t n = 0;
-  for (size_t i = 0; i < p->steps.n; i++) {
-    if (p->steps.at[i].kind != PROG_STEP_kernel) continue;
-    str text = kir_fingerprint(j->set->kernels.at[p->steps.at[i].what], j->a);
-    n += strstr(str_dup(j->a, text), " = mma ") != NULL;
-  }
-  return n;
-}
-
 static void a_model_is_multiplied_by_warps(void **state) {
   (void)state;
   arena *a = arena_new(NULL);
@@ -71,15 +50,15 @@ static void a_model_is_multiplied_by_warps(void **state) {
   engines e = {0};
   ir_tensor *in, *want[2], *kernels[2], *device[2];
   lower_digits(a, &e, &in, want);
-  assert_int_equal(products_of_warps(&e.job), PRODUCTS);
+  assert_int_equal(engines_count(&e.job, " = mma "), PRODUCTS);
   const ir_tensor *const given[] = {in};
   if (!engines_run_kernels(&e, a, given, kernels)) fail_msg("%s", engines_messages(&e));
   if (!engines_run_kernels_by(&e, a, cl_host_engine, host, given, device)) fail_msg("%s", engines_messages(&e));
   double most = bound(&e.job);
   for (int i = 0; i < 2; i++) {
-    print_message("output %d: kernels %.2g, device %.2g, of %.2g\n", i, error_of(want[i], kernels[i]),
-                  error_of(want[i], device[i]), most);
-    assert_true(error_of(want[i], kernels[i]) < most && error_of(want[i], device[i]) < most);
+    print_message("output %d: kernels %.2g, device %.2g, of %.2g\n", i, engines_error(want[i], kernels[i]),
+                  engines_error(want[i], device[i]), most);
+    assert_true(engines_error(want[i], kernels[i]) < most && engines_error(want[i], device[i]) < most);
   }
   arena_free(a);
 }
@@ -131,11 +110,11 @@ static void blocks_of_both_sizes(void **state) {
     bool ok = compile_passes(j) && compile_lower(j) && engines_run_kernels(&e, a, given, &kernels) &&
               engines_run_kernels_by(&e, a, cl_host_engine, host, given, &device);
     if (!ok) fail_msg("%s", engines_messages(&e));
-    assert_int_equal(products_of_warps(j), 1);
+    assert_int_equal(engines_count(j, " = mma "), 1);
     str kernel = kir_fingerprint(j->set->kernels.at[j->set->entries.at[0]->steps.at[0].what], a);
     assert_non_null(strstr(str_dup(a, kernel), round % 2 ? "workers w: 256" : "workers w: 128"));
-    if (!(error_of(want, kernels) < 4e-6 && error_of(want, device) < 4e-6)) // sums of exact products in f32
-      fail_msg("%g, %g\n%s", error_of(want, kernels), error_of(want, device), sb_cstr(&text));
+    if (!(engines_error(want, kernels) < 4e-6 && engines_error(want, device) < 4e-6)) // sums of exact products in f32
+      fail_msg("%g, %g\n%s", engines_error(want, kernels), engines_error(want, device), sb_cstr(&text));
     arena_free(a);
   }
   arena_free(lasting);
@@ -167,7 +146,7 @@ static void the_instruction_assembles(void **state) {
   const char *assembler = find_assembler();
   if (!assembler || !succeeds("clang --print-targets 2>/dev/null | grep -q nvptx64")) {
     print_message("skipped: %s\n", assembler ? "there is no clang for nvptx64" : "there is no ptxas of CUDA's");
-    skip();
+    skip(); // no part of the project needs either: they assemble what a driver would
   }
   arena *a = arena_new(NULL);
   engines e = {0};

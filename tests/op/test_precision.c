@@ -86,16 +86,6 @@ typedef struct outputs {
   ir_tensor *at[2];
 } outputs;
 
-static double largest_error(const ir_tensor *want, const ir_tensor *got) {
-  double error = 0, most = 0;
-  for (int64_t i = 0; i < ir_tensor_count(want); i++) {
-    double x = (double)((const float *)want->data)[i], y = (double)((const float *)got->data)[i];
-    error = fmax(error, fabs(x - y));
-    most = fmax(most, fabs(x));
-  }
-  return error / most;
-}
-
 static ir_tensor *uniform(arena *a, uint32_t rank, const int64_t *dim, double scale, uint64_t *state) {
   ir_tensor *t = ir_tensor_new(a, DT_f32, rank, dim);
   for (int64_t i = 0; i < ir_tensor_count(t); i++)
@@ -149,8 +139,8 @@ static void compiled_code_meets_the_narrow_graph(void **state) {
       for (int o = 0; o < 2; o++) {
         size_t bytes = (size_t)ir_tensor_count(one.at[o]) * sizeof(float);
         assert_memory_equal(one.at[o]->data, two.at[o]->data, bytes);
-        double in_kernels = largest_error(narrow.at[o], kernels.at[o]),
-               in_code = largest_error(narrow.at[o], one.at[o]);
+        double in_kernels = engines_error(narrow.at[o], kernels.at[o]),
+               in_code = engines_error(narrow.at[o], one.at[o]);
         // Attention that multiplies pairs rounds its weights too, which the graph does not say: by 2^-9 of each.
         // Bytes: another rounding of a neighbour tips one by a 127th of its row's largest, of which sums see a small
         // part.
@@ -158,7 +148,7 @@ static void compiled_code_meets_the_narrow_graph(void **state) {
         if (!(in_kernels < bound && in_code < bound))
           fail_msg("%s, n = %lld, output %d: kernels %g, code %g", levels[level], (long long)sizes[s], o, in_kernels,
                    in_code);
-        double lost = largest_error(exact.at[o], one.at[o]);
+        double lost = engines_error(exact.at[o], one.at[o]);
         if (!(lost > 1e-6 && lost < (p ? 0x1p-5 : 0x1p-6)))
           fail_msg("n = %lld, output %d: %g", (long long)sizes[s], o, lost);
       }
@@ -228,7 +218,7 @@ static void agrees_in_matrix_registers(const char *text, uint64_t *seed) {
     assert_true(engines_run_jit(&e, a, in, &one, 1) && engines_run_jit(&e, a, in, &two, 2));
     assert_memory_equal(one->data, two->data, (size_t)ir_tensor_count(one) * sizeof(float));
     if (!native && amx_emulated() == before) fail_msg("no product in matrix registers\n%s", text);
-    double in_kernels = largest_error(want, kernels), in_code = largest_error(want, one);
+    double in_kernels = engines_error(want, kernels), in_code = engines_error(want, one);
     if (!(in_kernels < 0x1p-9 && in_code < 0x1p-9))
       fail_msg("n = %lld: kernels %g, code %g\n%s", (long long)n, in_kernels, in_code, text);
   }
@@ -270,17 +260,6 @@ static void convolutions_are_made_in_matrix_registers(void **state) {
   arena_free(a);
 }
 
-static uint32_t matrix_products(const compile_job *j) {
-  const program *p = j->set->entries.at[0];
-  uint32_t n = 0;
-  for (size_t i = 0; i < p->steps.n; i++) {
-    if (p->steps.at[i].kind != PROG_STEP_kernel) continue;
-    str text = kir_fingerprint(j->set->kernels.at[p->steps.at[i].what], j->a);
-    n += strstr(str_dup(j->a, text), "{bf16}") != NULL;
-  }
-  return n;
-}
-
 // A whole model: its two layers have six products each. Attention beside it stays in vectors.
 static void a_model_runs_in_matrix_registers(void **state) {
   (void)state;
@@ -302,9 +281,9 @@ static void a_model_runs_in_matrix_registers(void **state) {
     assert_true(interp_run(a, j->m->graphs.at[0], in, want.at, NULL));
     if (!compile_passes(j) || !compile_lower(j) || !compile_object(j) || !compile_module(j, &e.module, NULL))
       fail_msg("%s", engines_messages(&e));
-    assert_int_equal(matrix_products(j), amx ? 12 : 0);
+    assert_int_equal(engines_count(j, "{bf16}"), amx ? 12 : 0);
     assert_true(engines_run_jit(&e, a, in, got.at, 1));
-    assert_true(largest_error(want.at[0], got.at[0]) < 0x1p-5 && largest_error(want.at[1], got.at[1]) < 0x1p-5);
+    assert_true(engines_error(want.at[0], got.at[0]) < 0x1p-5 && engines_error(want.at[1], got.at[1]) < 0x1p-5);
     assert_true(native || (amx_emulated() > before) == amx);
     arena_free(a);
   }
