@@ -21,9 +21,9 @@
 
 // The driver's compiler takes the time, and under a sanitizer is not checked.
 #ifdef __SANITIZE_ADDRESS__
-enum { ONE_OF = 24, WIDTHS = 2 };
+enum { ONE_OF = 40, WIDTHS = 2 };
 #else
-enum { ONE_OF = 8, WIDTHS = 6 };
+enum { ONE_OF = 12, WIDTHS = 4 };
 #endif
 
 static const char *const targets[] = {"opencl-local", "opencl-local-64"};
