@@ -33,7 +33,7 @@ static void stage_queries(flash *x, const splice *outer, kir_builder *b) {
   splice_bind(&s, x->a.depth, d);
   s.col_tail = x->depth % s.cols ? idx_addi(kc, idx_sub(kc, idx_int(kc, x->depth), d), -1) : NULL;
   const idx *to[] = {i, d};
-  kir_tile *q = splice_zero_behind(x->g, &body, flash_tile(&s, x->n.root[ROOT_q]), s.cols, s.col_tail);
+  kir_tile *q = splice_zero_behind(x->g, &body, flash_tile(&s, x->n.root[ROOT_q]), 1, s.cols, s.col_tail);
   kir_store(&body, x->qs, to, q, 1, s.cols, kir_always);
   kir_for_end(depths, NULL);
   kir_for_end(queries, NULL);

@@ -177,7 +177,7 @@ static kir_tile *neighbours(const flash_team *t, splice s, const sx *e, const sy
   s.done = NULL;
   s.col_tail = idx_addi(kc, idx_sub(kc, idx_int(kc, width), at), -1);
   splice_bind(&s, label, at);
-  return splice_zero_behind(t->x->g, s.b, flash_tile(&s, e), TEAM_QUAD, s.col_tail);
+  return splice_zero_behind(t->x->g, s.b, flash_tile(&s, e), 1, TEAM_QUAD, s.col_tail);
 }
 
 static void load_queries(few *f, kir_builder *b) {
@@ -226,7 +226,7 @@ static void add_keys(const few *f, flash_state *st, kir_builder *b, const idx *f
     kir_tile *weight = flash_state_weigh(&f->t, st, &at[i], score[i]);
     for (uint32_t e = 0; e < st->tiles; e++) {
       kir_tile *v = neighbours(&f->t, at[i], x->n.root[ROOT_v], x->col->s, x->width, e);
-      st->acc[e] = kir_dot(b, st->acc[e], weight, splice_zero_behind(x->g, b, v, TEAM_QUAD, inside[i]), "fma");
+      st->acc[e] = kir_dot(b, st->acc[e], weight, splice_zero_behind(x->g, b, v, 1, TEAM_QUAD, inside[i]), "fma");
     }
   }
 }

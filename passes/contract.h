@@ -73,6 +73,7 @@ lower_group contract_pack_group(const lower_group *g, const char *name);
 bool contract_prepack(contract *x);
 // Does a label lie side by side in all that an operand loads over it?
 bool contract_is_unit(const contract *x, const sx *root, const sym *s);
+bool contract_lies_along(const contract *x, const sx *root, const sym *s); // and does it load over it at all?
 void contract_epilogue(contract *x, const splice *outer, kir_builder *b, kir_tile *acc); // and the stores
 // The schedule for workers that share scratch (contract_group.c), once labels are classed. false: not for this one.
 bool schedule_contract_group(contract *x);

@@ -34,10 +34,6 @@ static uint32_t width_of(const contract *x) {
   return width;
 }
 
-static bool is_along(contract *x, const sym *s) { // do B's values for a label lie side by side?
-  return contract_label_in(x->n.root[1], s) && contract_is_unit(x, x->n.root[1], s);
-}
-
 contract_few contract_plan_few(contract *x, int64_t workers) {
   int64_t least, most, rows = MOST_ROWS;
   contract_few f = {0};
@@ -48,9 +44,10 @@ contract_few contract_plan_few(contract *x, int64_t workers) {
   f.most = f.alone ? most : rows;
   f.n_k = x->n_k;
   uint32_t unit = 0;
-  while (unit < x->n_k && !is_along(x, x->k[unit].s)) unit++;
+  while (unit < x->n_k && !contract_lies_along(x, x->n.root[1], x->k[unit].s)) unit++;
   for (uint32_t i = 0; i < x->n_k; i++) f.k[i] = x->k[i];
-  f.along_k = !x->n_leaves && unit < x->n_k && !is_along(x, x->col) && contract_label_in(x->n.root[0], x->k[unit].s);
+  f.along_k = !x->n_leaves && unit < x->n_k && !contract_lies_along(x, x->n.root[1], x->col) &&
+              contract_label_in(x->n.root[0], x->k[unit].s);
   if (f.along_k) {
     f.k[0] = x->k[unit], f.k[unit] = x->k[0];
     f.n_split = 1;
@@ -80,10 +77,6 @@ typedef struct few_sum {
   uint32_t rows, cols;                  // of the worker's tile
 } few_sum;
 
-static const idx *clamped(idx_ctx *kc, const idx *at, const idx *extent) {
-  return idx_min(kc, at, idx_addi(kc, extent, -1));
-}
-
 // The products of one value of the split labels, or of four neighbours.
 static kir_tile *multiply(const few_sum *q, const splice *outer, kir_builder *b, const idx *k_in, kir_tile *acc) {
   contract *x = q->x;
@@ -99,8 +92,8 @@ static kir_tile *multiply(const few_sum *q, const splice *outer, kir_builder *b,
     s[o].col_tail = q->f->along_k ? k_in : NULL;
     s[o].done = map_new(x->g->c->a);
   }
-  if (x->row) splice_bind(&s[0], x->row, q->rows == 1 ? idx_int(kc, 0) : clamped(kc, idx_of(kc, kernel->r), q->m));
-  splice_bind(&s[1], x->col, q->f->along_k ? clamped(kc, own, n) : own);
+  if (x->row) splice_bind(&s[0], x->row, q->rows == 1 ? idx_int(kc, 0) : idx_clamped(kc, idx_of(kc, kernel->r), q->m));
+  splice_bind(&s[1], x->col, q->f->along_k ? idx_clamped(kc, own, n) : own);
   if (!q->f->along_k) s[1].col_tail = idx_addi(kc, idx_sub(kc, n, own), -1);
   for (uint32_t i = 0; i < x->n_leaves; i++) {
     const contract_leaf *leaf = &x->leaf[i];
@@ -130,7 +123,7 @@ static kir_tile *sum_slices(const few_sum *q, const splice *outer, kir_builder *
   if (f->along_k) k = idx_add(kc, k, idx_of(kc, g->k->c));
   const idx *k_in = idx_addi(kc, idx_sub(kc, extent, k), -1);
   bool whole = kir_conds(g->k, 1, &k_in).n == 0;
-  if (!f->along_k) k = kir_let(&body, "k", whole ? k : clamped(kc, k, extent));
+  if (!f->along_k) k = kir_let(&body, "k", whole ? k : idx_clamped(kc, k, extent));
   splice s = *outer;
   for (uint32_t i = f->n_split; i-- > 0;) { // the last one fastest
     const idx *of_label = lower_dim_expr(g, f->k[i].extent);

@@ -62,14 +62,6 @@ static bool is_for_warps(const contract *x) {
          form_narrow(x->n.root[1], DT_bf16) && extent_max(x->g, x->m) > FEW && extent_max(x->g, x->nn) > FEW;
 }
 
-static bool is_side_by_side(contract *x, const sx *root, const sym *s) {
-  return s && contract_label_in(root, s) && contract_is_unit(x, root, s);
-}
-
-static const idx *clamped(idx_ctx *kc, const idx *at, const idx *extent) {
-  return idx_min(kc, at, idx_addi(kc, extent, -1));
-}
-
 // Quads of neighbours of a block's operand: which of them are a worker's, as many rows of a tile as it takes.
 static void place_quads(staging *g, const tiling *t, kir_builder *b, const sym *worker) {
   kir_kernel *kernel = g->x->g->k;
@@ -100,8 +92,8 @@ static kir_tile *fetch(const staging *g, const splice *outer, kir_builder *b, co
   s.done = map_new(x->g->c->a);
   s.row_tail = NULL;
   s.col_tail = g->along_k ? k_in : own_in;
-  splice_bind(&s, g->own, g->along_k ? clamped(kc, own, g->extent) : own);
-  splice_bind(&s, x->k[d->label].s, g->along_k ? k : clamped(kc, k, d->end));
+  splice_bind(&s, g->own, g->along_k ? idx_clamped(kc, own, g->extent) : own);
+  splice_bind(&s, x->k[d->label].s, g->along_k ? k : idx_clamped(kc, k, d->end));
   scalar zero = scalar_i(DT_i64, 0);
   for (uint32_t i = 0; g->panel && i < x->n_leaves; i++) {
     const contract_leaf *leaf = &x->leaf[i];
@@ -109,8 +101,7 @@ static kir_tile *fetch(const staging *g, const splice *outer, kir_builder *b, co
     kir_tile *loaded = kir_load(b, leaf->buf, place, g->rows, TILE, kir_always, scalar_cast(zero, leaf->buf->dt));
     map_put_ptr(s.done, leaf->load, loaded);
   }
-  kir_tile *made = kir_convert(b, splice_tile(&s, g->root), dt);
-  return kir_select(b, made, kir_conds(kernel, 1, &k_in), scalar_cast(zero, dt));
+  return splice_zero_behind(x->g, b, kir_convert(b, splice_tile(&s, g->root), dt), g->rows, TILE, k_in);
 }
 
 static void put(const staging *g, const tiling *t, kir_builder *b, kir_tile *values) {
@@ -269,8 +260,8 @@ static void emit_block(contract *x, tiling t, const splice *s, kir_builder *b, c
   staging a = {.x = x, .root = x->n.root[0], .own = x->row, .first = m0, .extent = m, .width = x->rows};
   staging bs = {
       .x = x, .root = x->n.root[1], .own = x->col, .first = n0, .extent = n, .width = x->cols, .panel = panel};
-  a.along_k = is_side_by_side(x, a.root, x->k[label].s) && !is_side_by_side(x, a.root, x->row);
-  bs.along_k = !x->n_leaves && is_side_by_side(x, bs.root, x->k[label].s);
+  a.along_k = contract_lies_along(x, a.root, x->k[label].s) && !contract_lies_along(x, a.root, x->row);
+  bs.along_k = !x->n_leaves && contract_lies_along(x, bs.root, x->k[label].s);
   a.to = scratch(x, &t, "a", a.width);
   bs.to = scratch(x, &t, "b", bs.width);
   if (t.warps) a.root = form_narrow(a.root, DT_bf16), bs.root = form_narrow(bs.root, DT_bf16);
@@ -309,7 +300,7 @@ static void emit_group(contract *x, const tiling *t, const contract_few *few, co
   kir_stmt *is_few = kir_if(b, idx_addi(kc, contract_is_few(x, few), -1));
   kir_builder then = kir_then(b, is_few), otherwise = kir_else(b, is_few);
   contract_emit_few(x, few, s, &then, &group);
-  emit_block(x, *t, s, &otherwise, worker, m0, kir_let(&otherwise, "panel", clamped(kc, at, panels)));
+  emit_block(x, *t, s, &otherwise, worker, m0, kir_let(&otherwise, "panel", idx_clamped(kc, at, panels)));
 }
 
 bool schedule_contract_group(contract *x) {

@@ -31,8 +31,7 @@ bool contract_is_narrow(const contract *x, dtype a, dtype b, int64_t step) {
   if (!idx_is_const(last_of(x)->extent, &depth) || depth <= 0 || depth % step != 0) return false;
   const sx *left = contract_narrow_load(x, 0, a);
   return left && contract_narrow_load(x, 1, b) && !idx_mentions_read(left->at) &&
-         contract_is_unit(x, left, last_of(x)->s) && contract_label_in(left, last_of(x)->s) &&
-         is_packable(x, x->n.root[1]);
+         contract_lies_along(x, left, last_of(x)->s) && is_packable(x, x->n.root[1]);
 }
 
 void contract_choose_sides(contract *x) {

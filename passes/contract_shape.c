@@ -29,6 +29,10 @@ void contract_join_rows(contract *x) {
 
 bool contract_is_unit(const contract *x, const sx *root, const sym *s) { return nest_is_unit(x->g, root, s); }
 
+bool contract_lies_along(const contract *x, const sx *root, const sym *s) {
+  return s && contract_label_in(root, s) && contract_is_unit(x, root, s);
+}
+
 static void swap_operands(nest *n) {
   const sx *a = n->root[0];
   n->root[0] = n->root[1];

@@ -3,8 +3,6 @@
 // each other read what is next to each other.
 #include "passes/group_stage.h"
 
-static const idx *clamped(idx_ctx *kc, const idx *at, const idx *end) { return idx_min(kc, at, idx_addi(kc, end, -1)); }
-
 static void stage_quad(const group_stage *x, const splice *outer, kir_builder *b, const idx *q, int64_t quads) {
   kir_kernel *kernel = x->g->k;
   idx_ctx *kc = kernel->ix;
@@ -24,10 +22,10 @@ static void stage_quad(const group_stage *x, const splice *outer, kir_builder *b
   s.done = NULL;
   s.row_tail = NULL;
   s.col_tail = x->along_deep ? deep_in : own_in;
-  splice_bind(&s, x->own, x->along_deep ? clamped(kc, own_at, x->own_end) : own_at);
-  splice_bind(&s, x->deep, x->along_deep ? deep_at : clamped(kc, deep_at, x->deep_end));
+  splice_bind(&s, x->own, x->along_deep ? idx_clamped(kc, own_at, x->own_end) : own_at);
+  splice_bind(&s, x->deep, x->along_deep ? deep_at : idx_clamped(kc, deep_at, x->deep_end));
   kir_tile *t = kir_convert(b, splice_tile(&s, x->e), dt);
-  t = splice_zero_behind(x->g, b, t, GROUP_QUAD, deep_in);
+  t = splice_zero_behind(x->g, b, t, 1, GROUP_QUAD, deep_in);
   const idx *to[] = {idx_add(kc, idx_scale(kc, deep, x->stride), own)};
   const idx *has_work[] = {idx_sub(kc, idx_int(kc, quads - 1), q)};
   kir_store(b, x->to, to, t, 1, GROUP_QUAD, kir_conds(kernel, 1, has_work));

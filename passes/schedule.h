@@ -106,6 +106,10 @@ void nest_join(nest *n, uint32_t i);
 int nest_unit_score(const nest *n, uint32_t i);
 // Does every load of the scalar that moves with the label step by one element?
 bool nest_is_unit(lower_group *g, const sx *root, const sym *s);
+// `at`, but never past the last of `extent`.
+static inline const idx *idx_clamped(idx_ctx *c, const idx *at, const idx *extent) {
+  return idx_min(c, at, idx_addi(c, extent, -1));
+}
 int64_t extent_hint(lower_group *g,
                     const idx *e); // a typical value: constants as they are, else a guess inside the range
 int64_t extent_max(lower_group *g, const idx *e); // upper bound, INT64_MAX when unknown
@@ -138,8 +142,9 @@ void splice_bind(splice *s, const sym *label, const idx *at); // in place of wha
 const idx *splice_index(splice *s, const idx *e);             // module index over labels and dims -> kernel index
 kir_tile *splice_tile(splice *s, const sx *e);
 void splice_prefetch(splice *s, const sx *e); // of a load
-// A tile of `cols` columns, or one for all of them, that is 0 where `inside` < 0; NULL: nowhere.
-kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside);
+// A tile of rows x cols, or one row or column for all of them, that is 0 where `inside` < 0; NULL: nowhere.
+kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t rows, uint32_t cols,
+                             const idx *inside);
 void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile *t);
 
 // Batch labels on one grid axis, whose coordinate is taken apart by division, so that all but the first of them must

@@ -232,11 +232,12 @@ void splice_store(splice *s, const ir_value *yield, const idx *address, kir_tile
             conditions(s, over_r, over_c));
 }
 
-kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t cols, const idx *inside) {
+kir_tile *splice_zero_behind(lower_group *g, kir_builder *b, kir_tile *t, uint32_t rows, uint32_t cols,
+                             const idx *inside) {
   if (!inside) return t;
   kir_where w = kir_conds(g->k, 1, &inside);
   scalar zero = scalar_cast(scalar_i(DT_i64, 0), t->dt);
-  // One number for all columns: some of them may be behind.
-  if (w.n && t->cols < cols) t = kir_op2(b, OP_add, t, kir_const(b, zero, 1, cols));
+  // One number for all of them: some may be behind.
+  if (w.n && (t->cols < cols || t->rows < rows)) t = kir_op2(b, OP_add, t, kir_const(b, zero, rows, cols));
   return kir_select(b, t, w, zero);
 }
